@@ -1,0 +1,1 @@
+"""The model: its features, preprocessing, architecture, training and signatures."""
