@@ -1,0 +1,1 @@
+"""The pipeline: its settings, its graph, the local runner and the command line."""

@@ -1,0 +1,73 @@
+"""The command line, `mnist-pipeline`: parses, calls, and turns what happened into an exit status.
+
+TensorFlow and TFX are imported only by what needs them, so that help, version and wrong usage
+answer at once.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.settings import Settings, SettingsError, make_settings, read_settings_file
+
+_PROGRAM = "mnist-pipeline"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(importlib.metadata.version(_PROGRAM), prog_name=_PROGRAM)
+def cli() -> None:
+    """Trains, validates, gates and pushes an MNIST model with TFX."""
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds an option for each field of Settings; their rules are checked by Settings."""
+    for name, field in reversed(Settings.model_fields.items()):
+        default = "" if field.default is None else f"  [default: {field.default}]"
+        option = f"--{name.replace('_', '-')}"
+        command = click.option(option, name, help=f"{field.description}{default}")(command)
+    return command
+
+
+@cli.command()
+@click.option(
+    "--settings",
+    "settings_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="YAML or TOML file with the same settings; options given here win over it.",
+)
+@click.option("--verbose", is_flag=True, help="Show TFX's log here, too, not only in its file.")
+@settings_options
+def run(settings_file: Path | None, verbose: bool, **options: str | None) -> None:
+    """Runs the pipeline here, from the data to a pushed model.
+
+    \b
+    Exit status:
+      0    the model is pushed, or the newest release already holds it
+      1    something failed
+      2    wrong usage
+      3    the model did not pass its gate: nothing was pushed
+      4    the data did not pass theirs: nothing was trained
+      130  interrupted
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    file_values = read_settings_file(settings_file) if settings_file else {}
+    settings = make_settings(file_values, given)
+    from pipeline.run_command import run_pipeline
+
+    sys.exit(run_pipeline(settings, verbose))
+
+
+def main() -> None:
+    """Entry point; wrong settings are wrong usage."""
+    try:
+        cli(prog_name=_PROGRAM)
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            click.echo(f"Error: {line}", err=True)
+        sys.exit(2)

@@ -1,0 +1,140 @@
+"""What a person sees while a pipeline runs: a line for each stage, and a progress bar.
+
+In a terminal the running stage has a live line below the finished ones; in a plain log (no TTY)
+there are only whole lines, one for each stage and one for each epoch.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from models.progress import PROGRESS_LOGGER, TrainingProgress
+from pipeline.describe import describe_stage
+from pipeline.run_state import Stage
+
+_PLAIN_WIDTH = 120
+_STYLES = {"COMPLETE": ("done", "green"), "CACHED": ("cached", "cyan")}
+
+
+class RunConsole(logging.Handler):
+    """Shows the stages of a run (`pipeline.local_run.Observer`) and the training's progress.
+
+    It is a logging handler because that is how the Trainer, which knows no console, reports.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self.console = console
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<18}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=None, note="")
+
+    @contextmanager
+    def live(self) -> Iterator[RunConsole]:
+        """Shows the live line, and listens to the training, until the end of the block."""
+        logger = logging.getLogger(PROGRESS_LOGGER)
+        logger.addHandler(self)
+        logger.setLevel(logging.INFO)
+        try:
+            with self._progress:
+                yield self
+        finally:
+            logger.removeHandler(self)
+
+    def began(self, name: str) -> None:
+        """Makes this the live line."""
+        self._progress.reset(self._task, description=name, total=None, note="")
+
+    def ended(self, stage: Stage) -> None:
+        """Prints the stage's line."""
+        word, style = _STYLES.get(stage.state, (stage.state, "bold red"))
+        line = Text.assemble(
+            f"{stage.name:<18}",
+            (f"{word:<7}", style),
+            f"{stage.seconds:7.1f} s  ",
+            describe_stage(stage),
+        )
+        self.console.print(line, soft_wrap=True)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Shows the progress that a log record of the Trainer carries."""
+        progress: TrainingProgress | None = getattr(record, "progress", None)
+        if progress is None:
+            return
+        metrics = "  ".join(f"{key} {value:.4f}" for key, value in progress.metrics.items())
+        note = f"epoch {progress.epoch}/{progress.epochs}  {metrics}"
+        done = (progress.epoch - 1) * progress.steps + progress.step
+        self._progress.update(
+            self._task, total=progress.epochs * progress.steps, completed=done, note=note
+        )
+        if not self.console.is_terminal and progress.step == progress.steps:
+            self.console.print(f"{'':<18}{note}", soft_wrap=True)
+
+
+def make_console(stream: TextIO) -> Console:
+    """A console on a stream; wide, and without colours or control codes, if it is no terminal."""
+    return Console(
+        file=stream, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False, emoji=False
+    )
+
+
+@contextmanager
+def output_to_log_file(log_file: Path, verbose: bool) -> Iterator[TextIO]:
+    """Sends all that is printed or logged, also by C++ code, to a file until the end of the block.
+
+    Args:
+      log_file: is made, with the folders above it.
+      verbose: copy Python's log records to standard error as well.
+
+    Yields:
+      The standard output from before, for the console.
+    """
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = [os.dup(1), os.dup(2)]
+    stream = os.fdopen(os.dup(saved[0]), "w", encoding="utf-8", errors="replace", buffering=1)
+    handlers: list[logging.Handler] = []
+    root = logging.getLogger()
+    level = root.level
+    try:
+        with log_file.open("ab", buffering=0) as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            handlers.append(logging.StreamHandler(sys.stderr))
+            if verbose:
+                handlers.append(logging.StreamHandler(os.fdopen(os.dup(saved[1]), "w")))
+            formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+            for handler in handlers:
+                handler.setFormatter(formatter)
+                root.addHandler(handler)
+            root.setLevel(logging.INFO)
+            yield stream
+    finally:
+        root.setLevel(level)
+        for handler in handlers:
+            root.removeHandler(handler)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, descriptor in zip((1, 2), saved):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        stream.close()

@@ -1,0 +1,154 @@
+"""The pipeline's graph: which components there are, and what flows between them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tfx.components.evaluator.component import Evaluator
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import trainer_pb2
+from tfx.types import Channel, standard_artifacts
+
+from components.baseline import NewestOtherBlessedModel
+from components.data_gate.component import DataGate
+from components.example_gen.component import MnistExampleGen
+from components.model_gate.component import ModelGate
+from components.model_gate.eval_config import make_eval_config
+from components.pusher.component import Pusher
+from pipeline.settings import Settings
+
+PIPELINE_NAME = "mnist"
+SCHEMA_FILE = Path(__file__).with_name("schema.pbtxt")
+
+# In one process, on one thread: on few cores and data that fits, faster than the alternatives.
+# The runner is named because Beam's default one downloads a binary, and an image is named because
+# TFX would otherwise build a package of itself in each stage.
+BEAM_ARGS = ["--runner=FnApiRunner", "--sdk_container_image=unused"]
+
+
+def create_pipeline(settings: Settings) -> Pipeline:
+    """Wires the components; reads and writes nothing.
+
+    Args:
+      settings: with a concrete data source, `tfds` or `bundled`.
+
+    Returns:
+      The pipeline, with ML Metadata in `metadata.sqlite` below the pipeline root.
+    """
+    example_gen = MnistExampleGen(
+        source=settings.data, data_dir=str(settings.data_dir or ""), limit=settings.limit
+    )
+    examples = example_gen.outputs["examples"]
+    schema_gen = ImportSchemaGen(schema_file=str(SCHEMA_FILE))
+    schema = schema_gen.outputs["schema"]
+    statistics_gen = StatisticsGen(examples=examples)
+    example_validator = ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema
+    )
+    data_gate = DataGate(anomalies=example_validator.outputs["anomalies"])
+
+    # Raw examples are small and decode fast, so nothing but the graph is written here.
+    transform = Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn="models.preprocessing.preprocessing_fn",
+        materialize=False,
+    )
+    transform.add_upstream_node(data_gate)
+    trainer = Trainer(
+        run_fn="models.trainer.run_fn",
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema,
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["validation"]),
+        custom_config=_hyperparameters(settings),
+    )
+    model = trainer.outputs["model"]
+
+    baseline = Resolver(
+        strategy_class=NewestOtherBlessedModel,
+        model=Channel(type=standard_artifacts.Model),
+        blessing=Channel(type=standard_artifacts.ModelBlessing),
+        candidate=model,
+    ).with_id("Baseline")
+    compared = settings.baseline == "newest"
+    baseline_model = baseline.outputs["model"] if compared else None
+    evaluator = Evaluator(
+        examples=examples,
+        model=model,
+        baseline_model=baseline_model,
+        eval_config=make_eval_config(),
+        example_splits=["test"],
+    )
+    model_gate = ModelGate(
+        evaluation=evaluator.outputs["evaluation"],
+        model=model,
+        baseline_model=baseline_model,
+        thresholds=_thresholds(settings),
+    )
+    pusher = Pusher(
+        model=model,
+        blessing=model_gate.outputs["blessing"],
+        examples=examples,
+        serving_dir=str(settings.serving_dir.absolute()),
+        model_name=PIPELINE_NAME,
+    )
+    components: list[BaseNode] = [
+        example_gen,
+        schema_gen,
+        statistics_gen,
+        example_validator,
+        data_gate,
+        transform,
+        trainer,
+        *([baseline] if compared else []),
+        evaluator,
+        model_gate,
+        pusher,
+    ]
+    root = settings.pipeline_root.absolute()
+    return Pipeline(
+        pipeline_name=PIPELINE_NAME,
+        pipeline_root=str(root),
+        components=components,
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(
+            str(root / "metadata.sqlite")
+        ),
+        beam_pipeline_args=BEAM_ARGS,
+    )
+
+
+def _hyperparameters(settings: Settings) -> dict[str, str | int | float]:
+    return {
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+        "seed": settings.seed,
+        "early_stopping_patience": settings.early_stopping_patience,
+        "reduce_lr_patience": settings.reduce_lr_patience,
+        "reduce_lr_factor": settings.reduce_lr_factor,
+        "backup_dir": str(settings.pipeline_root.absolute() / "backups"),
+    }
+
+
+def _thresholds(settings: Settings) -> str:
+    return json.dumps(
+        {
+            "accuracy": str(settings.accuracy_threshold),
+            "digit_accuracy": str(settings.digit_accuracy_threshold),
+            "loss": str(settings.max_loss),
+            "min_examples": settings.min_test_examples,
+            "baseline_tolerance": str(settings.baseline_tolerance),
+        }
+    )

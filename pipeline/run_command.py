@@ -1,0 +1,131 @@
+"""What `mnist-pipeline run` does, from checked settings to an exit status."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import sys
+import uuid
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from components.errors import DataRejectedError, ModelRejectedError
+from components.example_gen.sources import (
+    ResolvedSource,
+    SourceUnavailableError,
+    data_stamp,
+    resolve_source,
+)
+from pipeline.console import RunConsole, make_console, output_to_log_file
+from pipeline.describe import summarise
+from pipeline.exit_status import ExitStatus
+from pipeline.root_lock import PipelineRootBusyError, locked
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.local_run import RunResult
+
+
+def run_pipeline(settings: Settings, verbose: bool) -> ExitStatus:
+    """Runs the pipeline here, and shows how it goes.
+
+    Args:
+      settings: what to run.
+      verbose: show TFX's log, too.
+
+    Returns:
+      The exit status.
+    """
+    console = make_console(sys.stdout)
+    started = datetime.now()
+    try:
+        source = resolve_source(settings.data, settings.data_dir)
+        with locked(settings.pipeline_root):
+            log_file = settings.pipeline_root / "logs" / f"{started:%Y%m%dT%H%M%S}.log"
+            _print_header(console, settings, source, log_file)
+            result = _run_logged(settings, source, log_file, verbose)
+    except (SourceUnavailableError, PipelineRootBusyError, OSError) as error:
+        return _fail(console, str(error))
+    except KeyboardInterrupt:
+        console.print("Interrupted: run again to go on from the last finished stage.")
+        return ExitStatus.INTERRUPTED
+    _print_summary(console, result, source, (datetime.now() - started).total_seconds())
+    if result.succeeded:
+        return ExitStatus.PUSHED
+    return _report_failure(console, result, log_file)
+
+
+def _run_logged(
+    settings: Settings, source: ResolvedSource, log_file: Path, verbose: bool
+) -> RunResult:
+    """Loads TFX and runs the pipeline, with all of their output in the log file."""
+    concrete = settings.model_copy(
+        update={"data": source.source, "data_dir": Path(source.data_dir) if source.data_dir else None}
+    )
+    with output_to_log_file(log_file, verbose) as stream:
+        with RunConsole(make_console(stream)).live() as run_console:
+            run_console.began("loading TFX")
+            from pipeline.cache_keys import add_cache_keys
+            from pipeline.graph import create_pipeline
+            from pipeline.local_run import run_locally
+
+            pipeline = create_pipeline(concrete)
+            outside = {
+                "MnistExampleGen": data_stamp(source.source, source.data_dir),
+                # What is being served may have changed, so the Pusher always looks.
+                "Pusher": uuid.uuid4().hex,
+            }
+            add_cache_keys(pipeline, outside)
+            result = run_locally(pipeline, run_console)
+            if result.error is not None:
+                logging.error("The run failed", exc_info=result.error)
+            return result
+
+
+def _print_header(
+    console: Console, settings: Settings, source: ResolvedSource, log_file: Path
+) -> None:
+    console.print(
+        f"MNIST pipeline: data {source.source}, at most {settings.epochs} epochs, "
+        f"accuracy at least {settings.accuracy_threshold}",
+        soft_wrap=True,
+    )
+    console.print(f"Log: {log_file}", soft_wrap=True)
+    _print_warning(console, source)
+
+
+def _print_warning(console: Console, source: ResolvedSource) -> None:
+    if source.warning:
+        console.print(f"WARNING: {source.warning}", style="bold yellow", soft_wrap=True)
+
+
+def _print_summary(
+    console: Console, result: RunResult, source: ResolvedSource, seconds: float
+) -> None:
+    console.print()
+    for name, value in summarise(result.stages):
+        console.print(f"{name:<12}{value}", soft_wrap=True)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    console.print(f"{'in all':<12}{seconds:.1f} s, peak memory {memory:.2f} GiB")
+    _print_warning(console, source)
+
+
+def _report_failure(console: Console, result: RunResult, log_file: Path) -> ExitStatus:
+    """Says in a line what went wrong; a refusal counts if ML Metadata has a failed stage, too."""
+    name = result.failed.name if result.failed else "pipeline"
+    if result.failed and isinstance(result.error, DataRejectedError):
+        return _fail(console, f"data rejected: {result.error}", ExitStatus.DATA_REJECTED)
+    if result.failed and isinstance(result.error, ModelRejectedError):
+        return _fail(console, f"model rejected: {result.error}", ExitStatus.MODEL_REJECTED)
+    reason = str(result.error).strip().splitlines() or [""]
+    return _fail(console, f"{name}: {type(result.error).__name__}: {reason[-1]} (see {log_file})")
+
+
+def _fail(
+    console: Console, message: str, status: ExitStatus = ExitStatus.FAILED
+) -> ExitStatus:
+    console.print(f"Error: {message}", style="bold red", soft_wrap=True)
+    return status

@@ -1,0 +1,121 @@
+"""What became of a run's stages, read from ML Metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ml_metadata
+from ml_metadata.proto import metadata_store_pb2
+
+_STATES = metadata_store_pb2.Execution.State
+_SUCCEEDED = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact of ML Metadata, with its properties and custom properties in one mapping."""
+
+    id: int
+    uri: str
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One execution of a component.
+
+    Attributes:
+      name: the component's id.
+      state: a name of ML Metadata's `Execution.State`: COMPLETE, CACHED, FAILED, RUNNING …
+      seconds: wall time between its registration and its last change.
+      outputs: by output key.
+    """
+
+    name: str
+    execution_id: int
+    state: str
+    seconds: float
+    outputs: Mapping[str, Sequence[Artifact]] = field(default_factory=dict)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it produced its outputs, now or (cached) in an earlier run."""
+        return _STATES.Value(self.state) in _SUCCEEDED
+
+
+def open_store(database: Path) -> ml_metadata.MetadataStore:
+    """Opens the ML Metadata of a pipeline root."""
+    config = metadata_store_pb2.ConnectionConfig()
+    config.sqlite.filename_uri = str(database)
+    return ml_metadata.MetadataStore(config)
+
+
+def read_stage(store: ml_metadata.MetadataStore, name: str, execution_id: int) -> Stage:
+    """Reads one execution with the artifacts that it output."""
+    (execution,) = store.get_executions_by_id([execution_id])
+    outputs: dict[str, list[Artifact]] = {}
+    events = [
+        event
+        for event in store.get_events_by_execution_ids([execution_id])
+        if event.type == metadata_store_pb2.Event.OUTPUT
+    ]
+    artifacts = {a.id: a for a in store.get_artifacts_by_id([e.artifact_id for e in events])}
+    for event in events:
+        artifact = _artifact(artifacts[event.artifact_id])
+        outputs.setdefault(event.path.steps[0].key, []).append(artifact)
+    milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
+    return Stage(
+        name=name,
+        execution_id=execution_id,
+        state=_STATES.Name(execution.last_known_state),
+        seconds=milliseconds / 1000,
+        outputs=outputs,
+    )
+
+
+def read_run(store: ml_metadata.MetadataStore, run_id: str) -> dict[str, Stage]:
+    """Reads the stages of one run, by component id, in the order in which they started."""
+    context = store.get_context_by_type_and_name("pipeline_run", run_id)
+    if context is None:
+        return {}
+    stages = {}
+    for execution in sorted(store.get_executions_by_context(context.id), key=lambda e: e.id):
+        name = _component_id(store, execution.id)
+        stages[name] = read_stage(store, name, execution.id)
+    return stages
+
+
+def fail_abandoned_executions(store: ml_metadata.MetadataStore) -> int:
+    """Marks executions that a killed run left RUNNING as FAILED, and tells how many there were.
+
+    Only for a caller that holds the lock of the pipeline root: then nothing can be running.
+    """
+    abandoned = [
+        execution
+        for execution in store.get_executions()
+        if execution.last_known_state == metadata_store_pb2.Execution.RUNNING
+    ]
+    for execution in abandoned:
+        execution.last_known_state = metadata_store_pb2.Execution.FAILED
+    if abandoned:
+        store.put_executions(abandoned)
+    return len(abandoned)
+
+
+def _component_id(store: ml_metadata.MetadataStore, execution_id: int) -> str:
+    """TFX puts each execution in a context of type `node`, named `<pipeline>.<component id>`."""
+    for context in store.get_contexts_by_execution(execution_id):
+        if context.type == "node":
+            return str(context.name.split(".", 1)[1])
+    raise ValueError(f"execution {execution_id} is in no context of type node")
+
+
+def _artifact(message: metadata_store_pb2.Artifact) -> Artifact:
+    properties = {
+        name: getattr(value, value.WhichOneof("value"))
+        for name, value in [*message.properties.items(), *message.custom_properties.items()]
+    }
+    return Artifact(id=message.id, uri=message.uri, properties=properties)

@@ -1,0 +1,130 @@
+"""What a run can be told: typed, frozen, and checked before anything starts."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class SettingsError(ValueError):
+    """A setting is unknown, malformed or out of range; the message has a line for each."""
+
+
+class Settings(BaseModel):
+    """Everything that a run can be told; the command line's options are made from these fields.
+
+    Thresholds are `Decimal`, so that 0.95 means 95/100 and not the float nearest to it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    data: Literal["auto", "tfds", "bundled"] = Field(
+        "auto",
+        description="Where MNIST comes from: tfds (70,000 images, prepared or downloaded), bundled "
+        "(5,000 images, no network), or auto: tfds, and bundled where its host can't be reached.",
+    )
+    data_dir: Path | None = Field(
+        None,
+        description="TFDS's data directory. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets.",
+    )
+    limit: int = Field(
+        0, ge=0, description="Keep only about this many images in all, for quick trials; 0: all."
+    )
+    pipeline_root: Path = Field(
+        Path("output/pipeline"), description="Where artifacts, ML Metadata and logs are kept."
+    )
+    serving_dir: Path = Field(
+        Path("output/serving"),
+        description="Where approved models are pushed, as <serving dir>/mnist/<version>/.",
+    )
+    epochs: int = Field(10, ge=1, description="Train for at most this many epochs.")
+    batch_size: int = Field(64, ge=1, description="Images in one training step.")
+    learning_rate: float = Field(0.001, gt=0, lt=1, description="Adam's initial learning rate.")
+    seed: int = Field(42, ge=0, lt=2**31, description="Seed of weights, dropout and shuffling.")
+    early_stopping_patience: int = Field(
+        3, ge=1, description="Stop after this many epochs without a better validation accuracy."
+    )
+    reduce_lr_patience: int = Field(
+        2, ge=1, description="Reduce the learning rate after this many epochs without a better one."
+    )
+    reduce_lr_factor: float = Field(
+        0.5, gt=0, lt=1, description="What the learning rate is then multiplied by."
+    )
+    accuracy_threshold: Decimal = Field(
+        Decimal("0.95"), ge=0, le=1, description="Block a model with a lower test accuracy."
+    )
+    digit_accuracy_threshold: Decimal = Field(
+        Decimal("0.90"), ge=0, le=1, description="Block it if any of the ten digits does worse."
+    )
+    max_loss: Decimal = Field(
+        Decimal("0.25"), gt=0, description="Block a model with a higher test loss (cross-entropy)."
+    )
+    min_test_examples: int = Field(
+        1000, ge=1, description="Block a model that was tested on fewer images."
+    )
+    baseline_tolerance: Decimal = Field(
+        Decimal("0.005"),
+        ge=0,
+        le=1,
+        description="Block a model whose accuracy is lower by more than this than that of the "
+        "newest blessed model.",
+    )
+    baseline: Literal["newest", "none"] = Field(
+        "newest",
+        description="Compare with the newest blessed model, or with none (when that model "
+        "can't be evaluated any more).",
+    )
+
+
+def read_settings_file(path: Path) -> dict[str, Any]:
+    """Reads the settings of a YAML (.yaml, .yml) or TOML (.toml) file.
+
+    Raises:
+      SettingsError: the file can't be read or parsed, or is not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".toml":
+            values = tomllib.loads(text)
+        elif path.suffix in (".yaml", ".yml"):
+            # BaseLoader keeps 0.950 the string that it is, so that thresholds stay exact.
+            values = yaml.load(text, Loader=yaml.BaseLoader) or {}
+        else:
+            raise SettingsError(
+                f"settings file: expected a name that ends in .yaml, .yml or .toml, received {path}"
+            )
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"settings file {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"settings file {path}: expected `name: value` lines, received {text!r}")
+    return values
+
+
+def make_settings(*layers: dict[str, Any]) -> Settings:
+    """Makes settings from layers of values; a later layer wins over an earlier one.
+
+    Raises:
+      SettingsError: one line for each unknown key and each value that breaks its rule.
+    """
+    values = {key: value for layer in layers for key, value in layer.items()}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(dict(e)) for e in error.errors())) from error
+
+
+def _explain(error: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{name}: no such setting; there are {', '.join(Settings.model_fields)}"
+    return f"{name}: {error['msg']}, received {error['input']!r}"
