@@ -1,0 +1,125 @@
+"""Lets a training that was killed go on at its last epoch as if nothing had happened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from models.callbacks import HistoryWriter
+
+_WEIGHTS = "model.weights.h5"
+_STATE = "state.json"
+_EARLY_STOPPING = ("best", "best_epoch", "stopped_epoch", "wait")
+_REDUCE_LR = ("best", "cooldown_counter", "wait")
+
+
+class BackupAndRestore(keras.callbacks.Callback):
+    """Backs a training up after each epoch, and restores it when the next one begins.
+
+    Does what the callback of this name in Keras does, and beyond it:
+      - weights and state become visible in one rename: a kill at any moment leaves the backup of
+        the epoch before whole (Keras's can have weights of one epoch and the number of another);
+      - EarlyStopping and ReduceLROnPlateau keep what they have counted, and the best weights, so
+        that the best epoch can be one from before the kill; the history keeps its epochs;
+      - a training that had ended is not trained on;
+      - the backup outlives the end of `fit`, until `delete`: the model is not exported yet.
+
+    A backup is a folder `epoch-<number>` with the weights (the optimizer's included) and the
+    state; those of the newest and of the best epoch are kept. It must be the last of the
+    callbacks: it overwrites what the others have reset in `on_train_begin`.
+
+    Args:
+      directory: of this training only (see `backup_key`).
+      early_stopping: restores best weights.
+      reduce_lr: as it is in the list of callbacks.
+      history: as it is in the list of callbacks.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        early_stopping: keras.callbacks.EarlyStopping,
+        reduce_lr: keras.callbacks.ReduceLROnPlateau,
+        history: HistoryWriter,
+    ) -> None:
+        super().__init__()
+        self._directory = directory
+        self._early_stopping = early_stopping
+        self._reduce_lr = reduce_lr
+        self._history = history
+        self._state = self._read_state()
+
+    def first_epoch(self, epochs: int) -> int:
+        """The epoch to begin with, from 0: that after the backup's; `epochs` if it had ended."""
+        if self._state is None:
+            return 0
+        return epochs if self._state["ended"] else int(self._state["epoch"]) + 1
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self._state is None:
+            return
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.model.load_weights(self._folder(self._state["early_stopping"]["best_epoch"]) / _WEIGHTS)
+        self._early_stopping.best_weights = self.model.get_weights()
+        self.model.load_weights(self._folder(self._state["epoch"]) / _WEIGHTS)
+        vars(self._early_stopping).update(self._state["early_stopping"])
+        vars(self._reduce_lr).update(self._state["reduce_lr"])
+        self._history.epochs[:] = self._state["history"]
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        state = {
+            "epoch": epoch,
+            "ended": self.model.stop_training,
+            "early_stopping": _attributes(self._early_stopping, _EARLY_STOPPING),
+            "reduce_lr": _attributes(self._reduce_lr, _REDUCE_LR),
+            "history": self._history.epochs,
+        }
+        staging = self._directory / "staging"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        self.model.save_weights(staging / _WEIGHTS)
+        (staging / _STATE).write_text(json.dumps(state))
+        staging.rename(self._folder(epoch))
+        kept = {self._folder(epoch), self._folder(self._early_stopping.best_epoch)}
+        for folder in set(self._directory.glob("epoch-*")) - kept:
+            shutil.rmtree(folder)
+
+    def delete(self) -> None:
+        """Deletes the backup: the model is safe elsewhere."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _folder(self, epoch: int) -> Path:
+        return self._directory / f"epoch-{epoch:05d}"
+
+    def _read_state(self) -> dict[str, Any] | None:
+        folders = sorted(self._directory.glob("epoch-*"))
+        return json.loads((folders[-1] / _STATE).read_text()) if folders else None
+
+
+def backup_key(files: Iterable[str], settings: Sequence[str]) -> str:
+    """Hashes all that a training's state depends on, so that no other state is ever restored.
+
+    Args:
+      files: of examples; what they contain counts.
+      settings: what else there is to tell trainings apart, such as hyperparameters.
+
+    Returns:
+      Hex digits, of the files, the settings, the sources beside this one, and the versions of
+      TensorFlow and Keras.
+    """
+    sources = sorted(str(path) for path in Path(__file__).parent.glob("*.py"))
+    parts = [tf.__version__, keras.__version__, *settings]
+    for name in [*files, *sources]:
+        parts.append(hashlib.sha256(Path(name).read_bytes()).hexdigest())
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _attributes(callback: keras.callbacks.Callback, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(callback, name) for name in names}
