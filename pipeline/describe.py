@@ -36,7 +36,8 @@ def summarise(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
         yield "training", _training(artifacts["model_run"])
     if "blessing" in artifacts:
         yield from (("gate", check) for check in _checks(artifacts["blessing"]))
-    yield "model", _release(artifacts["pushed_model"]) if "pushed_model" in artifacts else "not pushed"
+    pushed = artifacts.get("pushed_model")
+    yield "release", _release(pushed) if pushed else "none: nothing was pushed"
     times = (f"{stage.name} {stage.seconds:.1f}" for stage in stages.values())
     yield "seconds", ", ".join(times)
 
@@ -57,8 +58,11 @@ def _examples(artifact: Artifact) -> str:
 def _training(artifact: Artifact) -> str:
     history = _read(artifact, "history.json")
     best = history["best_epoch"]
-    accuracy = history["val_accuracy"][best - 1]
-    return f"{len(history['val_accuracy'])} epochs, best validation accuracy {accuracy:.2%} in epoch {best}"
+    accuracy = history["epochs"][best - 1]["val_accuracy"]
+    return (
+        f"{len(history['epochs'])} epochs, "
+        f"best validation accuracy {accuracy:.2%} in epoch {best}"
+    )
 
 
 def _verdict(artifact: Artifact) -> str:
@@ -71,7 +75,8 @@ def _verdict(artifact: Artifact) -> str:
 def _checks(artifact: Artifact) -> Iterator[str]:
     for check in _read(artifact, "verdict.json")["checks"]:
         word = "passed" if check["passed"] else "FAILED"
-        yield f"{word}  {check['name']}: {check['value']} ({check['rule']})"
+        value = "" if check["value"] is None else f" {check['value']:.6g};"
+        yield f"{word}  {check['rule']}:{value} {check['detail']}"
 
 
 def _release(artifact: Artifact) -> str:
