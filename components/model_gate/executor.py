@@ -1,0 +1,93 @@
+"""Runs the gate: evaluation in, blessing and verdict out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from tfx.components.evaluator import constants
+from tfx.dsl.components.base import base_executor
+from tfx.types import Artifact, artifact_utils
+from tfx.utils import path_utils
+
+from components import digests
+from components.model_gate.evaluation import EvidenceError, read_evaluation
+from components.model_gate.rules import Thresholds, Verdict, judge, refuse
+
+EVALUATION = "evaluation"
+MODEL = "model"
+BASELINE_MODEL = "baseline_model"
+BLESSING = "blessing"
+THRESHOLDS = "thresholds"
+VERDICT_FILE = "verdict.json"
+
+_log = logging.getLogger(__name__)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of ModelGate."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Judges the model.
+
+        Args:
+          input_dict: evaluation, model, and perhaps baseline_model, which may be empty.
+          output_dict: blessing.
+          exec_properties: thresholds, as JSON.
+        """
+        model = artifact_utils.get_single_instance(input_dict[MODEL])
+        baselines = input_dict.get(BASELINE_MODEL) or []
+        verdict = _judge(
+            artifact_utils.get_single_uri(input_dict[EVALUATION]),
+            bool(baselines),
+            Thresholds.from_json(exec_properties[THRESHOLDS]),
+            _sha256(model),
+        )
+        blessing = artifact_utils.get_single_instance(output_dict[BLESSING])
+        _describe(blessing, model, baselines)
+        _write(blessing, verdict)
+        _log.info("Blessed: %s. %s", verdict.blessed, verdict.reason)
+
+
+def _judge(evaluation: str, has_baseline: bool, thresholds: Thresholds, model: str) -> Verdict:
+    try:
+        candidate, baseline = read_evaluation(evaluation, has_baseline)
+    except EvidenceError as error:
+        return refuse(str(error), model)
+    return judge(candidate, baseline, thresholds, model)
+
+
+def _sha256(model: Artifact) -> str:
+    path = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
+    return digests.model_sha256(digests.directory_sha256(Path(path)))
+
+
+def _describe(blessing: Artifact, model: Artifact, baselines: list[Artifact]) -> None:
+    """Sets the custom properties that the stock Evaluator sets, except for the verdict."""
+    blessing.set_string_custom_property(
+        constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri
+    )
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
+    for baseline in baselines:
+        blessing.set_string_custom_property(
+            constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri
+        )
+        blessing.set_int_custom_property(
+            constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id
+        )
+
+
+def _write(blessing: Artifact, verdict: Verdict) -> None:
+    directory = Path(blessing.uri)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / VERDICT_FILE).write_text(verdict.to_json())
+    marker = constants.BLESSED_FILE_NAME if verdict.blessed else constants.NOT_BLESSED_FILE_NAME
+    (directory / marker).touch()
+    value = constants.BLESSED_VALUE if verdict.blessed else constants.NOT_BLESSED_VALUE
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)

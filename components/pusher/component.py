@@ -1,0 +1,72 @@
+"""The last stage."""
+
+from __future__ import annotations
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import BaseChannel, Channel, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.pusher import executor
+from components.pusher.release import model_directory
+
+
+class PusherSpec(ComponentSpec):
+    """Interface of Pusher."""
+
+    PARAMETERS = {
+        executor.SERVING_DIR: ExecutionParameter(type=str),
+        executor.MODEL_NAME: ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        executor.MODEL: ChannelParameter(type=standard_artifacts.Model),
+        executor.BLESSING: ChannelParameter(type=standard_artifacts.ModelBlessing),
+        executor.EXAMPLES: ChannelParameter(type=standard_artifacts.Examples),
+    }
+    OUTPUTS = {executor.PUSHED_MODEL: ChannelParameter(type=standard_artifacts.PushedModel)}
+
+
+class Pusher(base_component.BaseComponent):
+    """Pushes a model that ModelGate blessed to `<serving_dir>/<model_name>/<version>/`.
+
+    Unlike the stock Pusher it fails if the model is not blessed, and its release is atomic,
+    durable, verified and described by a manifest. It may run any number of times: a model that is
+    the newest version already is not pushed again. Its output `pushed_model` has the custom
+    properties `pushed` (1 if it was pushed now, else 0), `up_to_date` (1 if it was there before),
+    `pushed_destination` (path of the version's directory) and `pushed_version`.
+    """
+
+    SPEC_CLASS = PusherSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(
+        self,
+        model: BaseChannel,
+        blessing: BaseChannel,
+        examples: BaseChannel,
+        serving_dir: str,
+        model_name: str,
+    ) -> None:
+        """Checks the destination's form at once.
+
+        Args:
+          model: the Model to push.
+          blessing: ModelGate's verdict on it.
+          examples: what the model was made from, with a split `test` to try it on; the custom
+            properties of MnistExampleGen go into the manifest.
+          serving_dir: local directory, below which a server finds its models.
+          model_name: the model's directory there.
+
+        Raises:
+          PushError: if serving_dir is a URL, or model_name is not fit for a directory's name.
+        """
+        model_directory(serving_dir, model_name)
+        super().__init__(
+            PusherSpec(
+                model=model,
+                blessing=blessing,
+                examples=examples,
+                serving_dir=serving_dir,
+                model_name=model_name,
+                pushed_model=Channel(type=standard_artifacts.PushedModel),
+            )
+        )

@@ -1,0 +1,150 @@
+"""Runs the push: model and verdict in, release out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from tfx.components.evaluator import constants
+from tfx.dsl.components.base import base_executor
+from tfx.types import Artifact, artifact_utils
+from tfx.utils import path_utils
+
+from components import digests
+from components.errors import ModelRejectedError
+from components.model_gate.executor import VERDICT_FILE
+from components.model_gate.rules import Verdict, VerdictError
+from components.pusher import provenance, smoke_check
+from components.pusher.manifest import ArtifactRecord, Data, FileRecord, Release
+from components.pusher.release import Pushed, model_directory, push
+
+MODEL = "model"
+BLESSING = "blessing"
+EXAMPLES = "examples"
+PUSHED_MODEL = "pushed_model"
+SERVING_DIR = "serving_dir"
+MODEL_NAME = "model_name"
+TEST_SPLIT = "test"
+SMOKE_EXAMPLES = 16
+
+_log = logging.getLogger(__name__)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of Pusher."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Pushes the model.
+
+        Args:
+          input_dict: model, blessing and examples.
+          output_dict: pushed_model.
+          exec_properties: serving_dir and model_name.
+
+        Raises:
+          ModelRejectedError: if the gate did not bless the model, or blessed another one.
+          PushError: if the model can't be served or written.
+        """
+        inputs = {
+            role: artifact_utils.get_single_instance(input_dict[role])
+            for role in (MODEL, BLESSING, EXAMPLES)
+        }
+        model_name = exec_properties[MODEL_NAME]
+        source = _saved_model(inputs[MODEL])
+        verdict = _approval(inputs[BLESSING], source)
+        examples = smoke_check.read_examples(
+            artifact_utils.get_split_uri([inputs[EXAMPLES]], TEST_SPLIT), SMOKE_EXAMPLES
+        )
+        pushed = push(
+            source,
+            model_directory(exec_properties[SERVING_DIR], model_name),
+            describe=lambda version, now, files: _release(
+                model_name, version, now, verdict, inputs, files
+            ),
+            check=lambda staging: smoke_check.check_model(staging, examples),
+        )
+        _record(artifact_utils.get_single_instance(output_dict[PUSHED_MODEL]), pushed)
+        _log.info("%s: %s", "Up to date" if pushed.up_to_date else "Pushed", pushed.path)
+
+
+def _saved_model(model: Artifact) -> Path:
+    return Path(path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model)))
+
+
+def _approval(blessing: Artifact, source: Path) -> Verdict:
+    """The verdict, if it is there and approves of this very model."""
+    try:
+        verdict = Verdict.from_json((Path(blessing.uri) / VERDICT_FILE).read_text())
+    except (OSError, VerdictError) as error:
+        raise ModelRejectedError(
+            f"Nothing was pushed: the gate's verdict can't be read: {error}"
+        ) from error
+    if not verdict.blessed:
+        raise ModelRejectedError(f"Nothing was pushed: {verdict.reason}.")
+    property_value = blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY)
+    if property_value != constants.BLESSED_VALUE:
+        raise ModelRejectedError(
+            f"Nothing was pushed: {VERDICT_FILE} blesses the model, but ML Metadata doesn't."
+        )
+    received = digests.model_sha256(digests.directory_sha256(source))
+    if received != verdict.model_sha256:
+        raise ModelRejectedError(
+            f"Nothing was pushed: the gate judged the model with SHA-256 {verdict.model_sha256}, "
+            f"and the one in {source} has {received}. Run the pipeline again."
+        )
+    return verdict
+
+
+def _release(
+    model_name: str,
+    version: int,
+    now: float,
+    verdict: Verdict,
+    inputs: Mapping[str, Artifact],
+    files: Mapping[str, FileRecord],
+) -> Release:
+    return Release(
+        model=model_name,
+        version=version,
+        created=datetime.fromtimestamp(now, timezone.utc),
+        model_sha256=verdict.model_sha256,
+        metrics=verdict.metrics,
+        checks=verdict.checks,
+        data=_data(inputs[EXAMPLES]),
+        git=provenance.git_state(),
+        packages=provenance.package_versions(),
+        ml_metadata={
+            role: ArtifactRecord(id=artifact.id, type=artifact.type_name, uri=artifact.uri)
+            for role, artifact in inputs.items()
+        },
+        files=dict(files),
+    )
+
+
+def _data(examples: Artifact) -> Data:
+    splits = json.loads(examples.split_names)
+    return Data(
+        source=examples.get_string_custom_property("source") or None,
+        fingerprint=examples.get_string_custom_property("fingerprint") or None,
+        counts={
+            split: examples.get_int_custom_property(f"count_{split}")
+            for split in splits
+            if examples.has_custom_property(f"count_{split}")
+        },
+    )
+
+
+def _record(artifact: Artifact, pushed: Pushed) -> None:
+    artifact.set_int_custom_property("pushed", int(not pushed.up_to_date))
+    artifact.set_int_custom_property("up_to_date", int(pushed.up_to_date))
+    artifact.set_string_custom_property("pushed_destination", str(pushed.path))
+    artifact.set_string_custom_property("pushed_version", str(pushed.version))

@@ -1,0 +1,131 @@
+"""The manifest of a release, which says what it is and where it comes from.
+
+It lies beside the model, as `release.json` in the directory of the version: loaders of SavedModels
+and TensorFlow Serving overlook it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from components import digests
+from components.model_gate.rules import Check
+
+RELEASE_FILE = "release.json"
+
+
+class ManifestError(Exception):
+    """A release has no manifest, or not a readable one."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Frozen):
+    """The examples that the model was trained and evaluated on; None is what is not known."""
+
+    source: str | None
+    fingerprint: str | None
+    counts: dict[str, int]
+
+
+class Git(_Frozen):
+    """The code; `dirty` says whether there were uncommitted changes, None if that is not known."""
+
+    commit: str
+    dirty: bool | None
+
+
+class ArtifactRecord(_Frozen):
+    """An artifact in ML Metadata."""
+
+    id: int
+    type: str
+    uri: str
+
+
+class FileRecord(_Frozen):
+    """A file of the model."""
+
+    sha256: str
+    bytes: int
+
+
+class Release(_Frozen):
+    """The content of a manifest.
+
+    Attributes:
+      format: version of this format.
+      model: name of the model.
+      version: also the name of the directory.
+      created: when it was pushed, with time zone.
+      model_sha256: `components.digests.model_sha256` of the files.
+      metrics: from the gate's verdict.
+      checks: the gate's rules, with thresholds and values.
+      data: what the model learnt from.
+      git: None if the code is in no Git repository.
+      packages: versions by name.
+      ml_metadata: artifacts by their role in the push.
+      files: by relative path (POSIX style), all but the manifest itself.
+    """
+
+    format: Literal[1] = 1
+    model: str
+    version: int
+    created: AwareDatetime
+    model_sha256: str
+    metrics: dict[str, float | None]
+    checks: tuple[Check, ...]
+    data: Data
+    git: Git | None
+    packages: dict[str, str]
+    ml_metadata: dict[str, ArtifactRecord]
+    files: dict[str, FileRecord]
+
+    def to_json(self) -> str:
+        return self.model_dump_json(indent=2) + "\n"
+
+
+def read_release(version_dir: Path) -> Release:
+    """Reads the manifest of a version.
+
+    Raises:
+      ManifestError: if there is none, or it is malformed.
+    """
+    path = version_dir / RELEASE_FILE
+    try:
+        return Release.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ManifestError(f"Can't read {path}: {error.strerror}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "JSON"
+        raise ManifestError(
+            f"Expected a release manifest in {path}: {where}: {first['msg']}."
+        ) from error
+
+
+def release_problems(version_dir: Path) -> list[str]:
+    """Compares the files of a release with its manifest.
+
+    Returns:
+      A line for each file that is missing, changed or not listed; none if the release is whole.
+
+    Raises:
+      ManifestError: if there is no manifest, or it is malformed.
+    """
+    expected = {name: file.sha256 for name, file in read_release(version_dir).files.items()}
+    found = digests.directory_sha256(version_dir, leave_out=[RELEASE_FILE])
+    return [
+        *(f"{name} is missing" for name in sorted(expected.keys() - found.keys())),
+        *(f"{name} is not in the manifest" for name in sorted(found.keys() - expected.keys())),
+        *(
+            f"{name} has changed"
+            for name in sorted(expected.keys() & found.keys())
+            if expected[name] != found[name]
+        ),
+    ]

@@ -1,0 +1,67 @@
+"""Asks a copied model a few questions before anyone else can: it must load, and answer."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from components.pusher.release import PushError
+from models import features
+
+SIGNATURE = "serving_default"
+_TOLERANCE = 1e-3
+
+
+def read_examples(split_uri: str, count: int) -> list[bytes]:
+    """The first serialized tf.Examples of a split of gzipped TFRecords; fewer if it has fewer."""
+    files = sorted(tf.io.gfile.glob(f"{split_uri}/*"))
+    dataset = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    return list(itertools.islice(dataset.as_numpy_iterator(), count))
+
+
+def check_model(model_dir: Path, examples: Sequence[bytes]) -> None:
+    """Loads a SavedModel as a server would, and asks its default signature.
+
+    Args:
+      model_dir: the SavedModel.
+      examples: serialized tf.Examples, raw; at least one.
+
+    Raises:
+      PushError: if it doesn't load, fails, or does not answer each example with NUM_CLASSES
+        finite probabilities that sum to 1.
+    """
+    if not examples:
+        raise PushError("Expected examples to try the model on before it is pushed, found none.")
+    try:
+        signature = tf.saved_model.load(str(model_dir)).signatures[SIGNATURE]
+        answers = signature(examples=tf.constant(list(examples)))[features.PROBABILITIES].numpy()
+    except Exception as error:  # TensorFlow raises many kinds, each of which means the same here.
+        first_line = str(error).strip().split("\n", 1)[0]
+        raise PushError(
+            f"The model can't be served, so nothing was pushed: {type(error).__name__}: {first_line}"
+        ) from error
+    _check_answers(answers, len(examples))
+
+
+def _check_answers(answers: np.ndarray, examples: int) -> None:
+    expected = (examples, features.NUM_CLASSES)
+    if answers.shape != expected:
+        raise PushError(
+            f"Expected probabilities of shape {expected} from the model, received {answers.shape}; "
+            "nothing was pushed."
+        )
+    if not (np.isfinite(answers).all() and (answers >= 0).all()):
+        raise PushError(
+            "Expected finite probabilities of at least 0 from the model, received "
+            f"{answers.min()} to {answers.max()}; nothing was pushed."
+        )
+    sums = answers.sum(axis=1)
+    if not np.allclose(sums, 1.0, atol=_TOLERANCE):
+        raise PushError(
+            "Expected probabilities that sum to 1 from the model, received sums from "
+            f"{sums.min()} to {sums.max()}; nothing was pushed."
+        )
