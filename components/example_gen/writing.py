@@ -1,0 +1,156 @@
+"""Writes slices as files of serialized tf.Examples, and sums up what was written."""
+
+import contextlib
+import hashlib
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from components.errors import DataRejectedError
+from components.example_gen.image_statistics import describe_images
+from components.example_gen.reading import Reader
+from components.example_gen.splits import SPLITS, Plan, Slice, SliceCount
+from models import features
+
+
+@dataclass(frozen=True)
+class SliceSummary:
+    """What was written of a slice, or what is wrong with it.
+
+    `labels` counts the examples of each split and label; `digest` is the SHA-256 (hex) of the
+    split, the label and the pixels of each example, in their order.
+    """
+
+    slice: Slice
+    labels: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    digest: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was written of all slices, or what is wrong with one of them."""
+
+    labels: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    fingerprint: str = ""
+    error: str = ""
+
+
+class _Labelled(NamedTuple):
+    split: str
+    label: int
+    image: bytes
+    scalars: Mapping[str, float]
+
+
+def count_labels(part: Slice, reader: Reader) -> SliceCount:
+    """Counts a slice's labels. Errors in the data come back in the count: raised in a Beam
+    worker, they would reach the executor wrapped.
+    """
+    labels: Counter[int] = Counter()
+    try:
+        for batch in reader.labels(part):
+            labels.update(batch.tolist())
+    except DataRejectedError as error:
+        return SliceCount(part, error=str(error))
+    return SliceCount(part, labels)
+
+
+def write_slice(part: Slice, reader: Reader, uris: dict[str, str], plan: Plan) -> SliceSummary:
+    """Writes a slice's examples, as planned, to a file in the directory of each of its splits.
+
+    Errors in the data come back in the summary, as `count_labels` does it.
+    """
+    if plan.error:
+        return SliceSummary(part, error=plan.error)
+    labels: dict[str, Counter[int]] = {split: Counter() for split in plan.splits(part.official)}
+    digest = hashlib.sha256()
+    try:
+        with contextlib.ExitStack() as stack:
+            writers = {
+                split: stack.enter_context(_open_shard(uris[split], part.shard)) for split in labels
+            }
+            for example in _assign(part, reader, plan):
+                writers[example.split].write(_serialize(example))
+                labels[example.split][example.label] += 1
+                digest.update(f"{example.split} {example.label} ".encode() + example.image)
+    except DataRejectedError as error:
+        return SliceSummary(part, error=str(error))
+    return SliceSummary(part, labels, digest.hexdigest())
+
+
+def combine(summaries: Iterable[SliceSummary]) -> Summary:
+    """Sums up the slices, given in any order."""
+    ordered = sorted(summaries, key=lambda summary: (summary.slice.official, summary.slice.start))
+    labels: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
+    digest = hashlib.sha256()
+    for summary in ordered:
+        if summary.error:
+            return Summary(error=summary.error)
+        for split, counts in summary.labels.items():
+            labels[split].update(counts)
+        digest.update(summary.digest.encode())
+    by_label = {split: dict(sorted(counts.items())) for split, counts in labels.items()}
+    return Summary(by_label, digest.hexdigest())
+
+
+def _assign(part: Slice, reader: Reader, plan: Plan) -> Iterator[_Labelled]:
+    if not plan.keeps_any_of(part):
+        return
+    seen = Counter(plan.first[part])
+    for images, labels in reader.batches(part):
+        try:
+            scalars = describe_images(images)
+        except ValueError as error:
+            raise DataRejectedError(
+                f"split {part.official}, examples {part.start} to {part.stop}: {error}; check that "
+                "the data set is MNIST"
+            ) from error
+        for row, label in enumerate(labels.tolist()):
+            split = plan.classes[part.official, label].split_of(seen[label])
+            seen[label] += 1
+            if split is not None:
+                values = {name: float(column[row]) for name, column in scalars.items()}
+                yield _Labelled(split, label, images[row].tobytes(), values)
+
+
+def _serialize(example: _Labelled) -> bytes:
+    columns = {
+        name: tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+        for name, value in example.scalars.items()
+    }
+    columns[features.IMAGE] = tf.train.Feature(
+        bytes_list=tf.train.BytesList(value=[example.image])
+    )
+    columns[features.LABEL] = tf.train.Feature(
+        int64_list=tf.train.Int64List(value=[example.label])
+    )
+    return tf.train.Example(features=tf.train.Features(feature=columns)).SerializeToString(
+        deterministic=True
+    )
+
+
+@contextlib.contextmanager
+def _open_shard(uri: str, shard: str) -> Iterator[tf.io.TFRecordWriter]:
+    """Opens a file that gets its name, `data_tfrecord-<shard>.gz`, when it is complete.
+
+    So a bundle that Beam tries again, or runs twice, does no harm. Until then it is beside the
+    split's directory, as all files in there are read as examples.
+    """
+    directory, split = os.path.split(uri)
+    partial = os.path.join(directory, f"partial-{split}-{shard}-{uuid.uuid4().hex}")
+    tf.io.gfile.makedirs(uri)
+    try:
+        with tf.io.TFRecordWriter(partial, tf.io.TFRecordOptions("GZIP")) as writer:
+            yield writer
+        tf.io.gfile.rename(
+            partial, os.path.join(uri, f"data_tfrecord-{shard}.gz"), overwrite=True
+        )
+    finally:
+        if tf.io.gfile.exists(partial):
+            tf.io.gfile.remove(partial)
