@@ -18,7 +18,7 @@ from components.example_gen.sources import source_name
 from components.example_gen.splits import SPLITS, make_plan, make_slices
 from components.example_gen.writing import Summary, combine, count_labels, write_slice
 
-EXAMPLES_PER_SLICE = 10_000
+EXAMPLES_PER_SLICE = 20_000
 """Examples that one worker reads and writes as one file for each split."""
 
 

@@ -1,0 +1,65 @@
+"""What DataGate does: reads the anomalies of every split, and raises if there are any."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import Artifact, artifact_utils
+
+from components.data_gate.anomalies import list_reasons
+from components.errors import DataRejectedError
+from components.example_gen.splits import SPLITS
+
+
+class Executor(base_executor.BaseExecutor):
+    """Lets the run go on only if every split satisfies the schema."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the verdict, {"blessed": true, "splits": […]}.
+
+        Raises:
+          DataRejectedError: an anomaly in any split, or a split of which none was looked for.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
+        verdict = artifact_utils.get_single_instance(output_dict["verdict"])
+        _check_splits(artifact_utils.decode_split_names(anomalies.split_names or "[]"))
+        findings = [
+            f"{split}: {reason}" for split in SPLITS for reason in _read_reasons(anomalies, split)
+        ]
+        if findings:
+            raise DataRejectedError(
+                "the data does not satisfy the reviewed schema: "
+                + "; ".join(findings)
+                + "; correct the data, or review the schema if the data is right"
+            )
+        verdict.write({"blessed": True, "splits": list(SPLITS)})
+
+
+def _check_splits(validated: Sequence[str]) -> None:
+    missing = [split for split in SPLITS if split not in validated]
+    if missing:
+        raise DataRejectedError(
+            f"the splits {', '.join(SPLITS)} must all have been validated, {', '.join(missing)} "
+            "was not; take it out of ExampleValidator's exclude_splits"
+        )
+
+
+def _read_reasons(anomalies: Artifact, split: str) -> list[str]:
+    path = os.path.join(artifact_utils.get_split_uri([anomalies], split), DEFAULT_FILE_NAME)
+    try:
+        with fileio.open(path, "rb") as file:
+            found = anomalies_pb2.Anomalies.FromString(file.read())
+    except (OSError, DecodeError, fileio.NotFoundError) as error:
+        return [f"what ExampleValidator found can't be read ({path}: {error}), run it again"]
+    return list_reasons(found)
