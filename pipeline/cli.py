@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import click
 
@@ -26,12 +27,24 @@ def cli() -> None:
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds an option for each field of Settings; their rules are checked by Settings."""
+    """Adds an option for each field of Settings, whose rules Settings itself checks."""
     for name, field in reversed(Settings.model_fields.items()):
         default = "" if field.default is None else f"  [default: {field.default}]"
-        option = f"--{name.replace('_', '-')}"
-        command = click.option(option, name, help=f"{field.description}{default}")(command)
+        option = click.option(
+            f"--{name.replace('_', '-')}",
+            name,
+            metavar=_metavar(field.annotation),
+            help=f"{field.description}{default}",
+        )
+        command = option(command)
     return command
+
+
+def _metavar(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return "|".join(get_args(annotation))
+    kinds = {int: "INTEGER", float: "NUMBER", Decimal: "NUMBER"}
+    return kinds.get(annotation, "DIRECTORY")
 
 
 @cli.command()
