@@ -1,0 +1,43 @@
+# Each target does the set-up that it needs. STACK=compat or STACK=current overrides the choice.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-all test-current lint format lock clean
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+PACKAGES := pipeline components models kubeflow
+option = $(if $($(2)),--$(1) '$($(2))')
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install the locked packages and this project in .venv, unless they are there
+	@sh stacks/install.sh
+
+run: setup ## Run the pipeline; takes DATA= EPOCHS= SERVING_DIR= PIPELINE_ROOT= ARGS=
+	@$(PYTHON) -m pipeline run $(call option,data,DATA) $(call option,epochs,EPOCHS) \
+		$(call option,serving-dir,SERVING_DIR) $(call option,pipeline-root,PIPELINE_ROOT) $(ARGS)
+
+test: setup ## Run the tests but the slow ones; takes ARGS= for pytest
+	@$(PYTHON) -m pytest -m "not slow" $(ARGS)
+
+test-all: setup ## Run all tests
+	@$(PYTHON) -m pytest $(ARGS)
+
+test-current: ## Run `make test` with stack current in a Debian 13 made by debootstrap (needs root)
+	@sh stacks/test_current.sh make test ARGS='$(ARGS)'
+
+lint: setup ## Check style, types and the order of the packages
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format: setup ## Format the code, and fix what ruff can fix
+	@.venv/bin/ruff check --fix
+	@.venv/bin/ruff format
+
+lock: setup ## Re-make the locks; takes ARGS=--upgrade
+	@sh stacks/lock.sh $(ARGS)
+
+clean: ## Remove what set-up, tests and runs made, except what was served
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info

@@ -1,0 +1,1 @@
+"""Runs the pipeline on Kubeflow Pipelines; imported as `mnist_kubeflow`."""

@@ -1,0 +1,136 @@
+#!/bin/sh
+# Makes .venv hold one stack, exactly as locked, and this project, editable.
+# Does nothing when it is there already. STACK=compat or STACK=current overrides the choice, which
+# is made by the version of glibc.
+set -eu
+cd "$(dirname "$0")/.."
+venv=$PWD/.venv
+unset PYTHONHOME PYTHONPATH
+
+say() { echo "set-up: $*"; }
+die() {
+    say "$*" >&2
+    exit 1
+}
+at_least() { printf '%s\n' "$2" "$1" | sort -C -V; }
+
+# Sets $stack, $why and $pythons: the versions of Python that the stack runs on, best first.
+choose_stack() {
+    [ "$(uname -sm)" = "Linux x86_64" ] ||
+        die "TFX has wheels for Linux on x86_64 only, and this is $(uname -sm)"
+    glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || glibc=none
+    glibc=${glibc#glibc }
+    at_least "$glibc" 2.17 && [ "$glibc" != none ] ||
+        die "TFX needs glibc 2.17 or newer, found $glibc: use a system that has it"
+    why="glibc is $glibc, and current needs 2.39"
+    if at_least "$glibc" 2.39; then stack=current; else stack=compat; fi
+    case ${STACK:-} in
+        "" | "$stack") ;;
+        compat) stack=compat why="STACK=compat" ;;
+        current) die "stack current needs glibc 2.39, found $glibc: leave STACK unset for compat," \
+            "or try \`make test-current\`, which brings its own Debian 13" ;;
+        *) die "STACK must be compat or current, received '$STACK'" ;;
+    esac
+    case $stack in
+        compat) pythons=3.10 ;;
+        current) pythons="3.13 3.12 3.11 3.10" ;;
+    esac
+}
+
+# Sets $uv to a uv that runs and is not part of the environment to be replaced, or to nothing.
+find_uv() {
+    uv=$(command -v uv) && "$uv" --version >/dev/null 2>&1 || uv=
+    case $uv in "$venv"/*) uv= ;; esac
+}
+
+# Prints the real path of interpreter $1 if it is Python $2, really runs (a pyenv shim may refuse)
+# and has the modules that TFX and venv import.
+real_python() {
+    "$1" -c 'import bz2, ctypes, lzma, os, sqlite3, ssl, sys, venv
+if "%d.%d" % sys.version_info[:2] != sys.argv[1]: sys.exit(1)
+if not sys.argv[2]: import ensurepip
+print(os.path.realpath(sys.executable))' "$2" "$uv" 2>/dev/null
+}
+
+managed_python() { [ -n "$uv" ] && "$uv" python find --managed-python "$version" 2>/dev/null; }
+
+# Sets $version and $python: one on PATH, one of pyenv's, or one that uv has or downloads.
+find_python() {
+    for version in $pythons; do
+        for candidate in "python$version" python3 \
+            "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python"$version"; do
+            python=$(real_python "$candidate" "$version") && return
+        done
+        python=$(managed_python) && return
+    done
+    version=${pythons%% *}
+    if [ -n "$uv" ]; then
+        say "no Python $version found, downloading one with uv"
+        "$uv" python install --quiet "$version" && python=$(managed_python) && return
+        uv_state="uv could not download one"
+    fi
+    die "no usable Python $version on PATH or in pyenv, and ${uv_state:-uv is absent}:" \
+        "install uv (\`pip install uv\`), or Python $version with its venv module, and try again"
+}
+
+# Python 3.10 has no wheel of pyfarmhash, which TFDV imports.
+check_compiler() {
+    [ "$version" != 3.10 ] || {
+        command -v c++ && "$python" -c \
+            'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
+    } >/dev/null 2>&1 ||
+        die "Python 3.10 builds a package from source: install a C++ compiler (g++) and" \
+            "Python's headers (python3.10-dev), and try again"
+}
+
+with_uv() {
+    "$uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation "$@"
+}
+with_pip() {
+    "$venv/bin/python" -m pip install -qq --no-deps --no-build-isolation --no-compile "$@"
+}
+install_locked() {
+    "$1" --require-hashes -r stacks/build.txt &&
+        "$1" --require-hashes -r "stacks/$stack.txt" &&
+        "$1" --editable .
+}
+
+# Without bytecode each start of TFX takes twice as long. Some packages ship files that are no
+# valid Python, templates for example: no reason to fail.
+compile_bytecode() {
+    "$venv/bin/python" -m compileall -qq -j 0 "$venv/lib" || true
+}
+
+install() {
+    rm -rf "$venv"
+    if [ -n "$uv" ] && "$uv" venv --quiet --python "$python" "$venv" && install_locked with_uv; then
+        return
+    fi
+    [ -z "$uv" ] || say "uv could not install it, trying pip"
+    "$python" -m venv --clear "$venv" && install_locked with_pip ||
+        die "the installation failed; the lines above say why"
+}
+
+# What an environment that is ready has in its file `.ready`, which is written last.
+state() {
+    "$venv/bin/python" --version 2>/dev/null &&
+        cat "stacks/$stack.txt" stacks/build.txt stacks/install.sh setup.py | sha256sum &&
+        echo "$stack $PWD"
+}
+
+# Two set-ups at once would spoil each other's work: the second waits.
+exec 9<stacks/install.sh
+flock 9
+choose_stack
+if expected=$(state) && [ "$(cat "$venv/.ready" 2>/dev/null)" = "$expected" ]; then
+    say "stack $stack ($why) is installed"
+    exit
+fi
+find_uv
+find_python
+check_compiler
+say "installing stack $stack ($why) for $python with ${uv:-pip}; this takes minutes"
+install
+compile_bytecode
+state >"$venv/.ready"
+say "stack $stack is ready"

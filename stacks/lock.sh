@@ -1,0 +1,20 @@
+#!/bin/sh
+# Re-makes the locks from setup.py and stacks/*.in; keeps the locked versions where they still fit.
+# Options are handed to `uv pip compile`: --upgrade, or --upgrade-package NAME.
+set -eu
+cd "$(dirname "$0")/.."
+uv=$(command -v .venv/bin/uv || command -v uv) || {
+    echo "lock: uv is missing: run \`make setup\`, which installs it, and try again" >&2
+    exit 1
+}
+
+compile() {
+    "$uv" pip compile --quiet --generate-hashes --no-annotate --no-emit-index-url \
+        --no-emit-find-links --custom-compile-command "make lock" --python-version 3.10 "$@"
+}
+
+compile stacks/build.in --universal --output-file stacks/build.txt
+compile setup.py stacks/compat.in --extra dev --extra kubeflow \
+    --python-platform x86_64-manylinux2014 --output-file stacks/compat.txt "$@"
+compile setup.py stacks/current.in --extra dev --extra kubeflow \
+    --universal --output-file stacks/current.txt "$@"
