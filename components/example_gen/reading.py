@@ -2,9 +2,11 @@
 
 import abc
 import functools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,18 +67,17 @@ def prepare_tfds(data_dir: str, timeout: float = DOWNLOAD_TIMEOUT) -> None:
     Raises:
       SourceUnavailableError: it can't be had, or not in so many seconds.
     """
-    directory = str(sources.prepared_dir(data_dir).parents[1])
+    directory = data_dir or str(sources.default_data_dir())
     if sources.is_prepared(directory):
         return
-    sources.resolve_source(sources.TFDS, sources.Path(directory))
+    sources.resolve_source(sources.TFDS, Path(directory))
     try:
         sources.within(timeout, lambda: _download(directory))
     except Exception as error:
-        reason = " ".join(str(error).split())
         raise sources.SourceUnavailableError(
             f"MNIST can't be had: tensorflow_datasets failed to prepare it in {directory} "
-            f"({reason}); set TFDS_DATA_DIR to a prepared directory, or use the bundled digits "
-            "(--data bundled)"
+            f"({_one_line(error)}); set TFDS_DATA_DIR to a prepared directory, or use the bundled "
+            "digits (--data bundled)"
         ) from error
 
 
@@ -99,19 +100,19 @@ class TfdsReader(Reader):
     def check(self) -> None:
         """Raises DataRejectedError unless TFDS says that this is MNIST-like."""
         try:
-            builder = self._builder()
-            image = builder.info.features["image"]
-            received = (str(np.dtype(image.np_dtype)), tuple(image.shape), set(builder.info.splits))
+            info = self._builder().info
+            image = info.features["image"]
+            received = f"{np.dtype(image.np_dtype)} of shape {image.shape} in {sorted(info.splits)}"
         except Exception as error:
             raise DataRejectedError(
                 f"{self.directory} can't be read as a TFDS data set: {_one_line(error)}; prepare "
                 "it anew"
             ) from error
-        expected = ("uint8", features.IMAGE_SHAPE, set(self.rules()))
+        expected = f"uint8 of shape {features.IMAGE_SHAPE} in {sorted(self.rules())}"
         if received != expected:
             raise DataRejectedError(
-                "MNIST must have (dtype, shape of an image, splits) "
-                f"{expected}, received {received} in {self.directory}"
+                f"images must be {expected}, received {received}; check that {self.directory} "
+                "is MNIST"
             )
 
     def sizes(self) -> dict[str, int]:
@@ -132,19 +133,21 @@ class TfdsReader(Reader):
         return tfds.builder_from_directory(self.directory)
 
     def _examples(self, part: Slice, decode_images: bool) -> Iterator[dict[str, np.ndarray]]:
-        """Batches, in the order of the files. What is wrong with these is a DataRejectedError."""
+        """Batches, in the order of the files. What is wrong with these is a DataRejectedError.
+
+        TFDS isn't asked for batches: it would pad images that are too small, without a word.
+        """
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
         dataset = self._builder().as_dataset(
             split=tfds.core.ReadInstruction(part.official, part.start, part.stop, unit="abs"),
-            batch_size=BATCH_SIZE,
             shuffle_files=False,
             decoders=None if decode_images else {"image": tfds.decode.SkipDecoding()},
             read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
         )
         try:
-            yield from dataset.as_numpy_iterator()
+            yield from dataset.batch(BATCH_SIZE).as_numpy_iterator()
         except (
             tf.errors.DataLossError,
             tf.errors.FailedPreconditionError,
@@ -188,6 +191,6 @@ def _bundled() -> Batch:
 
 
 def _one_line(error: Exception) -> str:
-    """The first line of an error's message: TensorFlow adds the graph's nodes below it."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    """The first line of an error's message, without the graph's nodes that TensorFlow names."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return re.sub(r"\{\{.*?\}\} ?| \[Op:.*", "", lines[0])
