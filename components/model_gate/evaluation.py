@@ -92,11 +92,13 @@ def _confusion(value: Any) -> Confusion:
     impossible = matrices[eval_config.IMPOSSIBLE]
     for (actual, predicted), examples in matrices[eval_config.ANSWERED].items():
         if not 0 <= actual < features.NUM_CLASSES or predicted >= features.NUM_CLASSES:
-            raise EvidenceError(f"label {actual} was answered with {predicted}, which is no digit")
-        not_a_number = 0 if predicted == _NO_DIGIT else int(impossible.get((actual, predicted), 0))
+            raise EvidenceError(
+                f"label {actual} was answered with {predicted}, which are not both digits"
+            )
         if predicted == _NO_DIGIT:
             unanswered[actual] += int(examples)
-        else:
-            counts[actual][predicted] = int(examples) - not_a_number
-            unanswered[actual] += not_a_number
+            continue
+        no_probability = int(impossible.get((actual, predicted), 0))
+        counts[actual][predicted] = int(examples) - no_probability
+        unanswered[actual] += no_probability
     return Confusion(tuple(map(tuple, counts)), tuple(unanswered))

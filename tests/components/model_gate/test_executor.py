@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tfx.types import Channel, standard_artifacts
+
+from components.model_gate.component import ModelGate
+from components.model_gate.executor import Executor
+from components.model_gate.rules import ThresholdsError, Verdict
+
+THRESHOLDS = {
+    "accuracy": "0.97",
+    "digit_accuracy": "0.5",
+    "loss": "0.5",
+    "min_examples": 20,
+    "baseline_tolerance": "0",
+}
+
+
+def run_gate(evaluation: Any, **changes: object) -> tuple[Any, Verdict]:
+    blessing = standard_artifacts.ModelBlessing()
+    blessing.uri = f"{evaluation.artifact.uri}/../blessing"
+    thresholds = json.dumps(THRESHOLDS | changes)
+    Executor().Do(evaluation.inputs, {"blessing": [blessing]}, {"thresholds": thresholds})
+    return blessing, Verdict.from_json(Path(blessing.uri, "verdict.json").read_text())
+
+
+def files(blessing: Any) -> list[str]:
+    return sorted(path.name for path in Path(blessing.uri).iterdir())
+
+
+def test_first_model_at_its_threshold_is_blessed(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
+    evaluation = evaluate(toy.questions(right=97, wrong=3))
+    blessing, verdict = run_gate(evaluation)
+    assert verdict.blessed
+    assert verdict.metrics["accuracy"] == 0.97
+    assert files(blessing) == ["BLESSED", "verdict.json"]
+    assert blessing.get_int_custom_property("blessed") == 1
+    assert blessing.get_int_custom_property("current_model_id") == 1
+    assert blessing.get_string_custom_property("current_model") == evaluation.model.uri
+    assert not blessing.has_custom_property("baseline_model_id")
+
+
+def test_nineteen_of_twenty_are_95_percent(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
+    evaluation = evaluate(toy.questions(right=19, wrong=1))
+    assert run_gate(evaluation, accuracy="0.95")[1].blessed
+
+
+@pytest.mark.parametrize(("right", "wrong", "least"), [(18, 2, "0.95"), (96, 4, "0.97")])
+def test_model_below_its_threshold_is_not_blessed(  # type: ignore[no-untyped-def]
+    toy, evaluate, right: int, wrong: int, least: str
+) -> None:
+    evaluation = evaluate(toy.questions(right, wrong))
+    blessing, verdict = run_gate(evaluation, accuracy=least)
+    assert not verdict.blessed
+    assert f"accuracy must be at least {least}, but {right} of" in verdict.reason
+    assert files(blessing) == ["NOT_BLESSED", "verdict.json"]
+    assert blessing.get_int_custom_property("blessed") == 0
+    assert blessing.has_custom_property("blessed")
+
+
+@pytest.mark.parametrize(("tolerance", "blessed"), [("0.02", True), ("0.01", False)])
+def test_model_is_compared_with_the_baseline(  # type: ignore[no-untyped-def]
+    toy, evaluate, tolerance: str, blessed: bool
+) -> None:
+    evaluation = evaluate(toy.questions(97, 3, baseline_wrong=1), with_baseline=True)
+    blessing, verdict = run_gate(evaluation, baseline_tolerance=tolerance)
+    assert verdict.blessed is blessed
+    assert verdict.metrics["baseline_accuracy"] == 0.99
+    assert blessing.get_int_custom_property("baseline_model_id") == 2
+    assert blessing.get_string_custom_property("baseline_model").endswith("/baseline")
+
+
+def test_model_that_answers_nan_is_not_blessed(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
+    asked = [toy.Question(label=0, answer=toy.NAN)] * 50 + toy.questions(right=50)
+    _, verdict = run_gate(evaluate(asked), accuracy="0.5", digit_accuracy="0")
+    assert verdict.metrics["correct"] == 50
+    assert verdict.reason == "loss must be finite and at most 0.5, but it is nan"
+
+
+def test_model_evaluated_on_nothing_is_not_blessed(evaluate) -> None:  # type: ignore[no-untyped-def]
+    blessing, verdict = run_gate(evaluate([]))
+    assert [check.name for check in verdict.checks] == ["evidence"]
+    assert files(blessing) == ["NOT_BLESSED", "verdict.json"]
+
+
+def test_baseline_that_was_not_evaluated_blocks(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
+    evaluation = evaluate(toy.questions(right=100))
+    evaluation.baselines.append(toy.model("baseline", id=2))
+    assert not run_gate(evaluation)[1].blessed
+
+
+def test_verdict_names_the_very_model(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
+    evaluation = evaluate(toy.questions(right=100))
+    before = run_gate(evaluation)[1].model_sha256
+    Path(evaluation.model.uri, "Format-Serving", "assets").mkdir(exist_ok=True)
+    assert run_gate(evaluation)[1].model_sha256 == before
+    Path(evaluation.model.uri, "Format-Serving", "assets", "new").touch()
+    assert run_gate(evaluation)[1].model_sha256 != before
+
+
+def test_component_refuses_malformed_thresholds_at_once() -> None:
+    with pytest.raises(ThresholdsError, match="min_examples: Field required"):
+        ModelGate(
+            evaluation=Channel(type=standard_artifacts.ModelEvaluation),
+            model=Channel(type=standard_artifacts.Model),
+            thresholds='{"accuracy": "0.95", "digit_accuracy": "0", "loss": "1"}',
+        )
