@@ -12,31 +12,28 @@ from pipeline.run_state import Artifact, Stage
 
 def describe_stage(stage: Stage) -> str:
     """What a stage that succeeded produced, in a few words; empty if there is nothing to say."""
-    if not stage.succeeded:
+    if not stage.succeeded or stage.name not in _DESCRIPTIONS:
         return ""
-    for key, describe in _DESCRIPTIONS.items():
-        for artifact in stage.outputs.get(key, ()):
-            return describe(artifact)
-    return ""
+    key, describe = _DESCRIPTIONS[stage.name]
+    return describe(stage.outputs[key][0])
 
 
 def summarise(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
     """Names and values of a run's results: data, training, gates, release, and times."""
     artifacts = {
-        key: list_of_one[0]
-        for stage in stages.values()
-        for key, list_of_one in stage.outputs.items()
-        if list_of_one
+        name: stages[name].outputs[key][0]
+        for name, (key, _) in _DESCRIPTIONS.items()
+        if name in stages and stages[name].succeeded
     }
-    if "examples" in artifacts:
-        yield "data", str(artifacts["examples"].properties["source"])
-        yield "images", _examples(artifacts["examples"])
-        yield "fingerprint", str(artifacts["examples"].properties["fingerprint"])
-    if "model_run" in artifacts:
-        yield "training", _training(artifacts["model_run"])
-    if "blessing" in artifacts:
-        yield from (("gate", check) for check in _checks(artifacts["blessing"]))
-    pushed = artifacts.get("pushed_model")
+    if "MnistExampleGen" in artifacts:
+        yield "data", str(artifacts["MnistExampleGen"].properties["source"])
+        yield "images", _examples(artifacts["MnistExampleGen"])
+        yield "fingerprint", str(artifacts["MnistExampleGen"].properties["fingerprint"])
+    if "Trainer" in artifacts:
+        yield "training", _training(artifacts["Trainer"])
+    if "ModelGate" in artifacts:
+        yield from (("gate", check) for check in _checks(artifacts["ModelGate"]))
+    pushed = artifacts.get("Pusher")
     yield "release", _release(pushed) if pushed else "none: nothing was pushed"
     times = (f"{stage.name} {stage.seconds:.1f}" for stage in stages.values())
     yield "seconds", ", ".join(times)
@@ -84,9 +81,10 @@ def _release(artifact: Artifact) -> str:
     return f"{where} (up to date)" if artifact.properties.get("up_to_date") else f"pushed to {where}"
 
 
-_DESCRIPTIONS: dict[str, Callable[[Artifact], str]] = {
-    "examples": _examples,
-    "model_run": _training,
-    "blessing": _verdict,
-    "pushed_model": _release,
+_DESCRIPTIONS: dict[str, tuple[str, Callable[[Artifact], str]]] = {
+    "MnistExampleGen": ("examples", _examples),
+    "Trainer": ("model_run", _training),
+    "ModelGate": ("blessing", _verdict),
+    "Pusher": ("pushed_model", _release),
 }
+"""For a stage, the output that tells what it did."""

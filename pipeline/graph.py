@@ -32,7 +32,10 @@ SCHEMA_FILE = Path(__file__).with_name("schema.pbtxt")
 # In one process, on one thread: on few cores and data that fits, faster than the alternatives.
 # The runner is named because Beam's default one downloads a binary, and an image is named because
 # TFX would otherwise build a package of itself in each stage.
-BEAM_ARGS = ["--runner=FnApiRunner", "--sdk_container_image=unused"]
+BEAM_ARGS = [
+    "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
+    "--sdk_container_image=unused",
+]
 
 
 def create_pipeline(settings: Settings) -> Pipeline:
@@ -50,18 +53,19 @@ def create_pipeline(settings: Settings) -> Pipeline:
     examples = example_gen.outputs["examples"]
     schema_gen = ImportSchemaGen(schema_file=str(SCHEMA_FILE))
     schema = schema_gen.outputs["schema"]
-    statistics_gen = StatisticsGen(examples=examples)
+    statistics_gen = StatisticsGen(examples=examples, schema=schema)
     example_validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema
     )
     data_gate = DataGate(anomalies=example_validator.outputs["anomalies"])
 
-    # Raw examples are small and decode fast, so nothing but the graph is written here.
+    # Raw examples are small and decode fast, so all that is written here is the graph.
     transform = Transform(
         examples=examples,
         schema=schema,
         preprocessing_fn="models.preprocessing.preprocessing_fn",
         materialize=False,
+        disable_statistics=True,
     )
     transform.add_upstream_node(data_gate)
     trainer = Trainer(
