@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,8 +17,11 @@ from models.callbacks import HistoryWriter
 
 _WEIGHTS = "model.weights.h5"
 _STATE = "state.json"
-_EARLY_STOPPING = ("best", "best_epoch", "stopped_epoch", "wait")
-_REDUCE_LR = ("best", "cooldown_counter", "wait")
+_KEPT_ATTRIBUTES: dict[type, tuple[str, ...]] = {
+    keras.callbacks.EarlyStopping: ("best", "best_epoch", "stopped_epoch", "wait"),
+    keras.callbacks.ReduceLROnPlateau: ("best", "cooldown_counter", "wait"),
+    HistoryWriter: ("epochs",),
+}
 
 
 class BackupAndRestore(keras.callbacks.Callback):
@@ -28,7 +32,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         the epoch before whole (Keras's can have weights of one epoch and the number of another);
       - EarlyStopping and ReduceLROnPlateau keep what they have counted, and the best weights, so
         that the best epoch can be one from before the kill; the history keeps its epochs;
-      - a training that had ended is not trained on;
+      - a training that had ended is not trained on, and no epoch is kept whose loss is not finite;
       - the backup outlives the end of `fit`, until `delete`: the model is not exported yet.
 
     A backup is a folder `epoch-<number>` with the weights (the optimizer's included) and the
@@ -37,23 +41,18 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     Args:
       directory: of this training only (see `backup_key`).
-      early_stopping: restores best weights.
-      reduce_lr: as it is in the list of callbacks.
-      history: as it is in the list of callbacks.
+      callbacks: those before this one; an EarlyStopping that restores best weights is among them.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        early_stopping: keras.callbacks.EarlyStopping,
-        reduce_lr: keras.callbacks.ReduceLROnPlateau,
-        history: HistoryWriter,
-    ) -> None:
+    def __init__(self, directory: Path, callbacks: Iterable[keras.callbacks.Callback]) -> None:
         super().__init__()
         self._directory = directory
-        self._early_stopping = early_stopping
-        self._reduce_lr = reduce_lr
-        self._history = history
+        self._kept = {
+            type(callback).__name__: callback
+            for callback in callbacks
+            if type(callback) in _KEPT_ATTRIBUTES
+        }
+        self._early_stopping = self._kept["EarlyStopping"]
         self._state = self._read_state()
 
     def first_epoch(self, epochs: int) -> int:
@@ -66,29 +65,29 @@ class BackupAndRestore(keras.callbacks.Callback):
         if self._state is None:
             return
         self.model.optimizer.build(self.model.trainable_variables)
-        self.model.load_weights(self._folder(self._state["early_stopping"]["best_epoch"]) / _WEIGHTS)
+        kept = self._state["kept"]
+        self.model.load_weights(self._folder(kept["EarlyStopping"]["best_epoch"]) / _WEIGHTS)
         self._early_stopping.best_weights = self.model.get_weights()
         self.model.load_weights(self._folder(self._state["epoch"]) / _WEIGHTS)
-        vars(self._early_stopping).update(self._state["early_stopping"])
-        vars(self._reduce_lr).update(self._state["reduce_lr"])
-        self._history.epochs[:] = self._state["history"]
+        for name, callback in self._kept.items():
+            vars(callback).update(kept[name])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        state = {
-            "epoch": epoch,
-            "ended": self.model.stop_training,
-            "early_stopping": _attributes(self._early_stopping, _EARLY_STOPPING),
-            "reduce_lr": _attributes(self._reduce_lr, _REDUCE_LR),
-            "history": self._history.epochs,
+        if not math.isfinite((logs or {}).get("loss", math.nan)):
+            return
+        kept = {
+            name: {key: getattr(callback, key) for key in _KEPT_ATTRIBUTES[type(callback)]}
+            for name, callback in self._kept.items()
         }
+        state = {"epoch": epoch, "ended": self.model.stop_training, "kept": kept}
         staging = self._directory / "staging"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         self.model.save_weights(staging / _WEIGHTS)
         (staging / _STATE).write_text(json.dumps(state))
         staging.rename(self._folder(epoch))
-        kept = {self._folder(epoch), self._folder(self._early_stopping.best_epoch)}
-        for folder in set(self._directory.glob("epoch-*")) - kept:
+        needed = {self._folder(epoch), self._folder(self._early_stopping.best_epoch)}
+        for folder in set(self._directory.glob("epoch-*")) - needed:
             shutil.rmtree(folder)
 
     def delete(self) -> None:
@@ -120,6 +119,3 @@ def backup_key(files: Iterable[str], settings: Sequence[str]) -> str:
         parts.append(hashlib.sha256(Path(name).read_bytes()).hexdigest())
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
-
-def _attributes(callback: keras.callbacks.Callback, names: Iterable[str]) -> dict[str, Any]:
-    return {name: getattr(callback, name) for name in names}

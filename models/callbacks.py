@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from models.hyperparameters import Hyperparameters
 from models.progress import PROGRESS_LOGGER, TrainingProgress
 
 __all__ = [
@@ -21,9 +22,49 @@ __all__ = [
     "HistoryWriter",
     "ProgressLogger",
     "TrainingProgress",
+    "make_callbacks",
 ]
 
 _SECONDS_BETWEEN_REPORTS = 1.0
+_MONITORED = "val_accuracy"
+
+
+def make_callbacks(
+    parameters: Hyperparameters, directory: Path
+) -> list[keras.callbacks.Callback]:
+    """Makes the callbacks of a training, all but the backup.
+
+    They stop it when it has stopped to get better (and restore the best weights) or when its loss
+    is not finite, reduce its learning rate, and record it.
+
+    Args:
+      parameters: of the training.
+      directory: for the history and TensorBoard's logs.
+
+    Returns:
+      The callbacks, in the order that they need: each reads what those before it have set.
+    """
+    early_stopping = keras.callbacks.EarlyStopping(
+        _MONITORED,
+        mode="max",
+        patience=parameters.early_stopping_patience,
+        restore_best_weights=True,
+    )
+    reduce_lr = keras.callbacks.ReduceLROnPlateau(
+        _MONITORED,
+        mode="max",
+        patience=parameters.reduce_lr_patience,
+        factor=parameters.reduce_lr_factor,
+    )
+    return [
+        EpochSeeds(parameters.seed),
+        keras.callbacks.TerminateOnNaN(),
+        early_stopping,
+        reduce_lr,
+        keras.callbacks.TensorBoard(str(directory), write_graph=False),
+        HistoryWriter(directory, early_stopping),
+        ProgressLogger(),
+    ]
 
 
 class EpochSeeds(keras.callbacks.Callback):

@@ -70,6 +70,7 @@ def training_batches(
       Pairs of images, float32 (batch, *IMAGE_SHAPE), and labels, int64 (batch,).
     """
 
+    @tf.autograph.experimental.do_not_convert
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         records = _records(files).shuffle(SHUFFLE_BUFFER, seed=seed + epoch)
         return _transformed(records, tft_output, batch_size)
@@ -96,6 +97,8 @@ def _transformed(
     raw_spec = tft_output.raw_feature_spec()
     spec = {name: raw_spec[name] for name in (IMAGE, LABEL)}
 
+    # Converting the functions of the libraries called here would take seconds, and change nothing.
+    @tf.autograph.experimental.do_not_convert
     def transform(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = layer(tf.io.parse_example(batch, spec))
         return features[IMAGE], features[LABEL]

@@ -6,11 +6,15 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.features import IMAGE, IMAGE_SIDE, LABEL, PROBABILITIES
+from models.features import IMAGE, IMAGE_SIDE, LABEL, NUM_CLASSES, PROBABILITIES
 from models.preprocessing import normalise_pixels
 
 _LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the lightness of a pixel: ITU-R BT.601, as PNG and JPEG use."""
+
+
+def _strings(name: str) -> tf.TensorSpec:
+    return tf.TensorSpec([None], tf.string, name=name)
 
 
 class ServingModel(tf.Module):
@@ -24,7 +28,7 @@ class ServingModel(tf.Module):
         self._image_spec = {IMAGE: raw_spec[IMAGE]}
         self._labelled_spec = {IMAGE: raw_spec[IMAGE], LABEL: raw_spec[LABEL]}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    @tf.function(input_signature=[_strings("examples")], autograph=False)
     def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies serialized tf.Examples of raw features, of which only IMAGE is read.
 
@@ -37,7 +41,7 @@ class ServingModel(tf.Module):
         features = self.transform(tf.io.parse_example(examples, self._image_spec))
         return self._classify(features[IMAGE])
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="images")])
+    @tf.function(input_signature=[_strings("images")], autograph=False)
     def classify_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies encoded images: PNG or JPEG, of any size and colour, ink light on dark.
 
@@ -54,7 +58,7 @@ class ServingModel(tf.Module):
         )
         return self._classify(normalise_pixels(pixels))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    @tf.function(input_signature=[_strings("examples")], autograph=False)
     def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Runs the transform graph on serialized tf.Examples that have IMAGE and LABEL.
 
@@ -68,7 +72,13 @@ class ServingModel(tf.Module):
         return {IMAGE: features[IMAGE], LABEL: features[LABEL]}
 
     def _classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {PROBABILITIES: self.model(images, training=False)}
+        # oneDNN's convolutions refuse an empty batch.
+        probabilities = tf.cond(
+            tf.size(images) > 0,
+            lambda: self.model(images, training=False),
+            lambda: tf.zeros((0, NUM_CLASSES)),
+        )
+        return {PROBABILITIES: tf.ensure_shape(probabilities, (None, NUM_CLASSES))}
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
