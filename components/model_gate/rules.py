@@ -118,8 +118,8 @@ class Check(_Frozen):
 
     name: str
     rule: str
-    threshold: float | None
-    value: float | None
+    threshold: int | float | None
+    value: int | float | None
     passed: bool
     detail: str
 
@@ -140,7 +140,7 @@ class Verdict(_Frozen):
 
     blessed: bool
     model_sha256: str
-    metrics: dict[str, float | None]
+    metrics: dict[str, int | float | None]
     checks: tuple[Check, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
     unanswered: tuple[int, ...]

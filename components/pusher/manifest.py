@@ -78,7 +78,7 @@ class Release(_Frozen):
     version: int
     created: AwareDatetime
     model_sha256: str
-    metrics: dict[str, float | None]
+    metrics: dict[str, int | float | None]
     checks: tuple[Check, ...]
     data: Data
     git: Git | None

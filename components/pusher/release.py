@@ -180,7 +180,7 @@ def _reveal(staging: Path, path: Path) -> Path:
     """Renames, so that the version appears at once; never over something that is there."""
     if os.path.lexists(path):  # A rename would replace an empty directory.
         raise FileExistsError(f"{path} appeared meanwhile, though the directory is locked")
-    staging.rename(path)
+    os.rename(staging, path)
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

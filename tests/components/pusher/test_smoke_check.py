@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.pusher.release import PushError
+from components.pusher.smoke_check import check_model, read_examples
+
+
+@pytest.fixture
+def asked(toy: Any) -> Any:
+    """The serialized examples of questions."""
+
+    def make(*answers: int) -> list[bytes]:
+        questions = [toy.Question(label=0, answer=answer) for answer in answers]
+        return read_examples(f"{toy.examples(questions).uri}/Split-test", 100)
+
+    return make
+
+
+def test_model_that_answers_passes(toy, asked, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    check_model(toy.saved_model(tmp_path / "model"), asked(*range(10)))
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ("NAN", "Expected finite probabilities of at least 0 from the model, received nan to nan"),
+        ("INFINITY_AT_0", r"Expected finite .*, received 0\.\d+ to inf"),
+        ("ZEROS", "Expected probabilities that sum to 1 from the model, received sums from 0.0"),
+        ("TOO_MUCH", "Expected probabilities that sum to 1 .* to 2.0; nothing was pushed"),
+    ],
+)
+def test_model_that_answers_nonsense_is_refused(  # type: ignore[no-untyped-def]
+    toy, asked, tmp_path: Path, answer: str, problem: str
+) -> None:
+    with pytest.raises(PushError, match=problem):
+        check_model(toy.saved_model(tmp_path / "model"), asked(1, getattr(toy, answer)))
+
+
+def test_model_with_other_classes_is_refused(toy, asked, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    toy.classes = 11
+    model = toy.saved_model(tmp_path / "model")
+    with pytest.raises(PushError, match=r"of shape \(2, 10\) from the model, received \(2, 11\)"):
+        check_model(model, asked(1, 2))
+
+
+@pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.index"])
+def test_model_that_does_not_load_is_refused_in_one_line(  # type: ignore[no-untyped-def]
+    toy, asked, tmp_path: Path, file: str
+) -> None:
+    model = toy.saved_model(tmp_path / "model")
+    (model / file).write_bytes(b"damaged")
+    with pytest.raises(PushError, match="The model can't be served, so nothing was pushed") as e:
+        check_model(model, asked(1))
+    assert "\n" not in str(e.value)
+
+
+def test_model_that_can_not_read_the_examples_is_refused(toy, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(PushError, match="The model can't be served, so nothing was pushed: Inval"):
+        check_model(toy.saved_model(tmp_path / "model"), [b"not a tf.Example"])
+
+
+def test_model_is_not_pushed_untried(toy, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(PushError, match="Expected examples to try the model on"):
+        check_model(toy.saved_model(tmp_path / "model"), [])
+
+
+@pytest.mark.parametrize(("count", "read"), [(2, 2), (5, 3), (0, 0)])
+def test_only_the_first_examples_are_read(toy, count: int, read: int) -> None:  # type: ignore[no-untyped-def]
+    examples = toy.examples(toy.questions(right=3))
+    assert len(read_examples(f"{examples.uri}/Split-test", count)) == read
+
+
+def test_missing_split_has_no_examples(tmp_path: Path) -> None:
+    assert read_examples(str(tmp_path / "missing"), 5) == []
