@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from typing_extensions import override
 
 from models.callbacks import HistoryWriter
 
@@ -61,6 +62,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             return 0
         return epochs if self._state["ended"] else int(self._state["epoch"]) + 1
 
+    @override
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._state is None:
             return
@@ -72,6 +74,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         for name, callback in self._kept.items():
             vars(callback).update(kept[name])
 
+    @override
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not math.isfinite((logs or {}).get("loss", math.nan)):
             return
@@ -114,8 +117,6 @@ def backup_key(files: Iterable[str], settings: Sequence[str]) -> str:
       TensorFlow and Keras.
     """
     sources = sorted(str(path) for path in Path(__file__).parent.glob("*.py"))
-    parts = [tf.__version__, keras.__version__, *settings]
-    for name in [*files, *sources]:
-        parts.append(hashlib.sha256(Path(name).read_bytes()).hexdigest())
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-
+    digests = [hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in [*files, *sources]]
+    parts = [tf.__version__, keras.__version__, *settings, *digests]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

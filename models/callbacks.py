@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from typing_extensions import override
 
 from models.hyperparameters import Hyperparameters
 from models.progress import PROGRESS_LOGGER, TrainingProgress
@@ -29,9 +30,7 @@ _SECONDS_BETWEEN_REPORTS = 1.0
 _MONITORED = "val_accuracy"
 
 
-def make_callbacks(
-    parameters: Hyperparameters, directory: Path
-) -> list[keras.callbacks.Callback]:
+def make_callbacks(parameters: Hyperparameters, directory: Path) -> list[keras.callbacks.Callback]:
     """Makes the callbacks of a training, all but the backup.
 
     They stop it when it has stopped to get better (and restore the best weights) or when its loss
@@ -81,6 +80,7 @@ class EpochSeeds(keras.callbacks.Callback):
         super().__init__()
         self._seed = seed
 
+    @override
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for number, layer in enumerate(self.model.layers):
             if isinstance(layer, keras.layers.Dropout):
@@ -108,9 +108,11 @@ class HistoryWriter(keras.callbacks.Callback):
         self._early_stopping = early_stopping
         self._began = 0.0
 
+    @override
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._began = time.monotonic()
 
+    @override
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         seconds = round(time.monotonic() - self._began, 3)
@@ -146,13 +148,16 @@ class ProgressLogger(keras.callbacks.Callback):
         self._epoch = 0
         self._reported = 0.0
 
+    @override
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
 
+    @override
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if time.monotonic() - self._reported >= _SECONDS_BETWEEN_REPORTS:
             self._report(batch + 1, logs)
 
+    @override
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._report(self.params["steps"], logs)
 

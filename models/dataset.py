@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import tensorflow as tf
-import tensorflow_transform as tft
+from tensorflow_transform.output_wrapper import TFTransformOutput
 
 from models.features import IMAGE, LABEL
 
@@ -49,7 +49,7 @@ def count_examples(files: Sequence[str]) -> int:
 
 def training_batches(
     files: Sequence[str],
-    tft_output: tft.TFTransformOutput,
+    tft_output: TFTransformOutput,
     batch_size: int,
     seed: int,
     epochs: range,
@@ -80,7 +80,7 @@ def training_batches(
 
 
 def evaluation_batches(
-    files: Sequence[str], tft_output: tft.TFTransformOutput, batch_size: int
+    files: Sequence[str], tft_output: TFTransformOutput, batch_size: int
 ) -> tf.data.Dataset:
     """Streams the examples once, in their order; what it yields is as in `training_batches`."""
     return _transformed(_records(files), tft_output, batch_size).prefetch(tf.data.AUTOTUNE)
@@ -91,7 +91,7 @@ def _records(files: Sequence[str]) -> tf.data.Dataset:
 
 
 def _transformed(
-    records: tf.data.Dataset, tft_output: tft.TFTransformOutput, batch_size: int
+    records: tf.data.Dataset, tft_output: TFTransformOutput, batch_size: int
 ) -> tf.data.Dataset:
     layer = tft_output.transform_features_layer()
     raw_spec = tft_output.raw_feature_spec()

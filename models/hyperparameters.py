@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
 
 
 class HyperparametersError(ValueError):
@@ -51,7 +52,7 @@ class Hyperparameters:
             raise HyperparametersError("\n".join(map(_describe, error.errors()))) from None
 
 
-def _describe(error: Any) -> str:
+def _describe(error: ErrorDetails) -> str:
     name = ".".join(map(str, error["loc"]))
     if error["type"] == "unexpected_keyword_argument":
         known = ", ".join(field.name for field in fields(Hyperparameters))

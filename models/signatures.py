@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 import tensorflow as tf
-import tensorflow_transform as tft
+from tensorflow_transform.output_wrapper import TFTransformOutput
 
 from models.features import IMAGE, IMAGE_SIDE, LABEL, NUM_CLASSES, PROBABILITIES
 from models.preprocessing import normalise_pixels
@@ -18,9 +18,14 @@ def _strings(name: str) -> tf.TensorSpec:
 
 
 class ServingModel(tf.Module):
-    """A trained network with the transform graph, as functions of serialized inputs."""
+    """A trained network with the transform graph, as functions of serialized inputs.
 
-    def __init__(self, model: keras.Model, tft_output: tft.TFTransformOutput) -> None:
+    Args:
+      model: trained.
+      tft_output: the transform graph that it was trained behind.
+    """
+
+    def __init__(self, model: keras.Model, tft_output: TFTransformOutput) -> None:
         super().__init__()
         self.model = model
         self.transform = tft_output.transform_features_layer()
@@ -110,9 +115,7 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     return tf.image.resize_with_pad(pixels, IMAGE_SIDE, IMAGE_SIDE, antialias=True)
 
 
-def export_saved_model(
-    model: keras.Model, tft_output: tft.TFTransformOutput, directory: str
-) -> None:
+def export_saved_model(model: keras.Model, tft_output: TFTransformOutput, directory: str) -> None:
     """Writes a SavedModel that needs neither Keras nor this package to be served.
 
     Its signatures are `serving_default`, `serving_images` and `transform_features`: the functions

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow_transform as tft
+from tensorflow_transform.output_wrapper import TFTransformOutput
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models import dataset
@@ -55,7 +55,7 @@ def run_fn(fn_args: FnArgs) -> None:
       TrainingDivergedError: there are no finite weights to export.
     """
     parameters = Hyperparameters.from_config(fn_args.custom_config)
-    tft_output = tft.TFTransformOutput(fn_args.transform_graph_path)
+    tft_output = TFTransformOutput(fn_args.transform_graph_path)
     model = build_model(parameters.seed, parameters.learning_rate)
     backup = _fit(model, tft_output, parameters, fn_args)
     _check_weights(model, parameters)
@@ -66,7 +66,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
 def _fit(
     model: keras.Model,
-    tft_output: tft.TFTransformOutput,
+    tft_output: TFTransformOutput,
     parameters: Hyperparameters,
     fn_args: FnArgs,
 ) -> BackupAndRestore | None:
