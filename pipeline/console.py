@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 from models.progress import PROGRESS_LOGGER, TrainingProgress
@@ -138,3 +139,14 @@ def output_to_log_file(log_file: Path, verbose: bool) -> Iterator[TextIO]:
             os.dup2(descriptor, number)
             os.close(descriptor)
         stream.close()
+
+
+def gate_table(rows: Iterable[tuple[str, str, str, str, str]]) -> Table:
+    """A table of the gates, from `pipeline.describe.gates`."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("gate", "threshold", "value", "verdict", "detail"):
+        table.add_column(title, overflow="fold")
+    for *cells, verdict, detail in rows:
+        style = "green" if verdict == "passed" else "bold red"
+        table.add_row(*cells, Text(verdict, style), detail)
+    return table

@@ -19,7 +19,7 @@ def describe_stage(stage: Stage) -> str:
 
 
 def summarise(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
-    """Names and values of a run's results: data, training, gates, release, and times."""
+    """Names and values of a run's results: data, training, release, and times."""
     artifacts = {
         name: stages[name].outputs[key][0]
         for name, (key, _) in _DESCRIPTIONS.items()
@@ -31,12 +31,23 @@ def summarise(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
         yield "fingerprint", str(artifacts["MnistExampleGen"].properties["fingerprint"])
     if "Trainer" in artifacts:
         yield "training", _training(artifacts["Trainer"])
-    if "ModelGate" in artifacts:
-        yield from (("gate", check) for check in _checks(artifacts["ModelGate"]))
     pushed = artifacts.get("Pusher")
     yield "release", _release(pushed) if pushed else "none: nothing was pushed"
     times = (f"{stage.name} {stage.seconds:.1f}" for stage in stages.values())
     yield "seconds", ", ".join(times)
+
+
+def gates(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str, str, str, str]]:
+    """Name, threshold, value, verdict and detail of each check of the model, once it is judged."""
+    stage = stages.get("ModelGate")
+    if stage is None or not stage.succeeded:
+        return
+    for check in _read(stage.outputs["blessing"][0], "verdict.json")["checks"]:
+        threshold, value = (
+            "-" if check[key] is None else f"{check[key]:.6g}" for key in ("threshold", "value")
+        )
+        verdict = "passed" if check["passed"] else "FAILED"
+        yield check["name"], threshold, value, verdict, check["detail"]
 
 
 def _read(artifact: Artifact, name: str) -> dict[str, Any]:
@@ -67,13 +78,6 @@ def _verdict(artifact: Artifact) -> str:
     passed = sum(check["passed"] for check in checks)
     word = "blessed" if artifact.properties["blessed"] else "NOT BLESSED"
     return f"{word}: {passed} of {len(checks)} checks passed"
-
-
-def _checks(artifact: Artifact) -> Iterator[str]:
-    for check in _read(artifact, "verdict.json")["checks"]:
-        word = "passed" if check["passed"] else "FAILED"
-        value = "" if check["value"] is None else f" {check['value']:.6g};"
-        yield f"{word}  {check['rule']}:{value} {check['detail']}"
 
 
 def _release(artifact: Artifact) -> str:

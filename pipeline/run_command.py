@@ -19,8 +19,8 @@ from components.example_gen.sources import (
     data_stamp,
     resolve_source,
 )
-from pipeline.console import RunConsole, make_console, output_to_log_file
-from pipeline.describe import summarise
+from pipeline.console import RunConsole, gate_table, make_console, output_to_log_file
+from pipeline.describe import gates, summarise
 from pipeline.exit_status import ExitStatus
 from pipeline.root_lock import PipelineRootBusyError, locked
 from pipeline.settings import Settings
@@ -89,8 +89,8 @@ def _print_header(
     console: Console, settings: Settings, source: ResolvedSource, log_file: Path
 ) -> None:
     console.print(
-        f"MNIST pipeline: data {source.source}, at most {settings.epochs} epochs, "
-        f"accuracy at least {settings.accuracy_threshold}",
+        f"MNIST pipeline: data {source.source}, epochs {settings.epochs}, "
+        f"accuracy threshold {settings.accuracy_threshold}",
         soft_wrap=True,
     )
     console.print(f"Log: {log_file}", soft_wrap=True)
@@ -106,6 +106,10 @@ def _print_summary(
     console: Console, result: RunResult, source: ResolvedSource, seconds: float
 ) -> None:
     console.print()
+    rows = list(gates(result.stages))
+    if rows:
+        console.print(gate_table(rows))
+        console.print()
     for name, value in summarise(result.stages):
         console.print(f"{name:<12}{value}", soft_wrap=True)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

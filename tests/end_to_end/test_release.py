@@ -39,7 +39,7 @@ def test_first_run_pushes_a_model(shared_place, capfd) -> None:  # type: ignore[
     assert len(shared_place.versions()) == 1
     for stage in STAGES:
         assert stage in printed
-    assert "700 train, 100 validation, 200 test images" in printed
+    assert "1,050 train, 150 validation, 300 test images" in printed
     assert "a first model has nothing to be compared with" in printed
     assert "Running launcher" not in printed, "TFX's log belongs in its file"
 
