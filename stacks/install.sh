@@ -98,7 +98,7 @@ install_locked() {
 # Without bytecode each start of TFX takes twice as long. Some packages ship files that are no
 # valid Python, templates for example: no reason to fail.
 compile_bytecode() {
-    "$venv/bin/python" -m compileall -qq -j 0 "$venv/lib" || true
+    PYTHONWARNINGS=ignore "$venv/bin/python" -m compileall -qq -j 0 "$venv/lib" || true
 }
 
 install() {
