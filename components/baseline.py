@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.metadata_store.metadata_store import MetadataStore
 from tfx.components.evaluator import constants
 from tfx.dsl.components.common.resolver import ResolverStrategy
 from tfx.dsl.io import fileio
@@ -34,7 +34,9 @@ class NewestOtherBlessedModel(ResolverStrategy):
     """
 
     def resolve_artifacts(
-        self, store: MetadataStore, input_dict: dict[str, list[Artifact]]
+        self,
+        store: MetadataStore,  # noqa: ARG002 - TFX gives it by this name
+        input_dict: dict[str, list[Artifact]],
     ) -> dict[str, list[Artifact]]:
         """Picks it from the artifacts of all runs.
 
@@ -60,7 +62,7 @@ def _blessed_model(blessing: Artifact) -> int | None:
     value = blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY)
     if value != constants.BLESSED_VALUE:
         return None
-    return blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY)
+    return int(blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY))
 
 
 def _has_files(model: Artifact) -> bool:

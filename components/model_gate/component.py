@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import BaseChannel, Channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
@@ -35,10 +37,10 @@ class ModelGate(base_component.BaseComponent):
 
     def __init__(
         self,
-        evaluation: BaseChannel,
-        model: BaseChannel,
+        evaluation: BaseChannel[Any],
+        model: BaseChannel[Any],
         thresholds: str,
-        baseline_model: BaseChannel | None = None,
+        baseline_model: BaseChannel[Any] | None = None,
     ) -> None:
         """Checks the thresholds at once.
 

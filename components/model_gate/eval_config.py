@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import tensorflow_model_analysis as tfma
 
@@ -64,5 +63,5 @@ def _model_spec(name: str) -> tfma.ModelSpec:
     )
 
 
-def _metric(class_name: str, **config: Any) -> tfma.MetricConfig:
+def _metric(class_name: str, **config: str | int | list[float]) -> tfma.MetricConfig:
     return tfma.MetricConfig(class_name=class_name, config=json.dumps(config))

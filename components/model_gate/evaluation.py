@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow_model_analysis as tfma
+from google.protobuf.message import Message
 
 from components.model_gate import eval_config
 from components.model_gate.rules import Confusion, Evaluated
@@ -44,9 +45,9 @@ def read_evaluation(directory: str, has_baseline: bool) -> Evaluation:
     )
 
 
-def _load(directory: str) -> dict[str, dict[str, Any]]:
+def _load(directory: str) -> dict[str, dict[str, Message]]:
     """Metric values (protos) by model and metric name, of the overall slice."""
-    values: dict[str, dict[str, Any]] = {}
+    values: dict[str, dict[str, Message]] = {}
     try:
         slices = list(tfma.load_metrics(directory))
     except Exception as error:  # TensorFlow, protobuf and TFMA each raise their own kinds.
@@ -60,7 +61,7 @@ def _load(directory: str) -> dict[str, dict[str, Any]]:
     return values
 
 
-def _evaluated(values: Mapping[str, Any], whose: str) -> Evaluated:
+def _evaluated(values: Mapping[str, Message], whose: str) -> Evaluated:
     if eval_config.CONFUSION not in values:
         raise EvidenceError(f"it holds no confusion matrix of {whose}: was any example evaluated?")
     return Evaluated(
@@ -70,13 +71,13 @@ def _evaluated(values: Mapping[str, Any], whose: str) -> Evaluated:
     )
 
 
-def _double(value: Any) -> float | None:
+def _double(value: Message | None) -> float | None:
     if value is None or value.WhichOneof("type") != "double_value":
         return None
     return float(value.double_value.value)
 
 
-def _confusion(value: Any) -> Confusion:
+def _confusion(value: Message) -> Confusion:
     """Takes out of the answers those that are no probabilities; see `eval_config.IMPOSSIBLE`."""
     matrices = {
         matrix.threshold: {

@@ -76,10 +76,12 @@ class Confusion:
 
     @property
     def examples(self) -> int:
+        """All of them, answered or not."""
         return sum(self.examples_of(digit) for digit in range(features.NUM_CLASSES))
 
     @property
     def correct(self) -> int:
+        """Examples that were taken for what they are."""
         return sum(self.counts[digit][digit] for digit in range(features.NUM_CLASSES))
 
     @property
@@ -88,6 +90,7 @@ class Confusion:
         return _ratio(self.correct, self.examples)
 
     def examples_of(self, digit: int) -> int:
+        """All examples of a digit, answered or not."""
         return sum(self.counts[digit]) + self.unanswered[digit]
 
     def recall(self, digit: int) -> Fraction | None:
@@ -153,6 +156,7 @@ class Verdict(_Frozen):
         return "; ".join(f"{check.rule}, but {check.detail}" for check in failed)
 
     def to_json(self) -> str:
+        """Standard JSON, without NaN and infinity, indented for people."""
         return self.model_dump_json(indent=2) + "\n"
 
     @classmethod

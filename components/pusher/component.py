@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import BaseChannel, Channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
@@ -40,9 +42,9 @@ class Pusher(base_component.BaseComponent):
 
     def __init__(
         self,
-        model: BaseChannel,
-        blessing: BaseChannel,
-        examples: BaseChannel,
+        model: BaseChannel[Any],
+        blessing: BaseChannel[Any],
+        examples: BaseChannel[Any],
         serving_dir: str,
         model_name: str,
     ) -> None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_executor
@@ -67,9 +67,7 @@ class Executor(base_executor.BaseExecutor):
         pushed = push(
             source,
             model_directory(exec_properties[SERVING_DIR], model_name),
-            describe=lambda version, now, files: _release(
-                model_name, version, now, verdict, inputs, files
-            ),
+            describe=_Manifest(model_name, verdict, inputs).describe,
             check=lambda staging: smoke_check.check_model(staging, examples),
         )
         _record(artifact_utils.get_single_instance(output_dict[PUSHED_MODEL]), pushed)
@@ -104,30 +102,30 @@ def _approval(blessing: Artifact, source: Path) -> Verdict:
     return verdict
 
 
-def _release(
-    model_name: str,
-    version: int,
-    now: float,
-    verdict: Verdict,
-    inputs: Mapping[str, Artifact],
-    files: Mapping[str, FileRecord],
-) -> Release:
-    return Release(
-        model=model_name,
-        version=version,
-        created=datetime.fromtimestamp(now, timezone.utc),
-        model_sha256=verdict.model_sha256,
-        metrics=verdict.metrics,
-        checks=verdict.checks,
-        data=_data(inputs[EXAMPLES]),
-        git=provenance.git_state(),
-        packages=provenance.package_versions(),
-        ml_metadata={
-            role: ArtifactRecord(id=artifact.id, type=artifact.type_name, uri=artifact.uri)
-            for role, artifact in inputs.items()
-        },
-        files=dict(files),
-    )
+class _Manifest(NamedTuple):
+    """What is known of a release before it has a version."""
+
+    model_name: str
+    verdict: Verdict
+    inputs: Mapping[str, Artifact]
+
+    def describe(self, version: int, now: float, files: Mapping[str, FileRecord]) -> Release:
+        return Release(
+            model=self.model_name,
+            version=version,
+            created=datetime.fromtimestamp(now, timezone.utc),
+            model_sha256=self.verdict.model_sha256,
+            metrics=self.verdict.metrics,
+            checks=self.verdict.checks,
+            data=_data(self.inputs[EXAMPLES]),
+            git=provenance.git_state(),
+            packages=provenance.package_versions(),
+            ml_metadata={
+                role: ArtifactRecord(id=artifact.id, type=artifact.type_name, uri=artifact.uri)
+                for role, artifact in self.inputs.items()
+            },
+            files=dict(files),
+        )
 
 
 def _data(examples: Artifact) -> Data:

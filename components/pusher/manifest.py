@@ -87,6 +87,7 @@ class Release(_Frozen):
     files: dict[str, FileRecord]
 
     def to_json(self) -> str:
+        """Standard JSON, indented for people."""
         return self.model_dump_json(indent=2) + "\n"
 
 

@@ -50,18 +50,21 @@ def git_state(source: Path = Path(__file__)) -> Git | None:
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that a model depends on, where installed."""
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
+    installed = ((name, _installed_version(name)) for name in PACKAGES)
+    versions = {name: version for name, version in installed if version is not None}
+    return {"python": platform.python_version(), **versions}
+
+
+def _installed_version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _git(source: Path, *arguments: str) -> str:
-    result = subprocess.run(
-        ["git", "-C", str(source.parent), *arguments],
+    result = subprocess.run(  # noqa: S603 - no shell, and only arguments from here
+        ["git", "-C", str(source.parent), *arguments],  # noqa: S607 - Git may be anywhere
         capture_output=True,
         check=True,
         text=True,

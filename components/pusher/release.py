@@ -172,7 +172,7 @@ def _read_back(directory: Path, files: Mapping[str, str]) -> None:
     if differing:
         raise PushError(
             f"Expected the copy to equal the model, but {', '.join(differing)} differs. "
-            "Nothing was pushed: check the disk, and that nothing writes to the model, and run again."
+            "Nothing was pushed: check the disk, and that nothing writes to the model; run again."
         )
 
 
@@ -180,7 +180,7 @@ def _reveal(staging: Path, path: Path) -> Path:
     """Renames, so that the version appears at once; never over something that is there."""
     if os.path.lexists(path):  # A rename would replace an empty directory.
         raise FileExistsError(f"{path} appeared meanwhile, though the directory is locked")
-    os.rename(staging, path)
+    staging.rename(path)
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from components.pusher.release import PushError
@@ -40,14 +41,12 @@ def check_model(model_dir: Path, examples: Sequence[bytes]) -> None:
         signature = tf.saved_model.load(str(model_dir)).signatures[SIGNATURE]
         answers = signature(examples=tf.constant(list(examples)))[features.PROBABILITIES].numpy()
     except Exception as error:  # TensorFlow raises many kinds, each of which means the same here.
-        first_line = str(error).strip().split("\n", 1)[0]
-        raise PushError(
-            f"The model can't be served, so nothing was pushed: {type(error).__name__}: {first_line}"
-        ) from error
+        reason = f"{type(error).__name__}: {str(error).strip()}".split("\n", 1)[0]
+        raise PushError(f"The model can't be served, so nothing was pushed: {reason}") from error
     _check_answers(answers, len(examples))
 
 
-def _check_answers(answers: np.ndarray, examples: int) -> None:
+def _check_answers(answers: npt.NDArray[np.float32], examples: int) -> None:
     expected = (examples, features.NUM_CLASSES)
     if answers.shape != expected:
         raise PushError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -46,7 +46,7 @@ class Toy:
         self.classes = 10
 
     @staticmethod
-    def questions(right: int, wrong: int = 0, baseline_wrong: int = 0) -> list[Question]:
+    def questions(right: int, wrong: int = 0, baseline_wrong: int = 0) -> list[Any]:
         """As many, of all digits in turn; the baseline is wrong on the first ones."""
         labels = [i % 10 for i in range(right + wrong)]
         return [
@@ -66,17 +66,19 @@ class Toy:
         tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
         return path
 
-    def model(self, name: str = "model", asks_baseline: bool = False, id: int = 1) -> Artifact:
+    def model(
+        self, name: str = "model", asks_baseline: bool = False, model_id: int = 1
+    ) -> Artifact:
         from tfx.types import standard_artifacts
         from tfx.utils import path_utils
 
         artifact = standard_artifacts.Model()
         artifact.uri = str(self.directory / name)
-        artifact.id = id
+        artifact.id = model_id
         self.saved_model(Path(path_utils.serving_model_dir(artifact.uri)), asks_baseline)
         return artifact
 
-    def examples(self, asked: Iterable[Question], name: str = "examples") -> Artifact:
+    def examples(self, asked: Iterable[Any], name: str = "examples") -> Artifact:
         """As split `test`, with the custom properties that MnistExampleGen sets."""
         import tensorflow as tf
         from tfx.types import standard_artifacts

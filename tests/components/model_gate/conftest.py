@@ -45,8 +45,8 @@ def evaluate(toy: Any) -> Evaluate:
     """Evaluates the toy model on questions, with or without its baseline."""
 
     def run(asked: Iterable[Any], with_baseline: bool = False) -> Evaluation:
-        model = toy.model(id=1)
-        baselines = [toy.model("baseline", asks_baseline=True, id=2)] if with_baseline else []
+        model = toy.model(model_id=1)
+        baselines = [toy.model("baseline", asks_baseline=True, model_id=2)] if with_baseline else []
         evaluation = standard_artifacts.ModelEvaluation()
         evaluation.uri = str(toy.directory / "evaluation")
         context = BaseBeamExecutor.Context(

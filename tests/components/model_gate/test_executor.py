@@ -89,7 +89,7 @@ def test_model_evaluated_on_nothing_is_not_blessed(evaluate) -> None:  # type: i
 
 def test_baseline_that_was_not_evaluated_blocks(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
     evaluation = evaluate(toy.questions(right=100))
-    evaluation.baselines.append(toy.model("baseline", id=2))
+    evaluation.baselines.append(toy.model("baseline", model_id=2))
     assert not run_gate(evaluation)[1].blessed
 
 

@@ -88,9 +88,7 @@ def test_good_model_is_blessed_with_every_check_reported() -> None:
         (9500, 10000, "0.95", True),
     ],
 )
-def test_accuracy_is_decided_exactly(
-    right: int, examples: int, least: str, blessed: bool
-) -> None:
+def test_accuracy_is_decided_exactly(right: int, examples: int, least: str, blessed: bool) -> None:
     verdict = judge(
         evaluated(spread(right, examples - right)),
         None,
@@ -122,9 +120,7 @@ def test_every_digit_below_the_bound_is_named() -> None:
     right[3], wrong[3] = 80, 20
     right[8], wrong[8] = 70, 30
     verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
-    assert verdict.checks[3].detail == (
-        "80 of 100 of digit 3, 70 of 100 of digit 8 were right"
-    )
+    assert verdict.checks[3].detail == ("80 of 100 of digit 3, 70 of 100 of digit 8 were right")
     assert verdict.checks[3].value == 0.7
 
 
@@ -310,5 +306,7 @@ def test_rules_need_neither_tensorflow_nor_tfx() -> None:
         "import sys, components.model_gate.rules; "
         "print(sorted({'tensorflow', 'tfx', 'apache_beam', 'numpy'} & sys.modules.keys()))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ class Stage:
     """A Pusher's inputs, with a gate's verdict on them."""
 
     def __init__(self, toy: Any) -> None:
-        self.model = toy.model(id=5)
+        self.model = toy.model(model_id=5)
         self.examples = toy.examples(toy.questions(right=20))
         self.blessing = standard_artifacts.ModelBlessing()
         self.blessing.uri = str(toy.directory / "blessing")
@@ -43,11 +44,11 @@ class Stage:
             Evaluated(Confusion(tuple(map(tuple, counts)), (0,) * 10), 0.1, 1.0),
             None,
             Thresholds(
-                accuracy="0.95",
-                digit_accuracy="0",
-                loss="1",
+                accuracy=Decimal("0.95"),
+                digit_accuracy=Decimal(0),
+                loss=Decimal(1),
                 min_examples=100,
-                baseline_tolerance="0",
+                baseline_tolerance=Decimal(0),
             ),
             model_sha256(directory_sha256(self.saved_model)),
         )
@@ -129,7 +130,7 @@ def test_model_that_is_not_blessed_is_rejected_and_the_served_one_stays(stage: S
     stage.judge(right=94)
     with pytest.raises(
         ModelRejectedError,
-        match="^Nothing was pushed: accuracy must be at least 0.95, but 94 of 100 were right.$",
+        match=r"^Nothing was pushed: accuracy must be at least 0.95, but 94 of 100 were right.$",
     ):
         stage.push()
     assert stage.versions() == before
@@ -149,7 +150,9 @@ def test_verdict_edited_to_bless_is_rejected(stage: Stage) -> None:
     path = Path(stage.blessing.uri) / "verdict.json"
     edited = json.loads(path.read_text()) | {"blessed": True}
     path.write_text(json.dumps(edited))
-    with pytest.raises(ModelRejectedError, match="Expected a verdict that follows from its checks"):
+    with pytest.raises(
+        ModelRejectedError, match=r"Expected a verdict that follows from its checks"
+    ):
         stage.push()
 
 
@@ -161,7 +164,9 @@ def test_model_that_ml_metadata_does_not_bless_is_rejected(stage: Stage) -> None
 
 def test_model_other_than_the_judged_one_is_rejected(stage: Stage) -> None:
     (stage.saved_model / "variables" / "variables.index").write_bytes(b"swapped")
-    with pytest.raises(ModelRejectedError, match="the gate judged the model with SHA-256 [0-9a-f]"):
+    with pytest.raises(
+        ModelRejectedError, match=r"the gate judged the model with SHA-256 [0-9a-f]"
+    ):
         stage.push()
     assert stage.versions() == []
 

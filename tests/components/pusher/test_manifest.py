@@ -94,5 +94,7 @@ def test_releases_are_read_without_tensorflow_and_tfx() -> None:
         "import sys, components.pusher.manifest, components.pusher.versions; "
         "print(sorted({'tensorflow', 'tfx', 'apache_beam', 'numpy'} & sys.modules.keys()))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"

@@ -155,7 +155,9 @@ def test_copy_that_differs_from_the_model_is_not_pushed(make_model, describe, mo
         (model_dir / f".staging-{version}" / "variables" / "data").write_text("flipped")
         return describe(version, now, files)
 
-    with pytest.raises(PushError, match="Expected the copy to equal the model, but variables/data"):
+    with pytest.raises(
+        PushError, match=r"Expected the copy to equal the model, but variables/data"
+    ):
         push(source, model_dir, corrupting_describe, no_check)
     assert visible(model_dir) == []
 
@@ -175,14 +177,18 @@ def test_every_file_and_directory_is_synced_before_the_rename(  # type: ignore[n
     make_model, describe, model_dir, monkeypatch
 ) -> None:
     order: list[str] = []
-    sync, rename = os.fsync, os.rename
+    sync, rename = os.fsync, Path.rename
 
     def recording_sync(descriptor: int) -> None:
-        order.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        order.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         sync(descriptor)
 
+    def recording_rename(path: Path, target: Path) -> Path:
+        order.append("rename")
+        return rename(path, target)
+
     monkeypatch.setattr(os, "fsync", recording_sync)
-    monkeypatch.setattr(os, "rename", lambda a, b: order.append("rename") or rename(a, b))
+    monkeypatch.setattr(Path, "rename", recording_rename)
     push(make_model("a"), model_dir, describe, no_check, lambda: 1000.0)
     staging = model_dir / ".staging-1000"
     names = ["", "saved_model.pb", "variables", "variables/data", "assets", RELEASE_FILE]
@@ -192,7 +198,7 @@ def test_every_file_and_directory_is_synced_before_the_rename(  # type: ignore[n
 
 def test_unusable_directory_gives_one_clear_line(make_model, describe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "serving").write_text("a file where the directory should be")
-    with pytest.raises(PushError, match="Can't push to .*/serving/mnist: .*Not a directory") as e:
+    with pytest.raises(PushError, match=r"Can't push to .*/serving/mnist: .*Not a directory") as e:
         push(make_model("a"), tmp_path / "serving" / "mnist", describe, no_check)
     assert "\n" not in str(e.value)
     assert "see to it that the directory is writable and has room" in str(e.value)
@@ -287,7 +293,9 @@ PUSH = textwrap.dedent(
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", *arguments], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", *arguments], capture_output=True, text=True, check=False
+    )
 
 
 def test_pushes_at_once_get_versions_of_their_own(make_model, model_dir) -> None:  # type: ignore[no-untyped-def]
