@@ -74,6 +74,8 @@ def prepare_tfds(data_dir: str, timeout: float = DOWNLOAD_TIMEOUT) -> None:
     try:
         sources.within(timeout, lambda: _download(directory))
     except Exception as error:
+        if sources.is_prepared(directory):
+            return  # Another process was faster.
         raise sources.SourceUnavailableError(
             f"MNIST can't be had: tensorflow_datasets failed to prepare it in {directory} "
             f"({_one_line(error)}); set TFDS_DATA_DIR to a prepared directory, or use the bundled "
@@ -84,6 +86,7 @@ def prepare_tfds(data_dir: str, timeout: float = DOWNLOAD_TIMEOUT) -> None:
 def _download(directory: str) -> None:
     import tensorflow_datasets as tfds
 
+    tfds.disable_progress_bar()
     name = f"{sources.TFDS_DATASET}:{sources.TFDS_VERSION}"
     tfds.builder(name, data_dir=directory, try_gcs=False).download_and_prepare()
 

@@ -1,0 +1,70 @@
+"""Real digits as TFDS prepares them, few and all, and ExampleGen's executor run on them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tfds_directory import Examples, real_digits, write_tfds_mnist
+
+if TYPE_CHECKING:
+    from tfx.types import Artifact
+
+PROJECT_ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[Examples, Examples]:
+    """600 training digits and 200 test digits, the same number of each class."""
+    return real_digits(60), real_digits(20, first=400)
+
+
+@pytest.fixture(scope="session")
+def small_mnist(digits: tuple[Examples, Examples], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A TFDS data directory with these digits."""
+    data_dir = tmp_path_factory.mktemp("tensorflow_datasets")
+    write_tfds_mnist(data_dir, *digits)
+    return data_dir
+
+
+@pytest.fixture(scope="session")
+def whole_mnist() -> Path:
+    """A TFDS data directory with all of MNIST; skips the test where there is none."""
+    beside = PROJECT_ROOT.parent / "shared" / "tensorflow_datasets"
+    data_dir = Path(os.environ.get("TFDS_DATA_DIR") or beside)
+    if not (data_dir / "mnist" / "3.0.1" / "dataset_info.json").is_file():
+        pytest.skip(f"needs the whole MNIST, prepared by TFDS: none in {data_dir}")
+    return data_dir
+
+
+@pytest.fixture
+def ingest(tmp_path: Path) -> Callable[..., Artifact]:
+    """Runs ExampleGen's executor; its artifact goes to a directory of the given name."""
+
+    def run(
+        source: str, data_dir: Path | str = "", limit: int = 0, name: str = "example_gen"
+    ) -> Artifact:
+        return _ingest(tmp_path / name, source, data_dir, limit)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def ingested(small_mnist: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """What ExampleGen makes of the few digits."""
+    return _ingest(tmp_path_factory.mktemp("ingested"), "tfds", small_mnist)
+
+
+def _ingest(directory: Path, source: str, data_dir: Path | str, limit: int = 0) -> Artifact:
+    from tfx.types import standard_artifacts
+    from tfx_executors import run_executor
+
+    from components.example_gen.executor import Executor
+
+    examples = standard_artifacts.Examples()
+    parameters = {"source": source, "data_dir": str(data_dir), "limit": limit}
+    run_executor(Executor, directory, {}, {"examples": examples}, parameters)
+    return examples

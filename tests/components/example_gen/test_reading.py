@@ -1,0 +1,54 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from components.example_gen import reading, sources
+
+
+@pytest.fixture
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "TFDS_URL", "http://no-such-host.invalid/")
+
+
+@pytest.mark.usefixtures("unreachable")
+def test_prepared_data_is_not_downloaded(small_mnist: Path) -> None:
+    reading.prepare_tfds(str(small_mnist))
+
+
+@pytest.mark.usefixtures("unreachable")
+def test_nothing_is_downloaded_from_a_host_that_does_not_answer(tmp_path: Path) -> None:
+    with pytest.raises(sources.SourceUnavailableError, match="no-such-host.invalid can't be"):
+        reading.make_reader("tfds", str(tmp_path))
+
+
+@pytest.fixture
+def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_why_unreachable", lambda url, timeout: None)
+
+
+@pytest.mark.usefixtures("reachable")
+def test_a_download_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = threading.Event()
+    monkeypatch.setattr(reading, "_download", lambda directory: done.wait(60))
+    with pytest.raises(
+        sources.SourceUnavailableError,
+        match=r"failed to prepare it in .* \(no answer within 0\.05 s\); set TFDS_DATA_DIR",
+    ):
+        reading.prepare_tfds(str(tmp_path), timeout=0.05)
+    done.set()
+
+
+@pytest.mark.usefixtures("reachable")
+def test_a_download_that_another_process_finished_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_the_race(directory: str) -> None:
+        prepared = sources.prepared_dir(directory)
+        prepared.mkdir(parents=True)
+        (prepared / "dataset_info.json").write_text("{}")
+        raise FileExistsError("Cannot rename")
+
+    monkeypatch.setattr(reading, "_download", lose_the_race)
+    reading.prepare_tfds(str(tmp_path))
+    assert sources.is_prepared(str(tmp_path))

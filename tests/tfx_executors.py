@@ -1,0 +1,42 @@
+"""Runs TFX executors as TFX does, on artifacts in a directory, without an orchestrator."""
+
+from pathlib import Path
+from typing import Any
+
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.types import Artifact
+
+BEAM_ARGS = [
+    "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
+    "--sdk_container_image=unused",
+]
+
+
+def run_executor(
+    executor_class: type[BaseExecutor],
+    directory: Path,
+    inputs: dict[str, Artifact],
+    outputs: dict[str, Artifact],
+    parameters: dict[str, Any],
+) -> None:
+    """Runs an executor that has one artifact at each input and output.
+
+    Args:
+      executor_class: the executor.
+      directory: for the outputs, each at its own name, and for temporary files.
+      inputs: artifacts that there are.
+      outputs: new artifacts; they get their uri here.
+      parameters: the executor's `exec_properties`.
+    """
+    for name, artifact in outputs.items():
+        artifact.uri = str(directory / name)
+    of_context: dict[str, Any] = {"tmp_dir": str(directory / "tmp"), "unique_id": "1"}
+    if issubclass(executor_class, BaseBeamExecutor):
+        # TFX appends to the list that it is given.
+        of_context["beam_pipeline_args"] = list(BEAM_ARGS)
+    executor_class(executor_class.Context(**of_context)).Do(
+        {name: [artifact] for name, artifact in inputs.items()},
+        {name: [artifact] for name, artifact in outputs.items()},
+        parameters,
+    )
