@@ -63,8 +63,8 @@ def _installed_version(name: str) -> str | None:
 
 
 def _git(source: Path, *arguments: str) -> str:
-    result = subprocess.run(  # noqa: S603 - no shell, and only arguments from here
-        ["git", "-C", str(source.parent), *arguments],  # noqa: S607 - Git may be anywhere
+    result = subprocess.run(
+        ["git", "-C", str(source.parent), *arguments],
         capture_output=True,
         check=True,
         text=True,

@@ -141,7 +141,7 @@ def test_check_sees_the_finished_copy_and_calls_the_push_off(  # type: ignore[no
         assert visible(model_dir) == [], "nothing is visible before the check"
         raise PushError("no good")
 
-    with pytest.raises(PushError, match="^no good$"):
+    with pytest.raises(PushError, match=r"^no good$"):
         push(make_model("a"), model_dir, describe, refuse)
     assert seen == [{"saved_model.pb", "variables", "assets", RELEASE_FILE}]
     assert visible(model_dir) == []
