@@ -120,7 +120,7 @@ def output_to_log_file(log_file: Path, verbose: bool) -> Iterator[TextIO]:
         with log_file.open("ab", buffering=0) as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-            handlers.append(logging.StreamHandler(sys.stderr))
+            handlers.append(logging.FileHandler(log_file))
             if verbose:
                 handlers.append(logging.StreamHandler(os.fdopen(os.dup(saved[1]), "w")))
             formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -1,62 +1,9 @@
-"""Real runs on small slices of real digits, each with a pipeline root and serving folder of its own."""
+"""Places for runs: a pipeline root and a serving folder each."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from pipeline import run_state
-from pipeline.exit_status import ExitStatus
-from pipeline.run_command import run_pipeline
-from pipeline.settings import make_settings
-
-# Loose enough for a model of three short epochs, and far above chance.
-LOOSE_GATES = {
-    "accuracy_threshold": "0.5",
-    "digit_accuracy_threshold": "0",
-    "max_loss": "3",
-    "min_test_examples": 100,
-    "baseline_tolerance": "1",
-}
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where runs keep their things."""
-
-    root: Path
-    serving: Path
-
-    def run(self, **options: object) -> ExitStatus:
-        """Runs the pipeline in this process, with settings that suit a small slice."""
-        values = {
-            "data": "bundled",
-            "limit": 1500,
-            "epochs": 3,
-            "batch_size": 16,
-            "pipeline_root": self.root,
-            "serving_dir": self.serving,
-            **LOOSE_GATES,
-            **options,
-        }
-        return run_pipeline(make_settings(values), verbose=False)
-
-    def versions(self) -> list[str]:
-        """Versions that a server would see."""
-        return sorted(path.name for path in self.serving.glob("mnist/[0-9]*"))
-
-    def last_run(self) -> dict[str, run_state.Stage]:
-        """The stages of the newest run, as ML Metadata has them."""
-        store = run_state.open_store(self.root / "metadata.sqlite")
-        runs = store.get_contexts_by_type("pipeline_run")
-        return run_state.read_run(store, max(runs, key=lambda run: run.id).name)
-
-    def states(self) -> dict[str, str]:
-        """State of each stage of the newest run."""
-        return {name: stage.state for name, stage in self.last_run().items()}
+from pipeline_runs import Place
 
 
 @pytest.fixture
@@ -65,7 +12,7 @@ def place(tmp_path: Path) -> Place:
 
 
 @pytest.fixture(scope="module")
-def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A place for a sequence of runs that build on one another."""
+def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """For a sequence of runs that build on one another."""
     base = tmp_path_factory.mktemp("shared")
-    yield Place(base / "root", base / "serving")
+    return Place(base / "root", base / "serving")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from pipeline_runs import Place
 
 from pipeline.exit_status import ExitStatus
 
@@ -29,7 +30,7 @@ STAGES = [
 ]
 
 
-def test_first_run_pushes_a_model(shared_place, capfd) -> None:  # type: ignore[no-untyped-def]
+def test_first_run_pushes_a_model(shared_place: Place, capfd: pytest.CaptureFixture[str]) -> None:
     assert shared_place.run() == ExitStatus.PUSHED
     printed = capfd.readouterr().out
 
@@ -44,12 +45,12 @@ def test_first_run_pushes_a_model(shared_place, capfd) -> None:  # type: ignore[
     assert "Running launcher" not in printed, "TFX's log belongs in its file"
 
 
-def test_log_file_has_what_the_console_spares(shared_place) -> None:  # type: ignore[no-untyped-def]
+def test_log_file_has_what_the_console_spares(shared_place: Place) -> None:
     (log,) = (shared_place.root / "logs").iterdir()
     assert "Running launcher" in log.read_text()
 
 
-def test_pushed_model_answers(shared_place) -> None:  # type: ignore[no-untyped-def]
+def test_pushed_model_answers(shared_place: Place) -> None:
     (version,) = shared_place.versions()
     served = tf.saved_model.load(str(shared_place.serving / "mnist" / version))
     example = tf.train.Example()
@@ -58,7 +59,7 @@ def test_pushed_model_answers(shared_place) -> None:  # type: ignore[no-untyped-
     assert float(tf.reduce_sum(answer["probabilities"])) == pytest.approx(1, abs=1e-5)
 
 
-def test_manifest_tells_where_the_model_came_from(shared_place) -> None:  # type: ignore[no-untyped-def]
+def test_manifest_tells_where_the_model_came_from(shared_place: Place) -> None:
     (version,) = shared_place.versions()
     manifest = json.loads((shared_place.serving / "mnist" / version / "release.json").read_text())
     examples = shared_place.last_run()["MnistExampleGen"].outputs["examples"][0]
@@ -67,7 +68,7 @@ def test_manifest_tells_where_the_model_came_from(shared_place) -> None:  # type
     assert examples.properties["source"] in text
 
 
-def test_second_run_with_nothing_changed_uses_the_cache(shared_place, capfd) -> None:  # type: ignore[no-untyped-def]
+def test_second_run_with_nothing_changed_uses_the_cache(shared_place: Place, capfd: pytest.CaptureFixture[str]) -> None:
     before = shared_place.versions()
     assert shared_place.run() == ExitStatus.PUSHED
     states = shared_place.states()
@@ -78,14 +79,14 @@ def test_second_run_with_nothing_changed_uses_the_cache(shared_place, capfd) -> 
     assert "up to date" in capfd.readouterr().out
 
 
-def test_vanished_release_is_pushed_again_from_the_cache(shared_place) -> None:  # type: ignore[no-untyped-def]
+def test_vanished_release_is_pushed_again_from_the_cache(shared_place: Place) -> None:
     shutil.rmtree(shared_place.serving)
     assert shared_place.run() == ExitStatus.PUSHED
     assert shared_place.states()["Trainer"] == "CACHED"
     assert len(shared_place.versions()) == 1
 
 
-def test_blocked_model_leaves_the_served_one(shared_place, capfd) -> None:  # type: ignore[no-untyped-def]
+def test_blocked_model_leaves_the_served_one(shared_place: Place, capfd: pytest.CaptureFixture[str]) -> None:
     before = shared_place.versions()
     assert shared_place.run(accuracy_threshold="1") == ExitStatus.MODEL_REJECTED
     states = shared_place.states()
@@ -95,7 +96,7 @@ def test_blocked_model_leaves_the_served_one(shared_place, capfd) -> None:  # ty
     assert "model rejected: " in capfd.readouterr().out
 
 
-def test_changed_setting_reruns_its_stage_and_those_below(shared_place) -> None:  # type: ignore[no-untyped-def]
+def test_changed_setting_reruns_its_stage_and_those_below(shared_place: Place) -> None:
     assert shared_place.run(seed=7) == ExitStatus.PUSHED
     states = shared_place.states()
     assert {states[name] for name in STAGES[:6]} == {"CACHED"}
@@ -103,13 +104,13 @@ def test_changed_setting_reruns_its_stage_and_those_below(shared_place) -> None:
     assert len(shared_place.versions()) == 2
 
 
-def test_later_model_is_compared_with_the_earlier_one(shared_place) -> None:  # type: ignore[no-untyped-def]
+def test_later_model_is_compared_with_the_earlier_one(shared_place: Place) -> None:
     blessing = shared_place.last_run()["ModelGate"].outputs["blessing"][0]
     verdict = json.loads(Path(blessing.uri, "verdict.json").read_text())
     assert verdict["metrics"]["baseline_accuracy"] is not None
 
 
-def test_rerun_of_the_later_model_is_cached_too(shared_place) -> None:  # type: ignore[no-untyped-def]
+def test_rerun_of_the_later_model_is_cached_too(shared_place: Place) -> None:
     assert shared_place.run(seed=7) == ExitStatus.PUSHED
     states = shared_place.states()
     assert (states["Evaluator"], states["ModelGate"]) == ("CACHED", "CACHED")
