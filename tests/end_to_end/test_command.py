@@ -1,0 +1,104 @@
+"""The command as a process: exit status, two at once, killed and run again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from pipeline_runs import LOOSE_GATES, Place
+
+from pipeline import run_state
+from pipeline.root_lock import locked
+
+ROOT = Path(__file__).parents[2]
+
+
+def _command(place: Place, *options: str) -> Sequence[str]:
+    values = {
+        **LOOSE_GATES,
+        "data": "bundled",
+        "limit": 1500,
+        "batch_size": 16,
+        "pipeline_root": place.root,
+        "serving_dir": place.serving,
+    }
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+    return [sys.executable, "-m", "pipeline", "run", *given, *options]
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--epochs=0"], "Error: epochs: Input should be greater than or equal to 1, received '0'"),
+        (["--colour=red"], "Error: No such option '--colour'"),
+        (["--settings=absent.yaml"], "'absent.yaml' does not exist"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_one_clear_line(
+    place: Place, options: list[str], message: str
+) -> None:
+    ended = _run(_command(place, *options))
+    assert ended.returncode == 2
+    assert message in ended.stderr
+    assert not place.root.exists()
+
+
+def test_settings_file_is_read_and_options_win_over_it(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("epochs: 0\nseed: -1\n")
+    ended = _run(_command(place, f"--settings={path}", "--seed=1"))
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("Error: epochs: ")
+    assert "seed" not in ended.stderr
+
+
+def test_second_run_on_a_pipeline_root_is_refused(place: Place) -> None:
+    with locked(place.root):
+        ended = _run(_command(place))
+    assert ended.returncode == 1
+    assert "in use by another run" in ended.stdout
+    assert not (place.root / "metadata.sqlite").exists()
+
+
+def test_unwritable_root_gets_one_clear_line(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = _run(_command(place, f"--pipeline-root={tmp_path}/file/root"))
+    assert ended.returncode == 1
+    assert ended.stdout.startswith("Error: ")
+    assert "file" in ended.stdout
+    assert not ended.stderr
+
+
+def test_killed_training_goes_on_at_its_last_epoch(place: Place) -> None:
+    command = _command(place, "--epochs=6")
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "epoch 3/6" in line:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+    (killed,) = _executions(place, "Trainer")
+    assert killed.state == "RUNNING"
+
+    ended = _run(command)
+    assert ended.returncode == 0, ended.stdout
+    assert "epoch 1/6" not in ended.stdout
+    assert "epoch 6/6" in ended.stdout
+    assert "Trainer           done" in ended.stdout
+    assert "6 epochs, best" in ended.stdout
+    assert [stage.state for stage in _executions(place, "Trainer")] == ["FAILED", "COMPLETE"]
+
+
+def _executions(place: Place, name: str) -> list[run_state.Stage]:
+    store = run_state.open_store(place.root / "metadata.sqlite")
+    runs = sorted(store.get_contexts_by_type("pipeline_run"), key=lambda run: run.id)
+    return [run_state.read_run(store, run.name)[name] for run in runs]
