@@ -122,15 +122,13 @@ state() {
 exec 9<stacks/install.sh
 flock 9
 choose_stack
-if expected=$(state) && [ "$(cat "$venv/.ready" 2>/dev/null)" = "$expected" ]; then
-    say "stack $stack ($why) is installed"
-    exit
-fi
+say "stack $stack ($why)"
+if expected=$(state) && [ "$(cat "$venv/.ready" 2>/dev/null)" = "$expected" ]; then exit; fi
 find_uv
 find_python
 check_compiler
-say "installing stack $stack ($why) for $python with ${uv:-pip}; this takes minutes"
+say "installing it for $python with ${uv:-pip}; this takes minutes"
 install
 compile_bytecode
 state >"$venv/.ready"
-say "stack $stack is ready"
+say "ready"
