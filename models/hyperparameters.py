@@ -32,7 +32,7 @@ class Hyperparameters:
 
     epochs: Annotated[int, Field(ge=1)] = 10
     batch_size: Annotated[int, Field(ge=1)] = 64
-    learning_rate: Annotated[float, Field(gt=0)] = 0.001
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.001
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
     early_stopping_patience: Annotated[int, Field(ge=1)] = 3
     reduce_lr_patience: Annotated[int, Field(ge=1)] = 2

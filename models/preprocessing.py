@@ -46,5 +46,10 @@ def decode_raw_images(images: tf.Tensor) -> tf.Tensor:
 
 
 def normalise_pixels(pixels: tf.Tensor) -> tf.Tensor:
-    """Maps pixels of any shape and numeric dtype from [0, 255] to float32 in [0, 1]."""
-    return tf.cast(pixels, tf.float32) / _MAX_PIXEL
+    """Maps pixels of any shape and numeric dtype from [0, 255] to float32 in [0, 1].
+
+    The values are the float32 nearest to the quotient in whatever graph this is used. Divided as
+    float32, some would be another in the last bit where TensorFlow's graph optimizer multiplies by
+    the reciprocal instead.
+    """
+    return tf.cast(tf.cast(pixels, tf.float64) / _MAX_PIXEL, tf.float32)
