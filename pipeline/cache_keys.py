@@ -25,12 +25,15 @@ PACKAGES = ("components", "models", "pipeline")
 _STACK = ("tfx", "tensorflow", "keras", "apache-beam", "tensorflow-model-analysis")
 
 
-def add_cache_keys(pipeline: Pipeline, outside: Mapping[str, str] | None = None) -> None:
+def add_cache_keys(
+    pipeline: Pipeline, outside: Mapping[str, str] | None = None, root: Path = ROOT
+) -> None:
     """Gives each component a flag that changes with all that its result depends on.
 
     Args:
       pipeline: changed in place.
       outside: for a component's id, a stamp of what it reads from outside the pipeline.
+      root: the folder that holds the project's packages.
     """
     versions = [f"{name}=={importlib.metadata.version(name)}" for name in _STACK]
     for component in pipeline.components:
@@ -39,7 +42,7 @@ def add_cache_keys(pipeline: Pipeline, outside: Mapping[str, str] | None = None)
         modules, files = _dependencies(component)
         parts = [
             *versions,
-            *(_file_digest(path) for path in [*source_closure(modules), *files]),
+            *(_file_digest(path) for path in [*source_closure(modules, root), *files]),
             (outside or {}).get(component.id, ""),
         ]
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,10 +1,15 @@
-"""Which source files a stage's result depends on."""
+"""What changes a stage's cache key."""
 
+from __future__ import annotations
+
+import shutil
 from pathlib import Path
 
 import pytest
 
-from pipeline.cache_keys import ROOT, source_closure
+from pipeline import graph
+from pipeline.cache_keys import PACKAGES, ROOT, add_cache_keys, source_closure
+from pipeline.settings import make_settings
 
 
 @pytest.fixture
@@ -54,7 +59,58 @@ def test_closure_has_what_an_import_would_read(
     assert [str(path.relative_to(project)) for path in found] == expected
 
 
-def test_training_code_is_apart_from_the_gates() -> None:
-    names = {str(path.relative_to(ROOT)) for path in source_closure(["models.trainer"])}
-    assert {"models/trainer.py", "models/architecture.py", "models/features.py"} <= names
-    assert not any(name.startswith("components/") for name in names)
+def _keys(root: Path = ROOT, outside: dict[str, str] | None = None) -> dict[str, list[str]]:
+    """The flags that TFX will hash, by component."""
+    pipeline = graph.create_pipeline(make_settings({"data": "bundled"}))
+    add_cache_keys(pipeline, outside, root)
+    return {
+        node.id: list(node.executor_spec.extra_flags)
+        for node in pipeline.components
+        if node.id != "Baseline"
+    }
+
+
+@pytest.fixture
+def project_copy(tmp_path: Path) -> Path:
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ("models/architecture.py", {"Trainer"}),
+        ("models/preprocessing.py", {"Transform", "Trainer"}),
+        ("components/example_gen/executor.py", {"MnistExampleGen"}),
+        ("components/data_gate/executor.py", {"DataGate"}),
+        ("components/model_gate/rules.py", {"ModelGate", "Pusher"}),
+        ("components/pusher/executor.py", {"Pusher"}),
+        ("pipeline/console.py", set()),
+    ],
+)
+def test_changed_code_changes_the_keys_of_the_stages_that_run_it(
+    project_copy: Path, changed: str, expected: set[str]
+) -> None:
+    before = _keys(project_copy)
+    with (project_copy / changed).open("a") as file:
+        file.write("\n# changed\n")
+    after = _keys(project_copy)
+    assert {name for name in after if after[name] != before[name]} == expected
+
+
+def test_changed_schema_changes_the_key_of_its_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = tmp_path / "schema.pbtxt"
+    shutil.copy(graph.SCHEMA_FILE, schema)
+    monkeypatch.setattr(graph, "SCHEMA_FILE", schema)
+    before = _keys()
+    schema.write_text(schema.read_text() + "\n# changed\n")
+    after = _keys()
+    assert {name for name in after if after[name] != before[name]} == {"ImportSchemaGen"}
+
+
+def test_changed_outside_data_changes_the_key_of_its_reader() -> None:
+    before, after = _keys(outside={"MnistExampleGen": "a"}), _keys(outside={"MnistExampleGen": "b"})
+    assert {name for name in after if after[name] != before[name]} == {"MnistExampleGen"}
