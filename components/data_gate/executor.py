@@ -50,16 +50,18 @@ def _check_splits(validated: Sequence[str]) -> None:
     missing = [split for split in SPLITS if split not in validated]
     if missing:
         raise DataRejectedError(
-            f"the splits {', '.join(SPLITS)} must all have been validated, {', '.join(missing)} "
-            "was not; take it out of ExampleValidator's exclude_splits"
+            f"the splits {', '.join(SPLITS)} must all be validated, received none of "
+            f"{', '.join(missing)}; clear ExampleValidator's exclude_splits"
         )
 
 
 def _read_reasons(anomalies: Artifact, split: str) -> list[str]:
     path = os.path.join(artifact_utils.get_split_uri([anomalies], split), DEFAULT_FILE_NAME)
+    if not fileio.exists(path):
+        return [f"what ExampleValidator found is missing ({path}), run it again"]
+    with fileio.open(path, "rb") as file:
+        content = file.read()
     try:
-        with fileio.open(path, "rb") as file:
-            found = anomalies_pb2.Anomalies.FromString(file.read())
-    except (OSError, DecodeError, fileio.NotFoundError) as error:
+        return list_reasons(anomalies_pb2.Anomalies.FromString(content))
+    except DecodeError as error:
         return [f"what ExampleValidator found can't be read ({path}: {error}), run it again"]
-    return list_reasons(found)

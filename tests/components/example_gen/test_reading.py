@@ -18,7 +18,7 @@ def test_prepared_data_is_not_downloaded(small_mnist: Path) -> None:
 
 @pytest.mark.usefixtures("unreachable")
 def test_nothing_is_downloaded_from_a_host_that_does_not_answer(tmp_path: Path) -> None:
-    with pytest.raises(sources.SourceUnavailableError, match="no-such-host.invalid can't be"):
+    with pytest.raises(sources.SourceUnavailableError, match=r"no-such-host\.invalid can't be"):
         reading.make_reader("tfds", str(tmp_path))
 
 

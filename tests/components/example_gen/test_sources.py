@@ -55,7 +55,7 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         self.send_response(int(self.path.strip("/")))
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         pass
 
 
@@ -118,7 +118,7 @@ def test_tfds_without_data_or_host_says_what_to_do(
 
 
 def test_an_unknown_host_is_unreachable(tmp_path: Path) -> None:
-    with pytest.raises(SourceUnavailableError, match="no-such-host.invalid can't be reached"):
+    with pytest.raises(SourceUnavailableError, match=r"no-such-host\.invalid can't be reached"):
         resolve_source("tfds", tmp_path, url="http://no-such-host.invalid/", timeout=5)
 
 

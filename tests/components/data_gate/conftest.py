@@ -1,0 +1,84 @@
+"""The stages from ExampleGen to DataGate, run one after the other by their own executors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tfds_directory import Examples, write_tfds_mnist
+
+if TYPE_CHECKING:
+    from tfx.types import Artifact
+
+SCHEMA_FILE = Path(__file__).parents[3] / "pipeline" / "schema.pbtxt"
+
+
+@pytest.fixture
+def schema_file() -> Path:
+    """The reviewed schema."""
+    return SCHEMA_FILE
+
+
+@pytest.fixture
+def ingest(tmp_path: Path) -> Callable[[Examples, Examples], Artifact]:
+    """Runs ExampleGen's executor on official training and test examples."""
+    from tfx.types import standard_artifacts
+    from tfx_executors import run_executor
+
+    from components.example_gen.executor import Executor
+
+    def run(train: Examples, test: Examples) -> Artifact:
+        write_tfds_mnist(tmp_path / "data", train, test)
+        examples = standard_artifacts.Examples()
+        parameters = {"source": "tfds", "data_dir": str(tmp_path / "data"), "limit": 0}
+        run_executor(Executor, tmp_path / "example_gen", {}, {"examples": examples}, parameters)
+        return examples
+
+    return run
+
+
+@pytest.fixture
+def validate(tmp_path: Path) -> Callable[[Artifact], Artifact]:
+    """Runs StatisticsGen's and ExampleValidator's executors; gives the anomalies."""
+    from tfx.components.example_validator.executor import Executor as ExampleValidator
+    from tfx.components.statistics_gen.executor import Executor as StatisticsGen
+    from tfx.types import standard_artifacts
+    from tfx_executors import run_executor
+
+    def run(examples: Artifact) -> Artifact:
+        schema = standard_artifacts.Schema()
+        schema.uri = str(tmp_path / "schema")
+        Path(schema.uri).mkdir()
+        (tmp_path / "schema" / "schema.pbtxt").write_bytes(SCHEMA_FILE.read_bytes())
+        statistics = standard_artifacts.ExampleStatistics()
+        of_statistics = {"examples": examples, "schema": schema}
+        directory = tmp_path / "statistics_gen"
+        run_executor(StatisticsGen, directory, of_statistics, {"statistics": statistics}, {})
+        anomalies = standard_artifacts.ExampleAnomalies()
+        of_validator = {"statistics": statistics, "schema": schema}
+        directory = tmp_path / "example_validator"
+        run_executor(ExampleValidator, directory, of_validator, {"anomalies": anomalies}, {})
+        return anomalies
+
+    return run
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Callable[[Artifact], Artifact]:
+    """Runs DataGate's executor on anomalies; gives the verdict."""
+    from tfx.types import standard_artifacts
+    from tfx_executors import run_executor
+
+    from components.data_gate.executor import Executor
+
+    def run(anomalies: Artifact) -> Artifact:
+        verdict = standard_artifacts.JsonValue()
+        (tmp_path / "data_gate").mkdir()
+        run_executor(
+            Executor, tmp_path / "data_gate", {"anomalies": anomalies}, {"verdict": verdict}, {}
+        )
+        return verdict
+
+    return run

@@ -1,0 +1,172 @@
+"""What the reviewed schema lets through, asked of TFDV itself."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow_data_validation as tfdv
+from PIL import Image
+from sklearn.datasets import load_digits, load_sample_images
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tensorflow_transform.tf_metadata import schema_utils
+from tfds_directory import real_digits
+
+from components.data_gate.anomalies import list_reasons
+from components.example_gen.image_statistics import describe_images
+from models import features
+
+Reasons = Callable[[np.ndarray, np.ndarray], list[str]]
+
+
+@pytest.fixture
+def schema(schema_file: Path) -> schema_pb2.Schema:
+    return tfdv.load_schema_text(str(schema_file))
+
+
+@pytest.fixture
+def reasons(schema: schema_pb2.Schema) -> Reasons:
+    """Why a split with these images and labels would be rejected."""
+
+    def find(images: np.ndarray, labels: np.ndarray) -> list[str]:
+        columns: dict[str, object] = dict(describe_images(images))
+        columns[features.IMAGE] = [image.tobytes() for image in images]
+        columns[features.LABEL] = labels
+        options = tfdv.StatsOptions(schema=schema)
+        statistics = tfdv.generate_statistics_from_dataframe(pd.DataFrame(columns), options, 1)
+        return list_reasons(tfdv.validate_statistics(statistics, schema))
+
+    return find
+
+
+def blank() -> np.ndarray:
+    return np.zeros((1, 28, 28, 1), np.uint8)
+
+
+def inverted() -> np.ndarray:
+    return 255 - real_digits(1)[0][:1]
+
+
+def faint() -> np.ndarray:
+    """Digits scaled to [0, 1] twice: nearly black."""
+    return real_digits(1)[0][:1] // 255
+
+
+def noise() -> np.ndarray:
+    return np.random.RandomState(0).randint(0, 256, (1, 28, 28, 1)).astype(np.uint8)
+
+
+def garment() -> np.ndarray:
+    """As in Fashion-MNIST: a light shape that reaches the upper and lower edge."""
+    image = np.zeros((1, 28, 28, 1), np.uint8)
+    image[:, :, 8:20] = 180
+    return image
+
+
+def other_digits() -> np.ndarray:
+    """Real handwriting of another data set, which fills the frame."""
+    pixels = (load_digits().images[:20] * (255 / 16)).astype(np.uint8)
+    scaled = [
+        Image.fromarray(image).resize((28, 28), Image.Resampling.BILINEAR) for image in pixels
+    ]
+    return np.stack([np.asarray(image) for image in scaled])[..., np.newaxis]
+
+
+def photographs() -> np.ndarray:
+    """Gray cuttings of two photographs."""
+    whole = [np.asarray(Image.fromarray(i).convert("L")) for i in load_sample_images().images]
+    cuttings = [image[y : y + 28, 300:328] for image in whole for y in range(100, 300, 28)]
+    return np.stack(cuttings)[..., np.newaxis]
+
+
+def test_real_digits_satisfy_it(reasons: Reasons) -> None:
+    assert reasons(*real_digits(500)) == []
+
+
+@pytest.mark.parametrize(
+    ("foreign", "feature"),
+    [
+        (blank, "mean_intensity: Unexpectedly low"),
+        (blank, "ink_fraction: Unexpectedly low"),
+        (inverted, "mean_intensity: Unexpectedly high"),
+        (inverted, "ink_fraction: Unexpectedly high"),
+        (inverted, "border_ink_fraction: Unexpectedly high"),
+        (faint, "mean_intensity: Unexpectedly low"),
+        (noise, "border_ink_fraction: Unexpectedly high"),
+        (garment, "border_ink_fraction: Unexpectedly high"),
+        (other_digits, "border_ink_fraction: Unexpectedly high"),
+        (photographs, "ink_fraction: Unexpectedly high"),
+    ],
+)
+def test_a_few_foreign_images_among_real_ones_are_seen(
+    foreign: Callable[[], np.ndarray], feature: str, reasons: Reasons
+) -> None:
+    images, labels = real_digits(100)
+    strange = foreign()
+    images[100 : 100 + len(strange)] = strange
+    assert [reason for reason in reasons(images, labels) if reason.startswith(feature)]
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [(10, "Unexpectedly large value: 10"), (-1, "Unexpectedly small value: -1")],
+)
+def test_a_label_that_is_no_digit_is_seen(label: int, reason: str, reasons: Reasons) -> None:
+    images, labels = real_digits(50)
+    labels[7] = label
+    (found,) = reasons(images, labels)
+    assert found.startswith(f"label: {reason}")
+
+
+@pytest.mark.parametrize("digit", [0, 7, 9])
+def test_a_missing_digit_is_seen(digit: int, reasons: Reasons) -> None:
+    images, labels = real_digits(10)
+    kept = np.flatnonzero(labels != digit)
+    (found,) = reasons(images[kept], labels[kept])
+    assert found == "label: Expected at least 10 unique values but found only 9."
+
+
+def test_without_it_in_the_statistics_validation_fails(schema: schema_pb2.Schema) -> None:
+    frame = pd.DataFrame({features.LABEL: real_digits(1)[1]})
+    statistics = tfdv.generate_statistics_from_dataframe(frame, tfdv.StatsOptions(), 1)
+    found = list_reasons(tfdv.validate_statistics(statistics, schema))
+    assert [reason for reason in found if reason.startswith("label: UniqueConstraints specified")]
+
+
+def test_each_feature_is_required(schema: schema_pb2.Schema, reasons: Reasons) -> None:
+    frame = pd.DataFrame({features.LABEL: real_digits(1)[1]})
+    options = tfdv.StatsOptions(schema=schema)
+    statistics = tfdv.generate_statistics_from_dataframe(frame, options, 1)
+    assert list_reasons(tfdv.validate_statistics(statistics, schema)) == [
+        f"{feature}: Column is completely missing"
+        for feature in ("border_ink_fraction", "image", "ink_fraction", "mean_intensity")
+    ]
+
+
+def test_transform_parses_the_raw_features_by_it(schema: schema_pb2.Schema) -> None:
+    spec = schema_utils.schema_as_feature_spec(schema).feature_spec
+    assert {name: (column.shape, column.dtype.name) for name, column in spec.items()} == {
+        features.IMAGE: ([], "string"),
+        features.LABEL: ([], "int64"),
+        features.MEAN_INTENSITY: ([], "float32"),
+        features.INK_FRACTION: ([], "float32"),
+        features.BORDER_INK_FRACTION: ([], "float32"),
+    }
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_whole_of_mnist_satisfies_it(split: str, schema_file: Path, reasons: Reasons) -> None:
+    from components.example_gen.reading import make_reader
+    from components.example_gen.splits import Slice
+
+    beside = schema_file.parents[2] / "shared" / "tensorflow_datasets"
+    data_dir = Path(os.environ.get("TFDS_DATA_DIR") or beside)
+    if not (data_dir / "mnist" / "3.0.1" / "dataset_info.json").is_file():
+        pytest.skip(f"needs the whole MNIST, prepared by TFDS: none in {data_dir}")
+    reader = make_reader("tfds", str(data_dir))
+    whole = Slice(split, 0, reader.sizes()[split], "")
+    images, labels = (np.concatenate(column) for column in zip(*reader.batches(whole), strict=True))
+    assert len(images) == {"train": 60_000, "test": 10_000}[split]
+    assert reasons(images, labels) == []
