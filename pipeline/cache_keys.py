@@ -70,7 +70,7 @@ def source_closure(modules: Iterable[str], root: Path = ROOT) -> list[Path]:
 
 
 def _dependencies(component: BaseComponent) -> tuple[list[str], list[Path]]:
-    """The modules (its executor's, and those of functions named in parameters) and files it uses."""
+    """The modules (of its executor, of functions in its parameters) and the files that it uses."""
     spec = component.executor_spec
     modules = [spec.executor_class.__module__] if isinstance(spec, ExecutorClassSpec) else []
     values = [value for value in component.exec_properties.values() if isinstance(value, str)]
@@ -80,7 +80,7 @@ def _dependencies(component: BaseComponent) -> tuple[list[str], list[Path]]:
 
 
 def _files_of(module: str, root: Path) -> Iterator[Path]:
-    """Source files of a dotted name and of the packages above it; none if it is not the project's."""
+    """Source files of a dotted name and of the packages above it; none if not the project's."""
     parts = module.split(".")
     if parts[0] not in PACKAGES:
         return

@@ -57,7 +57,7 @@ def _metavar(annotation: Any) -> str:
 @click.option("--verbose", is_flag=True, help="Show TFX's log here, too, not only in its file.")
 @settings_options
 def run(settings_file: Path | None, verbose: bool, **options: str | None) -> None:
-    """Runs the pipeline here, from the data to a pushed model.
+    r"""Runs the pipeline here, from the data to a pushed model.
 
     \b
     Exit status:

@@ -135,7 +135,7 @@ def output_to_log_file(log_file: Path, verbose: bool) -> Iterator[TextIO]:
             root.removeHandler(handler)
         sys.stdout.flush()
         sys.stderr.flush()
-        for number, descriptor in zip((1, 2), saved):
+        for number, descriptor in zip((1, 2), saved, strict=True):
             os.dup2(descriptor, number)
             os.close(descriptor)
         stream.close()

@@ -68,8 +68,7 @@ def _training(artifact: Artifact) -> str:
     best = history["best_epoch"]
     accuracy = history["epochs"][best - 1]["val_accuracy"]
     return (
-        f"{len(history['epochs'])} epochs, "
-        f"best validation accuracy {accuracy:.2%} in epoch {best}"
+        f"{len(history['epochs'])} epochs, best validation accuracy {accuracy:.2%} in epoch {best}"
     )
 
 
@@ -82,7 +81,9 @@ def _verdict(artifact: Artifact) -> str:
 
 def _release(artifact: Artifact) -> str:
     where = artifact.properties["pushed_destination"]
-    return f"{where} (up to date)" if artifact.properties.get("up_to_date") else f"pushed to {where}"
+    return (
+        f"{where} (up to date)" if artifact.properties.get("up_to_date") else f"pushed to {where}"
+    )
 
 
 _DESCRIPTIONS: dict[str, tuple[str, Callable[[Artifact], str]]] = {

@@ -70,7 +70,7 @@ def run_locally(pipeline: Pipeline, observer: Observer) -> RunResult:
     try:
         with mock.patch.object(launcher, "Launcher", recorder.launcher_class()):
             LocalDagRunner().run(pipeline)
-    except Exception as raised:  # whatever a component raised ends the run, and is reported
+    except Exception as raised:  # noqa: BLE001 - whatever a component raises is reported
         error = raised
     missing = [node.id for node in pipeline.components if node.id not in recorder.stages]
     return RunResult(stages=recorder.stages, missing=tuple(missing), error=error)

@@ -28,6 +28,8 @@ from pipeline.settings import Settings
 if TYPE_CHECKING:
     from pipeline.local_run import RunResult
 
+_log = logging.getLogger(__name__)
+
 
 def run_pipeline(settings: Settings, verbose: bool) -> ExitStatus:
     """Runs the pipeline here, and shows how it goes.
@@ -40,7 +42,7 @@ def run_pipeline(settings: Settings, verbose: bool) -> ExitStatus:
       The exit status.
     """
     console = make_console(sys.stdout)
-    started = datetime.now()
+    started = datetime.now().astimezone()
     try:
         source = resolve_source(settings.data, settings.data_dir)
         with locked(settings.pipeline_root):
@@ -52,7 +54,7 @@ def run_pipeline(settings: Settings, verbose: bool) -> ExitStatus:
     except KeyboardInterrupt:
         console.print("Interrupted: run again to go on from the last finished stage.")
         return ExitStatus.INTERRUPTED
-    _print_summary(console, result, source, (datetime.now() - started).total_seconds())
+    _print_summary(console, result, source, (datetime.now().astimezone() - started).total_seconds())
     if result.succeeded:
         return ExitStatus.PUSHED
     return _report_failure(console, result, log_file)
@@ -63,26 +65,31 @@ def _run_logged(
 ) -> RunResult:
     """Loads TFX and runs the pipeline, with all of their output in the log file."""
     concrete = settings.model_copy(
-        update={"data": source.source, "data_dir": Path(source.data_dir) if source.data_dir else None}
+        update={
+            "data": source.source,
+            "data_dir": Path(source.data_dir) if source.data_dir else None,
+        }
     )
-    with output_to_log_file(log_file, verbose) as stream:
-        with RunConsole(make_console(stream)).live() as run_console:
-            run_console.began("loading TFX")
-            from pipeline.cache_keys import add_cache_keys
-            from pipeline.graph import create_pipeline
-            from pipeline.local_run import run_locally
+    with (
+        output_to_log_file(log_file, verbose) as stream,
+        RunConsole(make_console(stream)).live() as run_console,
+    ):
+        run_console.began("loading TFX")
+        from pipeline.cache_keys import add_cache_keys
+        from pipeline.graph import create_pipeline
+        from pipeline.local_run import run_locally
 
-            pipeline = create_pipeline(concrete)
-            outside = {
-                "MnistExampleGen": data_stamp(source.source, source.data_dir),
-                # What is being served may have changed, so the Pusher always looks.
-                "Pusher": uuid.uuid4().hex,
-            }
-            add_cache_keys(pipeline, outside)
-            result = run_locally(pipeline, run_console)
-            if result.error is not None:
-                logging.error("The run failed", exc_info=result.error)
-            return result
+        pipeline = create_pipeline(concrete)
+        outside = {
+            "MnistExampleGen": data_stamp(source.source, source.data_dir),
+            # What is being served may have changed, so the Pusher always looks.
+            "Pusher": uuid.uuid4().hex,
+        }
+        add_cache_keys(pipeline, outside)
+        result = run_locally(pipeline, run_console)
+        if result.error is not None:
+            _log.error("The run failed", exc_info=result.error)
+        return result
 
 
 def _print_header(
@@ -128,8 +135,6 @@ def _report_failure(console: Console, result: RunResult, log_file: Path) -> Exit
     return _fail(console, f"{name}: {type(result.error).__name__}: {reason[-1]} (see {log_file})")
 
 
-def _fail(
-    console: Console, message: str, status: ExitStatus = ExitStatus.FAILED
-) -> ExitStatus:
+def _fail(console: Console, message: str, status: ExitStatus = ExitStatus.FAILED) -> ExitStatus:
     console.print(f"Error: {message}", style="bold red", soft_wrap=True)
     return status

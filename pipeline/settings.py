@@ -98,7 +98,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
             values = tomllib.loads(text)
         elif path.suffix in (".yaml", ".yml"):
             # BaseLoader keeps 0.950 the string that it is, so that thresholds stay exact.
-            values = yaml.load(text, Loader=yaml.BaseLoader) or {}
+            values = yaml.load(text, Loader=yaml.BaseLoader) or {}  # noqa: S506 - makes only strings
         else:
             raise SettingsError(
                 f"settings file: expected a name that ends in .yaml, .yml or .toml, received {path}"
@@ -106,7 +106,9 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"settings file {path}: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise SettingsError(f"settings file {path}: expected `name: value` lines, received {text!r}")
+        raise SettingsError(
+            f"settings file {path}: expected `name: value` lines, received {text!r}"
+        )
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tfds_directory import Examples, real_digits, write_tfds_mnist
 from pipeline.exit_status import ExitStatus
 
 PER_CLASS = 60
+Spoil = Callable[[np.ndarray, np.ndarray], Examples]
 
 
 def _digits() -> tuple[Examples, Examples]:
@@ -44,7 +46,7 @@ def _without_sevens(images: np.ndarray, labels: np.ndarray) -> Examples:
     ],
 )
 def test_bad_images_or_labels_are_rejected_before_training(
-    place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str], spoil, message: str
+    place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str], spoil: Spoil, message: str
 ) -> None:
     train, test = _digits()
     write_tfds_mnist(tmp_path / "data", spoil(*train), test)

@@ -68,7 +68,9 @@ def test_manifest_tells_where_the_model_came_from(shared_place: Place) -> None:
     assert examples.properties["source"] in text
 
 
-def test_second_run_with_nothing_changed_uses_the_cache(shared_place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+def test_second_run_with_nothing_changed_uses_the_cache(
+    shared_place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = shared_place.versions()
     assert shared_place.run() == ExitStatus.PUSHED
     states = shared_place.states()
@@ -86,7 +88,9 @@ def test_vanished_release_is_pushed_again_from_the_cache(shared_place: Place) ->
     assert len(shared_place.versions()) == 1
 
 
-def test_blocked_model_leaves_the_served_one(shared_place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+def test_blocked_model_leaves_the_served_one(
+    shared_place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = shared_place.versions()
     assert shared_place.run(accuracy_threshold="1") == ExitStatus.MODEL_REJECTED
     states = shared_place.states()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,23 +20,28 @@ with locked(Path(sys.argv[1])):
 
 
 @pytest.fixture
-def holder(tmp_path: Path):  # type: ignore[no-untyped-def]
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
-    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
     yield process
     process.kill()
     process.wait()
 
 
-def test_second_run_is_refused_with_what_to_do(holder: subprocess.Popen, tmp_path: Path) -> None:
-    with pytest.raises(PipelineRootBusyError, match="in use by another run.*--pipeline-root"):
-        with locked(tmp_path):
-            pass
+def test_second_run_is_refused_with_what_to_do(
+    holder: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(PipelineRootBusyError, match=r"in use by another run.*--pipeline-root"),
+        locked(tmp_path),
+    ):
+        pass
 
 
-def test_lock_of_a_killed_run_is_free(holder: subprocess.Popen, tmp_path: Path) -> None:
+def test_lock_of_a_killed_run_is_free(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     holder.kill()
     holder.wait()
     with locked(tmp_path):

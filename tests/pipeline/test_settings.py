@@ -20,7 +20,7 @@ def test_thresholds_are_exact_decimals() -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        make_settings().epochs = 3  # type: ignore[misc]
+        make_settings().epochs = 3
 
 
 def test_unknown_key_is_named_with_those_that_exist() -> None:
