@@ -1,0 +1,37 @@
+"""The README says what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.exit_status import ExitStatus
+from pipeline.settings import Settings
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def _table(heading: str) -> dict[str, str]:
+    """First and second column of the first table below a heading."""
+    section = README.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| `?([^|`]+?)`? \|([^|]*)\|", section, re.MULTILINE)
+    return {name: value.strip().strip("`") for name, value in rows[2:]}
+
+
+def test_table_of_settings_has_each_with_its_default() -> None:
+    expected = {
+        f"--{name.replace('_', '-')}": "" if field.default is None else str(field.default)
+        for name, field in Settings.model_fields.items()
+    }
+    assert _table("Settings") == expected
+
+
+def test_table_of_exit_statuses_has_each() -> None:
+    assert [int(status) for status in _table("Exit status")] == [int(s) for s in ExitStatus]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"`((?:components|models|pipeline)/[^`<]*)`", README)))
+)
+def test_paths_that_it_names_exist(path: str) -> None:
+    assert (Path(__file__).parents[1] / path).exists()
