@@ -165,14 +165,14 @@ def test_a_package_whose_hash_differs_is_refused(machine: Machine) -> None:
 
 
 def test_a_killed_set_up_is_done_again(machine: Machine) -> None:
-    process = with_python(machine).start()
-    while not (machine.environment / "bin" / "python").exists():
-        assert process.poll() is None, "ended before the environment was there"
+    with_python(machine).uv()
+    process = machine.start()
+    while not list(machine.environment.glob("lib/python*/site-packages/setuptools")):
+        assert process.poll() is None, "ended before a package was there"
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not machine.is_ready()
-    machine.uv()
     status, output, _ = machine.set_up()
     assert status == 0
     assert "installing it" in output
