@@ -64,13 +64,13 @@ find_python() {
         python=$(managed_python) && return
     done
     version=${pythons%% *}
-    if [ -n "$uv" ]; then
-        say "no Python $version found, downloading one with uv"
-        "$uv" python install --quiet "$version" && python=$(managed_python) && return
-        uv_state="uv could not download one"
-    fi
-    die "no usable Python $version on PATH or in pyenv, and ${uv_state:-uv is absent}:" \
-        "install uv (\`pip install uv\`), or Python $version with its venv module, and try again"
+    missing="no usable Python $version on PATH or in pyenv, and"
+    wanted="Python $version with its venv module"
+    [ -n "$uv" ] ||
+        die "$missing uv is absent: install uv (\`pip install uv\`), or $wanted, and try again"
+    say "downloading Python $version with uv"
+    UV_PYTHON_INSTALL_BIN=0 "$uv" python install --quiet "$version" && python=$(managed_python) ||
+        die "$missing uv could not download one: install $wanted, and try again"
 }
 
 # Python 3.10 has no wheel of pyfarmhash, which TFDV imports.
