@@ -17,6 +17,9 @@ from components.example_gen.reading import Reader
 from components.example_gen.splits import SPLITS, Plan, Slice, SliceCount
 from models import features
 
+# Takes a third of the default level's time, for files that are a tenth larger.
+_GZIP = tf.io.TFRecordOptions("GZIP", compression_level=1)
+
 
 @dataclass(frozen=True)
 class SliceSummary:
@@ -115,16 +118,14 @@ def _assign(part: Slice, reader: Reader, plan: Plan) -> Iterator[_Labelled]:
                 yield _Labelled(split, label, images[row].tobytes(), values)
 
 
-def _serialize(example: _Labelled) -> bytes:
-    columns = {
-        name: tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
-        for name, value in example.scalars.items()
-    }
-    columns[features.IMAGE] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[example.image]))
-    columns[features.LABEL] = tf.train.Feature(int64_list=tf.train.Int64List(value=[example.label]))
-    return tf.train.Example(features=tf.train.Features(feature=columns)).SerializeToString(
-        deterministic=True
-    )
+def _serialize(labelled: _Labelled) -> bytes:
+    example = tf.train.Example()
+    columns = example.features.feature
+    for name, value in labelled.scalars.items():
+        columns[name].float_list.value.append(value)
+    columns[features.IMAGE].bytes_list.value.append(labelled.image)
+    columns[features.LABEL].int64_list.value.append(labelled.label)
+    return example.SerializeToString(deterministic=True)
 
 
 @contextlib.contextmanager
@@ -138,7 +139,7 @@ def _open_shard(uri: str, shard: str) -> Iterator[tf.io.TFRecordWriter]:
     partial = os.path.join(directory, f"partial-{split}-{shard}-{uuid.uuid4().hex}")
     tf.io.gfile.makedirs(uri)
     try:
-        with tf.io.TFRecordWriter(partial, tf.io.TFRecordOptions("GZIP")) as writer:
+        with tf.io.TFRecordWriter(partial, _GZIP) as writer:
             yield writer
         tf.io.gfile.rename(partial, os.path.join(uri, f"data_tfrecord-{shard}.gz"), overwrite=True)
     finally:
