@@ -6,10 +6,10 @@ answer at once.
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from collections.abc import Callable
 from decimal import Decimal
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -17,11 +17,32 @@ import click
 
 from pipeline.settings import Settings, SettingsError, make_settings, read_settings_file
 
+COMMANDS = "mnist_pipeline.commands"
 _PROGRAM = "mnist-pipeline"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(importlib.metadata.version(_PROGRAM), prog_name=_PROGRAM)
+class _CommandGroup(click.Group):
+    """Has the commands of this module, and those that other packages of ours register.
+
+    They register as entry points of the group COMMANDS, because this package must not import those
+    above it; one is imported only when it, or the list of commands, is asked for.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *entry_points(group=COMMANDS).names])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for entry in entry_points(group=COMMANDS, name=cmd_name):
+            command: click.Command = entry.load()
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(
+    cls=_CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(version(_PROGRAM), prog_name=_PROGRAM)
 def cli() -> None:
     """Trains, validates, gates and pushes an MNIST model with TFX."""
 
