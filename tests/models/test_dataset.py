@@ -24,6 +24,10 @@ def _sums(batches: tf.data.Dataset) -> list[float]:
     return [float(value) for images, _ in batches for value in tf.reduce_sum(images, [1, 2, 3])]
 
 
+def _pairs(pixels: np.ndarray, labels: np.ndarray) -> list[tuple[bytes, int]]:
+    return [(image.tobytes(), int(label)) for image, label in zip(pixels, labels, strict=True)]
+
+
 def _epochs(
     files: list[str], tft_output: TFTransformOutput, epochs: range, seed: int = 5
 ) -> list[list[float]]:
@@ -75,9 +79,8 @@ def test_an_epoch_has_each_example_once_with_its_label(
     for images, labels in batches:
         sizes.append(len(labels))
         pixels = np.round(images.numpy() * 255).astype(np.uint8)
-        seen += [serialize(*pair) for pair in zip(pixels, labels.numpy(), strict=True)]
-    raw = (values[:200] for values in real_digits())
-    assert sorted(seen) == sorted(serialize(*pair) for pair in zip(*raw, strict=True))
+        seen += _pairs(pixels, labels.numpy())
+    assert sorted(seen) == sorted(_pairs(*(values[:200] for values in real_digits())))
     assert sizes == [32] * 6 + [8]
 
 

@@ -1,0 +1,214 @@
+"""An interrupted training ends as one that was not, on a small network that real Keras trains."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from small_trainings import real_digits
+from typing_extensions import override
+
+from models import backup
+from models.backup import BackupAndRestore, backup_key
+from models.callbacks import HistoryWriter, make_callbacks
+from models.hyperparameters import Hyperparameters
+
+_IMAGES, _LABELS = (values[:300] for values in real_digits())
+_PIXELS = _IMAGES.astype(np.float32) / 255
+_EPOCHS = 10
+_RATE = 0.3
+
+
+class _InterruptedError(Exception):
+    pass
+
+
+class _Interruption(keras.callbacks.Callback):
+    """Stands for a kill: in the middle of an epoch, or when it has ended but is not backed up."""
+
+    def __init__(self, epoch: int, at_end: bool) -> None:
+        super().__init__()
+        self._epoch, self._at_end, self._current = epoch, at_end, -1
+
+    @override
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._current = epoch
+
+    @override
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._current == self._epoch and batch == 3 and not self._at_end:
+            raise _InterruptedError
+
+    @override
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if epoch == self._epoch and self._at_end:
+            raise _InterruptedError
+
+
+class _Training:
+    """One process's share of a training."""
+
+    def __init__(self, directory: Path, interruption: _Interruption | None = None) -> None:
+        keras.utils.set_random_seed(1)
+        layers = [
+            keras.Input((28, 28, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+        self.model = keras.Sequential(layers)
+        optimizer = keras.optimizers.Adam(_RATE)
+        self.model.compile(
+            optimizer,
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+            jit_compile=False,
+        )
+        parameters = Hyperparameters(
+            epochs=_EPOCHS, early_stopping_patience=3, reduce_lr_patience=2, seed=1
+        )
+        callbacks = make_callbacks(parameters, directory / "run")
+        (self.history,) = (item for item in callbacks if isinstance(item, HistoryWriter))
+        if interruption:
+            callbacks.append(interruption)
+        self.backup = BackupAndRestore(directory / "backup", callbacks)
+        self.callbacks = [*callbacks, self.backup]
+
+    def fit(self, pixels: np.ndarray = _PIXELS) -> None:
+        """Trains on the rest of the epochs."""
+        self.model.fit(
+            pixels,
+            _LABELS,
+            batch_size=50,
+            shuffle=False,
+            initial_epoch=self.backup.first_epoch(_EPOCHS),
+            epochs=_EPOCHS,
+            validation_data=(_PIXELS[:100], _LABELS[:100]),
+            callbacks=self.callbacks,
+            verbose=0,
+        )
+
+    def result(self) -> tuple[list[dict[str, float]], list[bytes]]:
+        """What must not depend on interruptions: the history but its seconds, and the weights."""
+        epochs = [
+            {name: value for name, value in epoch.items() if name != "seconds"}
+            for epoch in self.history.epochs
+        ]
+        return epochs, [value.tobytes() for value in self.model.get_weights()]
+
+
+def _interrupt(directory: Path, epoch: int, at_end: bool = False) -> None:
+    with pytest.raises(_InterruptedError):
+        _Training(directory, _Interruption(epoch, at_end)).fit()
+
+
+def _complete(directory: Path) -> _Training:
+    training = _Training(directory)
+    training.fit()
+    return training
+
+
+def _folders(directory: Path) -> list[str]:
+    return sorted(path.name for path in (directory / "backup").iterdir())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> _Training:
+    """A training that finds its best epoch, reduces its learning rate, and stops early."""
+    return _complete(tmp_path_factory.mktemp("uninterrupted"))
+
+
+def test_the_uninterrupted_training_has_what_can_be_lost(uninterrupted: _Training) -> None:
+    epochs, _ = uninterrupted.result()
+    accuracies = [epoch["val_accuracy"] for epoch in epochs]
+    best = accuracies.index(max(accuracies))
+    assert 0 < best < len(epochs) - 2, "the best epoch is not the last one before any interruption"
+    assert len(epochs) < _EPOCHS, "it stops early"
+    assert epochs[-1]["learning_rate"] < epochs[0]["learning_rate"], "the learning rate is reduced"
+
+
+@pytest.mark.parametrize(
+    ("epoch", "at_end"), [(0, True), (1, False), (5, False), (6, True), (7, False)]
+)
+def test_an_interrupted_training_ends_as_one_that_was_not(
+    tmp_path: Path, uninterrupted: _Training, epoch: int, at_end: bool
+) -> None:
+    _interrupt(tmp_path, epoch, at_end)
+    resumed = _Training(tmp_path)
+    assert resumed.backup.first_epoch(_EPOCHS) == epoch
+    resumed.fit()
+    assert resumed.result() == uninterrupted.result()
+
+
+def test_a_training_may_be_interrupted_more_than_once(
+    tmp_path: Path, uninterrupted: _Training
+) -> None:
+    for epoch in (1, 1, 6):
+        _interrupt(tmp_path, epoch)
+    assert _complete(tmp_path).result() == uninterrupted.result()
+
+
+def test_a_training_that_had_ended_is_not_trained_on(
+    tmp_path: Path, uninterrupted: _Training
+) -> None:
+    _complete(tmp_path)
+    again = _Training(tmp_path, _Interruption(uninterrupted.history.epochs[-1]["epoch"], False))
+    assert again.backup.first_epoch(_EPOCHS) == _EPOCHS
+    again.fit()
+    assert again.result() == uninterrupted.result()
+
+
+def test_newest_and_best_epoch_are_kept_until_the_backup_is_deleted(tmp_path: Path) -> None:
+    training = _complete(tmp_path)
+    accuracies = [epoch["val_accuracy"] for epoch in training.history.epochs]
+    newest, best = len(accuracies) - 1, accuracies.index(max(accuracies))
+    assert _folders(tmp_path) == [f"epoch-{best:05d}", f"epoch-{newest:05d}"]
+    training.backup.delete()
+    assert not (tmp_path / "backup").exists()
+
+
+def test_a_backup_that_a_kill_left_unfinished_is_not_read(
+    tmp_path: Path, uninterrupted: _Training
+) -> None:
+    _interrupt(tmp_path, 2)
+    unfinished = tmp_path / "backup" / "staging"
+    unfinished.mkdir()
+    (unfinished / "model.weights.h5").write_bytes(b"half of the weigh")
+    assert _complete(tmp_path).result() == uninterrupted.result()
+
+
+def test_an_epoch_whose_loss_is_not_finite_is_not_backed_up(tmp_path: Path) -> None:
+    _interrupt(tmp_path, 1)
+    _Training(tmp_path).fit(np.full_like(_PIXELS, np.nan))
+    assert _folders(tmp_path) == ["epoch-00000"]
+
+
+def _key(directory: Path, content: str = "examples", setting: str = "seed 1") -> str:
+    file = directory / "train.gz"
+    file.write_text(content)
+    return backup_key([str(file)], [setting])
+
+
+def test_the_key_is_the_same_for_the_same_training(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    assert _key(tmp_path) == _key(tmp_path / "elsewhere")
+
+
+def test_the_key_changes_with_examples_and_settings(tmp_path: Path) -> None:
+    keys = [_key(tmp_path), _key(tmp_path, "others"), _key(tmp_path, setting="seed 2")]
+    assert len(set(keys)) == 3
+
+
+def test_the_key_changes_with_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _key(tmp_path)
+    sources = tmp_path / "models"
+    shutil.copytree(Path(backup.__file__).parent, sources)
+    monkeypatch.setattr(backup, "__file__", str(sources / "backup.py"))
+    assert _key(tmp_path) == before
+    with (sources / "architecture.py").open("a") as file:
+        file.write("# changed\n")
+    assert _key(tmp_path) != before
