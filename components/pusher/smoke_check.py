@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from models import features
 
 SIGNATURE = "serving_default"
 _TOLERANCE = 1e-3
+_REASON_CHARACTERS = 400
 
 
 def read_examples(split_uri: str, count: int) -> list[bytes]:
@@ -41,7 +43,7 @@ def check_model(model_dir: Path, examples: Sequence[bytes]) -> None:
         signature = tf.saved_model.load(str(model_dir)).signatures[SIGNATURE]
         answers = signature(examples=tf.constant(list(examples)))[features.PROBABILITIES].numpy()
     except Exception as error:  # TensorFlow raises many kinds, each of which means the same here.
-        reason = f"{type(error).__name__}: {str(error).strip()}".split("\n", 1)[0]
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", _REASON_CHARACTERS)
         raise PushError(f"The model can't be served, so nothing was pushed: {reason}") from error
     _check_answers(answers, len(examples))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 MAX_VERSION = 2**63 - 1
 """TensorFlow Serving keeps versions as int64."""
 
-_NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,20}")
 
 
 def parse_version(name: str) -> int | None:

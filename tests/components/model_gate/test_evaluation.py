@@ -23,11 +23,12 @@ def test_counts_are_exact(toy, evaluate) -> None:  # type: ignore[no-untyped-def
 
 
 def test_loss_and_top_2_are_those_of_the_probabilities(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    asked = [toy.Question(label=1, answer=1)] * 3 + [toy.Question(label=9, answer=1)]
+    asked = [toy.Question(label, answer=1) for label in (1, 1, 2, 9)]
     candidate, _ = read_evaluation(evaluate(asked).artifact.uri, has_baseline=False)
-    assert candidate.loss == pytest.approx(-(3 * math.log(0.91) + math.log(0.01)) / 4, rel=1e-5)
-    assert candidate.top_2_accuracy is not None
-    assert candidate.top_2_accuracy >= 0.75
+    logs = [math.log(probability) for probability in (0.81, 0.81, 0.11, 0.01)]
+    assert candidate.loss == pytest.approx(-sum(logs) / 4, rel=1e-5)
+    assert candidate.top_2_accuracy == 0.75
+    assert candidate.confusion.accuracy == 0.5
 
 
 @pytest.mark.parametrize("answer", ["NAN", "NAN_AT_0", "INFINITY_AT_0", "ZEROS"])

@@ -76,7 +76,7 @@ def test_model_older_than_the_newest_is_pushed_again(make_model, describe, model
     assert (model_dir / "1002" / "saved_model.pb").read_text() == "a"
 
 
-@pytest.mark.parametrize("damage", ["changed", "missing", "extra", "no manifest"])
+@pytest.mark.parametrize("damage", ["changed", "missing", "extra", "no manifest", "manifest"])
 def test_damaged_newest_version_is_not_up_to_date(  # type: ignore[no-untyped-def]
     make_model, describe, model_dir, damage: str
 ) -> None:
@@ -88,8 +88,12 @@ def test_damaged_newest_version_is_not_up_to_date(  # type: ignore[no-untyped-de
         (newest / "variables" / "data").unlink()
     elif damage == "extra":
         (newest / "extra").touch()
-    else:
+    elif damage == "no manifest":
         (newest / RELEASE_FILE).unlink()
+    else:
+        manifest = json.loads((newest / RELEASE_FILE).read_text())
+        del manifest["files"]["saved_model.pb"]
+        (newest / RELEASE_FILE).write_text(json.dumps(manifest))
     assert push(source, model_dir, describe, no_check, lambda: 1000.0).version == 1001
 
 

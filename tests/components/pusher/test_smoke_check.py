@@ -48,19 +48,19 @@ def test_model_with_other_classes_is_refused(toy, asked, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.index"])
-def test_model_that_does_not_load_is_refused_in_one_line(  # type: ignore[no-untyped-def]
+def test_model_that_does_not_load_is_refused(  # type: ignore[no-untyped-def]
     toy, asked, tmp_path: Path, file: str
 ) -> None:
     model = toy.saved_model(tmp_path / "model")
     (model / file).write_bytes(b"damaged")
-    with pytest.raises(PushError, match="The model can't be served, so nothing was pushed") as e:
+    with pytest.raises(PushError, match="The model can't be served, so nothing was pushed: "):
         check_model(model, asked(1))
-    assert "\n" not in str(e.value)
 
 
 def test_model_that_can_not_read_the_examples_is_refused(toy, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(PushError, match="The model can't be served, so nothing was pushed: Inval"):
+    with pytest.raises(PushError, match=r"InvalidArgumentError: .*Could not parse example") as e:
         check_model(toy.saved_model(tmp_path / "model"), [b"not a tf.Example"])
+    assert "\n" not in str(e.value), "TensorFlow's message has five lines"
 
 
 def test_model_is_not_pushed_untried(toy, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
