@@ -117,6 +117,14 @@ class HistoryWriter(keras.callbacks.Callback):
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         seconds = round(time.monotonic() - self._began, 3)
         self.epochs.append({"epoch": epoch + 1, **metrics, "seconds": seconds})
+        self._write()
+
+    @override
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        # A training that is resumed after its last epoch has no other occasion.
+        self._write()
+
+    def _write(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._write_json()
         self._write_csv()

@@ -41,5 +41,5 @@ def little_data(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path)
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """What a training of 4 epochs on `data` has written."""
-    return train(data, tmp_path_factory.mktemp("trained"), epochs=4, batch_size=32, seed=1)
+    """What a training of 3 epochs on `data` has written."""
+    return train(data, tmp_path_factory.mktemp("trained"), epochs=3, batch_size=32, seed=1)

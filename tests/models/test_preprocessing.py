@@ -26,7 +26,7 @@ def test_pixels_become_their_255ths_exactly(tft_output: TFTransformOutput) -> No
     assert images.dtype == np.float32
     np.testing.assert_array_equal(images, expected)
     np.testing.assert_array_equal(
-        images[0, 0, :2, 0].tolist() + [images.flat[128], images.flat[255]],
+        [images.flat[value] for value in (0, 1, 128, 255)],
         np.float32([0, 1 / 255, 128 / 255, 1]),
     )
 
