@@ -69,9 +69,11 @@ def write_data(directory: Path, train: int, validation: int) -> Path:
 def write_transform_graph(directory: Path) -> None:
     """Has TFT analyze some digits and writes the graph with all that TFX's Transform writes."""
     import apache_beam as beam
-    import tensorflow_transform.beam as tft_beam
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-    from tensorflow_transform import TFTransformOutput
+    from tensorflow_transform.beam import impl
+    from tensorflow_transform.beam.context import Context
+    from tensorflow_transform.beam.tft_beam_io.transform_fn_io import WriteTransformFn
+    from tensorflow_transform.output_wrapper import TFTransformOutput
     from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 
     from models.preprocessing import preprocessing_fn
@@ -93,11 +95,11 @@ def write_transform_graph(directory: Path) -> None:
     with (
         tempfile.TemporaryDirectory() as temporary,
         beam.Pipeline(runner=FnApiRunner()) as pipeline,
-        tft_beam.Context(temp_dir=temporary),
+        Context(temp_dir=temporary),
     ):
         examples = pipeline | beam.Create(rows)
-        graph = (examples, metadata) | tft_beam.AnalyzeDataset(preprocessing_fn)
-        graph | tft_beam.WriteTransformFn(str(directory))
+        graph = (examples, metadata) | impl.AnalyzeDataset(preprocessing_fn)
+        graph | WriteTransformFn(str(directory))
     metadata_io.write_metadata(metadata, str(directory / TFTransformOutput.RAW_METADATA_DIR))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from small_trainings import train, write_data, write_transform_graph
-from tensorflow_transform import TFTransformOutput
+from tensorflow_transform.output_wrapper import TFTransformOutput
 
 
 @pytest.fixture(scope="session")

@@ -156,7 +156,7 @@ def test_a_training_that_had_ended_is_not_trained_on(
     tmp_path: Path, uninterrupted: _Training
 ) -> None:
     _complete(tmp_path)
-    again = _Training(tmp_path, _Interruption(uninterrupted.history.epochs[-1]["epoch"], False))
+    again = _Training(tmp_path, _Interruption(len(uninterrupted.history.epochs), at_end=False))
     assert again.backup.first_epoch(_EPOCHS) == _EPOCHS
     again.fit()
     assert again.result() == uninterrupted.result()

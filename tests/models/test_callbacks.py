@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,7 +26,7 @@ def _fit(
     directory: Path,
     rates: Callable[[int], float] | None,
     pixels: np.ndarray = _PIXELS,
-    **parameters: object,
+    **parameters: Any,
 ) -> keras.Model:
     """Trains for 6 epochs if it may, in batches of 50, with a given learning rate in each."""
     hyperparameters = Hyperparameters.from_config(parameters)
@@ -59,7 +60,7 @@ def _worse_from(epoch: int) -> Callable[[int], float]:
     return lambda number: 0.01 if number < epoch else -0.1
 
 
-def _history(directory: Path) -> dict[str, list[dict[str, float]]]:
+def _history(directory: Path) -> Any:
     return json.loads((directory / "history.json").read_text())
 
 
@@ -103,8 +104,14 @@ def test_best_weights_are_restored_when_the_epochs_run_out(tmp_path: Path) -> No
 
 
 def test_a_reduced_learning_rate_is_in_the_history(tmp_path: Path) -> None:
-    nothing_learnt = {"learning_rate": 1e-9, "early_stopping_patience": 9}
-    _fit(tmp_path, None, reduce_lr_patience=2, reduce_lr_factor=0.25, **nothing_learnt)
+    _fit(
+        tmp_path,
+        None,
+        learning_rate=1e-9,
+        early_stopping_patience=9,
+        reduce_lr_patience=2,
+        reduce_lr_factor=0.25,
+    )
     rates = [epoch["learning_rate"] for epoch in _history(tmp_path)["epochs"]]
     assert rates == pytest.approx([1e-9, 1e-9, 1e-9, 1e-9 / 4, 1e-9 / 4, 1e-9 / 16])
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from small_trainings import real_digits, serialize, write_examples
-from tensorflow_transform import TFTransformOutput
+from tensorflow_transform.output_wrapper import TFTransformOutput
 
 from models import dataset
 

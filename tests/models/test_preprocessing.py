@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from small_trainings import real_digits
-from tensorflow_transform import TFTransformOutput
+from tensorflow_transform.output_wrapper import TFTransformOutput
 
 from models.features import IMAGE, IMAGE_SHAPE, LABEL
 from models.preprocessing import normalise_pixels, preprocessing_fn
@@ -27,7 +27,7 @@ def test_pixels_become_their_255ths_exactly(tft_output: TFTransformOutput) -> No
     np.testing.assert_array_equal(images, expected)
     np.testing.assert_array_equal(
         [images.flat[value] for value in (0, 1, 128, 255)],
-        np.float32([0, 1 / 255, 128 / 255, 1]),
+        np.array([0, 1 / 255, 128 / 255, 1], np.float32),
     )
 
 
@@ -71,4 +71,4 @@ def test_nothing_but_image_and_label_is_read() -> None:
 def test_normalised_pixels_do_not_depend_on_the_dtype(dtype: tf.DType) -> None:
     pixels = normalise_pixels(tf.constant([0, 128, 255], dtype))
     assert pixels.dtype == tf.float32
-    np.testing.assert_array_equal(pixels, np.float32([0, 128 / 255, 1]))
+    np.testing.assert_array_equal(pixels, np.array([0, 128 / 255, 1], np.float32))
