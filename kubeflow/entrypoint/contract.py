@@ -1,0 +1,194 @@
+"""The executor input that the launcher hands over, in TFX's terms, and the output, in its own.
+
+All functions are pure, on the JSON form of the pipeline spec's ExecutorInput and ExecutorOutput.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Any
+
+Json = dict[str, Any]
+
+ABSENT_PROPERTY = "absent"
+"""Custom property, 1 on an artifact that a component had to put out though there is none.
+
+On KFP every output that the spec names is recorded (launcher_v2.go, uploadOutputArtifacts), so that
+a component can't leave one out; the entrypoint leaves it out for the components that read it."""
+
+_OUTPUT_FILE_NAME = "output_metadata.json"
+_EXECUTOR_LOGS = "executor-logs"
+_STAGING = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
+
+
+class ContractError(ValueError):
+    """The launcher, or the executor, did what the other side can't deal with."""
+
+
+def comes_from_kfp(executor_input: Json) -> bool:
+    """Whether open-source KFP made this input, so that it has to be adapted.
+
+    KFP's output file is `<task root>/output_metadata.json` since 2.15 (driver.go, provisionOutputs)
+    and was `/tmp/kfp_outputs/output_metadata.json` before (launcher_v2.go, OutputMetadataFilepath);
+    Vertex AI's is named `executor_output.json` (kubeflow_v2_run_executor.py, _run_executor).
+    """
+    return PurePosixPath(output_file(executor_input)).name == _OUTPUT_FILE_NAME
+
+
+def output_file(executor_input: Json) -> str:
+    """Path of the file for the ExecutorOutput; "" if there is none."""
+    return executor_input.get("outputs", {}).get("outputFile", "")
+
+
+def adapt_input(executor_input: Json, inputs_spec: Json) -> Json:
+    """Makes an executor input that TFX can run from the one that KFP's launcher hands over.
+
+    - Input artifacts get their types from the component's inputs spec: they arrive as
+      `{"instanceSchema": ""}` (client.go, ToRuntimeArtifact and GetOutputArtifactsByExecutionId,
+      "figure out how to get schema"), which TFX can't read.
+    - Inputs that are marked absent are left out; TFX gets an empty list.
+    - The output `executor-logs`, which is the launcher's own (driver.go, provisionOutputs), is left
+      out; its type, system.Artifact, is not one of TFX's.
+    - URIs become the local paths at which the launcher has put the inputs, and from which it will
+      take the outputs (launcher_v2.go, retrieveArtifactPath).
+    - Lists and dictionaries in metadata are unwrapped (converter.go, StructValueToMLMDValue wraps
+      them in `{"list": …}` and `{"struct": …}`, and toRuntimeArtifact doesn't unwrap them).
+    - `artifactId`, where there is one, becomes the name, which is what TFX tells artifacts by:
+      KFP's branch without ML Metadata hands over both, and names may repeat there.
+
+    Args:
+      executor_input: as it was received; it is not changed.
+      inputs_spec: the component's ComponentInputsSpec.
+
+    Raises:
+      ContractError: an artifact has neither a known scheme nor a path of its own.
+    """
+    inputs, outputs = executor_input.get("inputs", {}), executor_input.get("outputs", {})
+    specs = inputs_spec.get("artifacts", {})
+    return executor_input | {
+        "inputs": inputs
+        | {
+            "artifacts": {
+                name: {
+                    "artifacts": [
+                        _adapt_artifact(artifact) | _type_of(specs.get(name, {}))
+                        for artifact in _artifacts(listed)
+                        if not artifact.get("metadata", {}).get(ABSENT_PROPERTY)
+                    ]
+                }
+                for name, listed in inputs.get("artifacts", {}).items()
+            }
+        },
+        "outputs": outputs
+        | {
+            "artifacts": {
+                name: {"artifacts": [_adapt_artifact(artifact) for artifact in _artifacts(listed)]}
+                for name, listed in outputs.get("artifacts", {}).items()
+                if name != _EXECUTOR_LOGS
+            }
+        },
+    }
+
+
+def adapt_output(executor_output: Json, executor_input: Json) -> Json:
+    """Makes an executor output that KFP's launcher can take from the one that TFX made.
+
+    - Local paths become the URIs that they stand for, wherever they are in strings: the launcher
+      would record a local path and upload nothing (launcher_v2.go, uploadOutputArtifacts), and in
+      metadata, such as a blessing's `current_model`, it would mean nothing after the task.
+    - Metadata that is null is left out: it would fail the task (converter.go,
+      StructValueToMLMDValue).
+
+    Args:
+      executor_output: of the execution with the adapted input; it is not changed.
+      executor_input: as it was received, not adapted.
+
+    Raises:
+      ContractError: the executor put an output elsewhere than it was told to, where the launcher
+        would not find it.
+    """
+    uris = _local_uris(executor_input)
+    output = _replace(executor_output, uris)
+    for name, listed in output.get("artifacts", {}).items():
+        expected = [
+            artifact["uri"] for artifact in _artifacts(executor_input["outputs"]["artifacts"][name])
+        ]
+        received = [artifact["uri"] for artifact in _artifacts(listed)]
+        if received != expected:
+            raise ContractError(
+                f"output {name!r}: its artifacts must stay at {expected}, where KFP's launcher "
+                f"looks for them, but the executor moved them to {received}"
+            )
+        for artifact in _artifacts(listed):
+            metadata = artifact.get("metadata", {})
+            artifact["metadata"] = {
+                key: value for key, value in metadata.items() if value is not None
+            }
+    return output
+
+
+def local_path(artifact: Json) -> str:
+    """Where the launcher keeps an artifact in the container.
+
+    As launcher_v2.go does, in retrieveArtifactPath and LocalPathForURI; but for `oci://`, which it
+    accepts for inputs that no TFX component makes.
+
+    Raises:
+      ContractError: it keeps it nowhere.
+    """
+    if artifact.get("customPath"):
+        return artifact["customPath"]
+    for scheme, directory in _STAGING.items():
+        if artifact["uri"].startswith(scheme):
+            return directory + artifact["uri"].removeprefix(scheme)
+    raise ContractError(
+        f"a pipeline root must begin with one of {', '.join(_STAGING)}, "
+        f"received an artifact at {artifact['uri']!r}"
+    )
+
+
+def _artifacts(listed: Json) -> list[Json]:
+    return listed.get("artifacts", [])
+
+
+def _type_of(artifact_spec: Json) -> Json:
+    return {"type": artifact_spec["artifactType"]} if "artifactType" in artifact_spec else {}
+
+
+def _adapt_artifact(artifact: Json) -> Json:
+    metadata = {key: _unwrap(value) for key, value in artifact.get("metadata", {}).items()}
+    adapted = artifact | {"uri": local_path(artifact), "metadata": metadata}
+    if artifact.get("artifactId"):
+        adapted["name"] = artifact["artifactId"]
+    return adapted
+
+
+def _unwrap(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) == 1:
+        if isinstance(value.get("list"), list):
+            return value["list"]
+        if isinstance(value.get("struct"), dict):
+            return value["struct"]
+    return value
+
+
+def _local_uris(executor_input: Json) -> dict[str, str]:
+    return {
+        local_path(artifact): artifact["uri"]
+        for side in ("inputs", "outputs")
+        for listed in executor_input.get(side, {}).get("artifacts", {}).values()
+        for artifact in _artifacts(listed)
+    }
+
+
+def _replace(value: Any, uris: dict[str, str]) -> Any:
+    """A copy, with the local paths replaced in all strings; what goes on after one is kept."""
+    if isinstance(value, dict):
+        return {key: _replace(item, uris) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replace(item, uris) for item in value]
+    if isinstance(value, str) and uris:
+        paths = "|".join(re.escape(path) for path in sorted(uris, key=len, reverse=True))
+        return re.sub(rf"({paths})(?![\w.-])", lambda match: uris[match[1]], value)
+    return value

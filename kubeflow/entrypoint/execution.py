@@ -1,0 +1,95 @@
+"""Runs a TFX executor on an adapted executor input."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils as tfx_utils
+from tfx.orchestration.portable import outputs_utils
+from tfx.types import Artifact
+from tfx.utils import import_utils
+
+from mnist_kubeflow.entrypoint.contract import Json, output_file
+
+_Artifacts = Mapping[str, list[Artifact]]
+
+
+def execute(
+    executor_class_path: str, executor_input: Json, inputs_spec: Json, beam_args: Sequence[str]
+) -> Json:
+    """Runs an executor.
+
+    Like kubeflow_v2_run_executor.py's `_run_executor`, with three differences:
+
+    - The outputs' directories, and the files of value artifacts, are made: the launcher makes
+      their parents only (launcher_v2.go, prepareOutputFolders), while TFX's executors count on an
+      orchestrator that makes all.
+    - The ids of input artifacts are those in ML Metadata, which the launcher hands over as names
+      (converter.go, toRuntimeArtifact). TFX would take hashes of the names for ids, which nobody
+      finds in ML Metadata, and which KFP, where all numbers are doubles, would round. For the same
+      reason the Evaluator's blessing keeps its integer ids.
+    - No output of a "driver" is read from the output file: on KFP there is no such driver, and what
+      is there was left by another attempt.
+
+    Args:
+      executor_class_path: of a BaseExecutor.
+      executor_input: an adapted ExecutorInput.
+      inputs_spec: the component's ComponentInputsSpec, for the types of the parameters.
+      beam_args: for an executor that uses Beam; others get them as extra flags.
+
+    Returns:
+      The ExecutorOutput, with local paths.
+    """
+    message = json_format.ParseDict(
+        executor_input, pipeline_spec_pb2.ExecutorInput(), ignore_unknown_fields=True
+    )
+    spec = json_format.ParseDict(
+        inputs_spec, pipeline_spec_pb2.ComponentInputsSpec(), ignore_unknown_fields=True
+    )
+    names: dict[int, str] = {}
+    inputs = tfx_utils.parse_raw_artifact_dict(message.inputs.artifacts, names)
+    _restore_ids(inputs, names)
+    outputs = tfx_utils.parse_raw_artifact_dict(message.outputs.artifacts, names)
+    parameters = tfx_utils.parse_execution_properties(
+        message.inputs.parameter_values, message.inputs.parameters, spec
+    )
+    outputs_utils.make_output_dirs(outputs)
+    executor = _make_executor(executor_class_path, output_file(executor_input), beam_args)
+    executor.Do(inputs, outputs, parameters)
+    outputs_utils.tag_output_artifacts_with_version(outputs)
+    return {
+        "artifacts": {
+            name: json_format.MessageToDict(listed)
+            for name, listed in tfx_utils.translate_executor_output(outputs, names).items()
+        },
+        "parameterValues": {name: outputs[name][0].read() for name in message.outputs.parameters},
+    }
+
+
+def _restore_ids(artifacts: _Artifacts, names: dict[int, str]) -> None:
+    for listed in artifacts.values():
+        for artifact in listed:
+            name = names.get(artifact.id, "")
+            if name.isdecimal():
+                artifact.id = int(name)
+                names[artifact.id] = name
+
+
+def _make_executor(class_path: str, path: str, beam_args: Sequence[str]) -> BaseExecutor:
+    executor_class = import_utils.import_class_by_path(class_path)
+    task_root = os.path.dirname(path)
+    context: dict[str, Any] = {
+        "tmp_dir": os.path.join(task_root, ".temp"),
+        "unique_id": os.path.basename(task_root),
+    }
+    if issubclass(executor_class, BaseBeamExecutor):
+        context["beam_pipeline_args"] = list(beam_args)
+    else:
+        context["extra_flags"] = list(beam_args)
+    return executor_class(executor_class.Context(**context))

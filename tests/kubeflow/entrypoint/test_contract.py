@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from mnist_kubeflow.entrypoint.contract import (
+    ContractError,
+    adapt_input,
+    adapt_output,
+    comes_from_kfp,
+    local_path,
+)
+
+TASK_ROOT = "minio://bucket/root/mnist/run/Trainer/1234"
+LOCAL_ROOT = "/minio/bucket/root/mnist/run/Trainer/1234"
+EXAMPLES_URI = "minio://bucket/root/mnist/run/MnistExampleGen/99/examples"
+
+
+def artifact(uri: str, **fields: Any) -> dict[str, Any]:
+    return {"name": "7", "uri": uri, "type": {"instanceSchema": ""}, **fields}
+
+
+def listed(*artifacts: dict[str, Any]) -> dict[str, Any]:
+    return {"artifacts": list(artifacts)}
+
+
+def make_input(**fields: Any) -> dict[str, Any]:
+    """What the launcher hands over for a task with an input and an output."""
+    return {
+        "inputs": {
+            "parameterValues": {"epochs": 3.0},
+            "artifacts": {"examples": listed(artifact(EXAMPLES_URI, **fields))},
+        },
+        "outputs": {
+            "artifacts": {
+                "model": listed(artifact(f"{TASK_ROOT}/model", type={"instanceSchema": "title: M"})),
+                "model_run": listed(artifact(f"{TASK_ROOT}/model_run")),
+            },
+            "outputFile": f"{LOCAL_ROOT}/output_metadata.json",
+        },
+    }
+
+
+SPEC = {"artifacts": {"examples": {"artifactType": {"instanceSchema": "title: tfx.Examples"}}}}
+
+
+def adapted_example(**fields: Any) -> dict[str, Any]:
+    adapted = adapt_input(make_input(**fields), SPEC)
+    (example,) = adapted["inputs"]["artifacts"]["examples"]["artifacts"]
+    return example
+
+
+@pytest.mark.parametrize(
+    ("output_file", "kfp"),
+    [
+        ("/minio/bucket/root/mnist/run/Trainer/1234/output_metadata.json", True),
+        ("/gcs/bucket/root/mnist/run/Trainer/1234/output_metadata.json", True),
+        ("/tmp/kfp_outputs/output_metadata.json", True),
+        ("gs://bucket/123/mnist-2026/Trainer_-45/executor_output.json", False),
+        ("/gcs/bucket/123/mnist-2026/Trainer_-45/executor_output.json", False),
+    ],
+)
+def test_the_output_file_tells_kfp_from_vertex_ai(output_file: str, kfp: bool) -> None:
+    assert comes_from_kfp({"outputs": {"outputFile": output_file}}) is kfp
+
+
+def test_an_input_without_outputs_is_not_from_kfp() -> None:
+    assert not comes_from_kfp({})
+
+
+def test_inputs_get_their_types_from_the_inputs_spec() -> None:
+    assert adapted_example()["type"] == {"instanceSchema": "title: tfx.Examples"}
+
+
+def test_an_input_that_the_spec_does_not_know_keeps_its_type() -> None:
+    adapted = adapt_input(make_input(type={"schemaTitle": "tfx.Model"}), {})
+    (example,) = adapted["inputs"]["artifacts"]["examples"]["artifacts"]
+    assert example["type"] == {"schemaTitle": "tfx.Model"}
+
+
+def test_outputs_keep_their_types() -> None:
+    adapted = adapt_input(make_input(), SPEC)
+    (model,) = adapted["outputs"]["artifacts"]["model"]["artifacts"]
+    assert model["type"] == {"instanceSchema": "title: M"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("minio://bucket/key/a", "/minio/bucket/key/a"),
+        ("s3://bucket/key/a", "/s3/bucket/key/a"),
+        ("gs://bucket/key/a", "/gcs/bucket/key/a"),
+    ],
+)
+def test_an_artifact_is_where_the_launcher_keeps_it(uri: str, path: str) -> None:
+    assert local_path({"uri": uri}) == path
+
+
+def test_a_path_of_its_own_wins_over_the_uri() -> None:
+    assert local_path({"uri": "s3://bucket/key", "customPath": "/data/here"}) == "/data/here"
+
+
+def test_an_unknown_scheme_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ContractError, match="one of gs://, minio://, s3://, received .*'hdfs://a/b'"):
+        local_path({"uri": "hdfs://a/b"})
+
+
+def test_inputs_and_outputs_become_local() -> None:
+    adapted = adapt_input(make_input(), SPEC)
+    uris = [
+        adapted[side]["artifacts"][name]["artifacts"][0]["uri"]
+        for side, name in (("inputs", "examples"), ("outputs", "model"))
+    ]
+    assert uris == [EXAMPLES_URI.replace("minio://", "/minio/"), f"{LOCAL_ROOT}/model"]
+
+
+def test_the_launchers_log_is_not_an_output_of_the_executor() -> None:
+    received = make_input()
+    received["outputs"]["artifacts"]["executor-logs"] = listed(
+        artifact(f"{TASK_ROOT}/executor-logs-0", type={"schemaTitle": "system.Artifact"})
+    )
+    assert set(adapt_input(received, SPEC)["outputs"]["artifacts"]) == {"model", "model_run"}
+
+
+def test_wrapped_metadata_is_unwrapped_and_other_metadata_kept() -> None:
+    metadata = {
+        "blessed": {"struct": {"train": 1.0, "test": 0.0}},
+        "splits": {"list": ["train"]},
+        "span": 3.0,
+        "two_keys": {"list": [], "struct": {}},
+        "not_wrapped": {"list": "text"},
+    }
+    assert adapted_example(metadata=metadata)["metadata"] == {
+        **metadata,
+        "blessed": {"train": 1.0, "test": 0.0},
+        "splits": ["train"],
+    }
+
+
+def test_an_artifact_that_is_marked_absent_is_left_out() -> None:
+    adapted = adapt_input(make_input(metadata={"absent": 1.0}), SPEC)
+    assert adapted["inputs"]["artifacts"]["examples"] == {"artifacts": []}
+
+
+def test_an_artifact_that_is_marked_present_stays() -> None:
+    adapted = adapt_input(make_input(metadata={"absent": 0.0}), SPEC)
+    assert len(adapted["inputs"]["artifacts"]["examples"]["artifacts"]) == 1
+
+
+def test_an_artifact_id_becomes_the_name() -> None:
+    assert adapted_example(artifactId="0b1c")["name"] == "0b1c"
+
+
+def test_parameters_and_the_received_input_stay_as_they_are() -> None:
+    received = make_input(metadata={"blessed": {"list": [1.0]}})
+    before = copy.deepcopy(received)
+    adapted = adapt_input(received, SPEC)
+    assert received == before
+    assert adapted["inputs"]["parameterValues"] == {"epochs": 3.0}
+    assert adapted["outputs"]["outputFile"] == received["outputs"]["outputFile"]
+
+
+def test_a_task_without_inputs_is_adapted() -> None:
+    received = make_input()
+    del received["inputs"]
+    assert adapt_input(received, SPEC)["inputs"] == {"artifacts": {}}
+
+
+def make_output(model_uri: str = f"{LOCAL_ROOT}/model", **metadata: Any) -> dict[str, Any]:
+    return {
+        "artifacts": {"model": listed({"uri": model_uri, "metadata": metadata})},
+        "parameterValues": {"where": f"{LOCAL_ROOT}/model/Format-Serving"},
+    }
+
+
+def adapted_metadata(**metadata: Any) -> dict[str, Any]:
+    adapted = adapt_output(make_output(**metadata), make_input())
+    return adapted["artifacts"]["model"]["artifacts"][0]["metadata"]
+
+
+def test_the_uri_of_an_output_is_mapped_back() -> None:
+    adapted = adapt_output(make_output(), make_input())
+    assert adapted["artifacts"]["model"]["artifacts"][0]["uri"] == f"{TASK_ROOT}/model"
+    assert adapted["parameterValues"]["where"] == f"{TASK_ROOT}/model/Format-Serving"
+
+
+def test_local_paths_in_metadata_are_mapped_back() -> None:
+    local_examples = EXAMPLES_URI.replace("minio://", "/minio/")
+    assert adapted_metadata(
+        current_model=f"{LOCAL_ROOT}/model",
+        file=f"{LOCAL_ROOT}/model_run/history.json",
+        nested={"list": [local_examples], "json": f'{{"uri": "{local_examples}"}}'},
+        pushed_destination="/serving/mnist/17",
+        other=f"{LOCAL_ROOT}/models",
+        count=3.0,
+    ) == {
+        "current_model": f"{TASK_ROOT}/model",
+        "file": f"{TASK_ROOT}/model_run/history.json",
+        "nested": {"list": [EXAMPLES_URI], "json": f'{{"uri": "{EXAMPLES_URI}"}}'},
+        "pushed_destination": "/serving/mnist/17",
+        "other": f"{LOCAL_ROOT}/models",
+        "count": 3.0,
+    }
+
+
+def test_metadata_that_is_null_is_left_out() -> None:
+    assert adapted_metadata(nothing=None, zero=0.0, empty="") == {"zero": 0.0, "empty": ""}
+
+
+def test_an_output_that_was_moved_is_refused() -> None:
+    with pytest.raises(ContractError, match="output 'model': .* moved them to .*'/data/elsewhere'"):
+        adapt_output(make_output(model_uri="/data/elsewhere"), make_input())
+
+
+def test_an_output_below_its_place_is_refused() -> None:
+    with pytest.raises(ContractError, match="must stay at"):
+        adapt_output(make_output(model_uri=f"{LOCAL_ROOT}/model/1"), make_input())
