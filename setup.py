@@ -33,6 +33,12 @@ setup(
     package_dir={"mnist_kubeflow": "kubeflow"},
     package_data={"pipeline": ["schema.pbtxt"]},
     install_requires=RUNTIME,
-    extras_require={"dev": DEV, "kubeflow": ["kfp"]},
-    entry_points={"console_scripts": ["mnist-pipeline=pipeline.cli:main"]},
+    extras_require={"dev": DEV, "kubeflow": ["kfp", "kubernetes"]},
+    entry_points={
+        "console_scripts": ["mnist-pipeline=pipeline.cli:main"],
+        "mnist_pipeline.commands": [
+            "compile=mnist_kubeflow.cli:compile_command",
+            "submit=mnist_kubeflow.submit_command:submit",
+        ],
+    },
 )

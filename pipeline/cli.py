@@ -54,18 +54,18 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
         option = click.option(
             f"--{name.replace('_', '-')}",
             name,
-            metavar=_metavar(field.annotation),
+            metavar=_metavar(name, field.annotation),
             help=f"{field.description}{default}",
         )
         command = option(command)
     return command
 
 
-def _metavar(annotation: Any) -> str:
+def _metavar(name: str, annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return "|".join(get_args(annotation))
     kinds = {int: "INTEGER", float: "NUMBER", Decimal: "NUMBER"}
-    return kinds.get(annotation, "DIRECTORY")
+    return kinds.get(annotation, "FILE" if name.endswith("_file") else "DIRECTORY")
 
 
 @cli.command()

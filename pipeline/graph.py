@@ -16,13 +16,14 @@ from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2
-from tfx.types import Channel, standard_artifacts
+from tfx.types import BaseChannel, Channel, standard_artifacts
 
 from components.baseline import NewestOtherBlessedModel
 from components.data_gate.component import DataGate
 from components.example_gen.component import MnistExampleGen
 from components.model_gate.component import ModelGate
 from components.model_gate.eval_config import make_eval_config
+from components.pushed_baseline.component import PushedBaseline
 from components.pusher.component import Pusher
 from pipeline.settings import Settings
 
@@ -51,7 +52,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         source=settings.data, data_dir=str(settings.data_dir or ""), limit=settings.limit
     )
     examples = example_gen.outputs["examples"]
-    schema_gen = ImportSchemaGen(schema_file=str(SCHEMA_FILE))
+    schema_gen = ImportSchemaGen(schema_file=str((settings.schema_file or SCHEMA_FILE).absolute()))
     schema = schema_gen.outputs["schema"]
     statistics_gen = StatisticsGen(examples=examples, schema=schema)
     example_validator = ExampleValidator(
@@ -79,14 +80,8 @@ def create_pipeline(settings: Settings) -> Pipeline:
     )
     model = trainer.outputs["model"]
 
-    baseline = Resolver(
-        strategy_class=NewestOtherBlessedModel,
-        model=Channel(type=standard_artifacts.Model),
-        blessing=Channel(type=standard_artifacts.ModelBlessing),
-        candidate=model,
-    ).with_id("Baseline")
-    compared = settings.baseline == "newest"
-    baseline_model = baseline.outputs["model"] if compared else None
+    baseline = _baseline(settings, model)
+    baseline_model = baseline.outputs["model"] if baseline else None
     evaluator = Evaluator(
         examples=examples,
         model=model,
@@ -115,7 +110,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         data_gate,
         transform,
         trainer,
-        *([baseline] if compared else []),
+        *([baseline] if baseline else []),
         evaluator,
         model_gate,
         pusher,
@@ -133,7 +128,28 @@ def create_pipeline(settings: Settings) -> Pipeline:
     )
 
 
+def _baseline(settings: Settings, model: BaseChannel) -> BaseNode | None:
+    """What finds the model to compare with, as its output `model`; which may hold none."""
+    if settings.baseline == "newest":
+        return Resolver(
+            strategy_class=NewestOtherBlessedModel,
+            model=Channel(type=standard_artifacts.Model),
+            blessing=Channel(type=standard_artifacts.ModelBlessing),
+            candidate=model,
+        ).with_id("Baseline")
+    if settings.baseline == "pushed":
+        return PushedBaseline(
+            candidate=model,
+            serving_dir=str(settings.serving_dir.absolute()),
+            model_name=PIPELINE_NAME,
+        )
+    return None
+
+
 def _hyperparameters(settings: Settings) -> dict[str, str | int | float]:
+    backup_dir = settings.backup_dir
+    if backup_dir is None:
+        backup_dir = str(settings.pipeline_root.absolute() / "backups")
     return {
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
@@ -142,7 +158,7 @@ def _hyperparameters(settings: Settings) -> dict[str, str | int | float]:
         "early_stopping_patience": settings.early_stopping_patience,
         "reduce_lr_patience": settings.reduce_lr_patience,
         "reduce_lr_factor": settings.reduce_lr_factor,
-        "backup_dir": str(settings.pipeline_root.absolute() / "backups"),
+        "backup_dir": backup_dir,
     }
 
 

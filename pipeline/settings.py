@@ -79,10 +79,20 @@ class Settings(BaseModel):
         description="Block a model whose accuracy is lower by more than this than that of the "
         "newest blessed model.",
     )
-    baseline: Literal["newest", "none"] = Field(
+    baseline: Literal["newest", "pushed", "none"] = Field(
         "newest",
-        description="Compare with the newest blessed model, or with none (when that model "
-        "can't be evaluated any more).",
+        description="Compare with the newest blessed model, with the newest pushed one (on "
+        "Kubeflow), or with none (when that model can't be evaluated any more).",
+    )
+    schema_file: Path | None = Field(
+        None,
+        description="What the data must satisfy, as a TFMD Schema in text format. Default: the "
+        "reviewed one of the package.",
+    )
+    backup_dir: str | None = Field(
+        None,
+        description="Where the state of an unfinished training is kept; empty: nowhere. "
+        "Default: <pipeline root>/backups.",
     )
 
 
@@ -122,11 +132,17 @@ def make_settings(*layers: dict[str, Any]) -> Settings:
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise SettingsError("\n".join(_explain(dict(e)) for e in error.errors())) from error
+        raise explain(error, Settings) from error
 
 
-def _explain(error: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"{name}: no such setting; there are {', '.join(Settings.model_fields)}"
-    return f"{name}: {error['msg']}, received {error['input']!r}"
+def explain(error: ValidationError, model: type[BaseModel]) -> SettingsError:
+    """Says what is wrong with settings, in one line for each unknown key and each wrong value."""
+    return SettingsError("\n".join(_line(dict(problem), model) for problem in error.errors()))
+
+
+def _line(problem: dict[str, Any], model: type[BaseModel]) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = f"; there are {', '.join(model.model_fields)}" if len(problem["loc"]) == 1 else ""
+        return f"{name}: no such setting{known}"
+    return f"{name}: {problem['msg']}, received {problem['input']!r}"
