@@ -51,7 +51,9 @@ def server() -> Iterator[FakeKfpServer]:
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Path:
     path = tmp_path / "mnist.yaml"
-    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {}}}}}
+    platform: dict[str, object] = {
+        "platforms": {"kubernetes": {"deploymentSpec": {"executors": {}}}}
+    }
     path.write_text(yaml.safe_dump_all([SPEC, platform]))
     return path
 

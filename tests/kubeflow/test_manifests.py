@@ -1,0 +1,226 @@
+"""The manifests against the models of Kubernetes' Python client, and against each other."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client
+
+MANIFESTS = Path(__file__).parents[2] / "kubeflow" / "manifests"
+FILES = sorted(path.name for path in MANIFESTS.glob("*.yaml") if path.name != "kustomization.yaml")
+SCALARS = {"str": str, "int": int, "bool": bool, "float": (int, float), "datetime": str}
+
+
+class InvalidManifestError(Exception):
+    """A manifest says what Kubernetes does not know."""
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((MANIFESTS / name).read_text(encoding="utf-8")))
+
+
+def validate(document: dict[str, Any]) -> None:
+    """Checks fields, types and required fields of a document, as `kubectl --validate=strict`."""
+    version = document["apiVersion"].rpartition("/")[2].capitalize()
+    model = getattr(client, f"{version}{document['kind']}", None)
+    if model is None:
+        raise InvalidManifestError(f"no {document['kind']} in {document['apiVersion']}")
+    build(document, model.__name__, document["kind"])
+
+
+def build(value: Any, kind: str, path: str) -> Any:
+    """Makes the model called `kind` of a value, and raises where it does not fit."""
+    if match := re.fullmatch(r"list\[(.*)\]", kind):
+        check(value, list, path)
+        return [build(item, match[1], f"{path}[{n}]") for n, item in enumerate(value)]
+    if match := re.fullmatch(r"dict\(str, (.*)\)", kind):
+        check(value, dict, path)
+        return {key: build(item, match[1], f"{path}.{key}") for key, item in value.items()}
+    if kind == "object":
+        return value
+    if kind in SCALARS:
+        check(value, SCALARS[kind], path)
+        return value
+    model = getattr(client, kind)
+    check(value, dict, path)
+    names = {json_name: name for name, json_name in model.attribute_map.items()}
+    unknown = set(value) - set(names)
+    if unknown:
+        raise InvalidManifestError(f"{path} has no field {sorted(unknown)}")
+    fields = {
+        names[key]: build(item, model.openapi_types[names[key]], f"{path}.{key}")
+        for key, item in value.items()
+    }
+    try:
+        return model(**fields)
+    except ValueError as error:
+        raise InvalidManifestError(f"{path}: {error}") from error
+
+
+def check(value: Any, kind: Any, path: str) -> None:
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise InvalidManifestError(f"{path} is a {type(value).__name__}: {value!r}")
+
+
+def applied() -> dict[tuple[str, str], dict[str, Any]]:
+    names = read("kustomization.yaml")[0]["resources"]
+    documents = [document for name in names for document in read(name)]
+    found = {(one["kind"], one["metadata"]["name"]): one for one in documents}
+    assert len(found) == len(documents)
+    return found
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    return {
+        f"{kind}/{name}": document["spec"]["template"]["spec"]
+        for (kind, name), document in applied().items()
+        if kind in ("Deployment", "Job")
+    }
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_manifest_is_valid(name: str) -> None:
+    documents = read(name)
+    assert documents
+    for document in documents:
+        validate(document)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (["spec", "template", "spec", "container"], [], "Deployment.spec.template.spec has no"),
+        (["spec", "revisionHistoryLimit"], "3", "revisionHistoryLimit is a str: '3'"),
+        (["spec", "revisionHistoryLimit"], True, "revisionHistoryLimit is a bool: True"),
+        (["spec", "selector"], None, "Deployment.spec.selector is a NoneType"),
+        (["metadata", "labels"], {"a": 1}, "Deployment.metadata.labels.a is a int: 1"),
+        (["kind"], "Deploiment", "no Deploiment in apps/v1"),
+        (["spec"], {"selector": {}}, "Invalid value for `template`, must not be `None`"),
+    ],
+)
+def test_validation_is_strict(path: list[str], value: Any, message: str) -> None:
+    document = read("serving.yaml")[0]
+    parent = document
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = value
+    with pytest.raises(InvalidManifestError, match=re.escape(message)):
+        validate(document)
+
+
+def test_kustomization_takes_all_files_but_the_optional_one() -> None:
+    (kustomization,) = read("kustomization.yaml")
+    assert sorted([*kustomization["resources"], "kfp-launcher-s3.yaml"]) == FILES
+    assert kustomization["namespace"] == "kubeflow"
+
+
+@pytest.mark.parametrize("name", sorted(pods()))
+def test_pods_have_least_privilege_and_limits(name: str) -> None:
+    pod = pods()[name]
+    assert pod["automountServiceAccountToken"] is False
+    assert ("ServiceAccount", pod["serviceAccountName"]) in applied()
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["containers"]:
+        assert re.search(r":\d+\.\d+\.\d+$|@sha256:[0-9a-f]{64}$", container["image"])
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        for kind in ("requests", "limits"):
+            assert set(container["resources"][kind]) == {"cpu", "memory"}
+
+
+def test_names_point_at_each_other() -> None:
+    documents = applied()
+    for pod in pods().values():
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        claims = [
+            one["persistentVolumeClaim"]
+            for one in volumes.values()
+            if "persistentVolumeClaim" in one
+        ]
+        assert [claim["claimName"] for claim in claims] == ["mnist-serving"]
+        for container in pod["containers"]:
+            assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
+    assert ("PersistentVolumeClaim", "mnist-serving") in documents
+    target = documents["HorizontalPodAutoscaler", "mnist-serving"]["spec"]["scaleTargetRef"]
+    assert documents[target["kind"], target["name"]]["apiVersion"] == target["apiVersion"]
+    for (kind, _), document in documents.items():
+        if kind == "RoleBinding":
+            assert ("Role", document["roleRef"]["name"]) in documents
+            for subject in document["subjects"]:
+                assert (subject["kind"], subject["name"]) in documents
+
+
+def test_service_budget_and_policy_select_the_server_by_its_ports() -> None:
+    documents = applied()
+    deployment = documents["Deployment", "mnist-serving"]["spec"]
+    labels = deployment["template"]["metadata"]["labels"]
+    assert deployment["selector"]["matchLabels"] == labels
+    service = documents["Service", "mnist-serving"]["spec"]
+    assert service["selector"] == labels
+    budget = documents["PodDisruptionBudget", "mnist-serving"]["spec"]
+    assert budget["selector"]["matchLabels"] == labels
+    policy = documents["NetworkPolicy", "mnist-serving"]["spec"]
+    assert policy["podSelector"]["matchLabels"] == labels
+    (container,) = deployment["template"]["spec"]["containers"]
+    ports = {port["name"] for port in container["ports"]}
+    assert {port["targetPort"] for port in service["ports"]} == ports
+    assert {port["port"] for port in policy["ingress"][0]["ports"]} == ports
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        (action,) = (
+            container[probe][key] for key in ("httpGet", "tcpSocket") if key in container[probe]
+        )
+        assert action["port"] in ports
+
+
+def test_server_serves_what_the_pusher_pushes_and_cannot_change_it() -> None:
+    (container,) = pods()["Deployment/mnist-serving"]["containers"]
+    assert "--model_name=mnist" in container["args"]
+    assert "--model_base_path=/serving/mnist" in container["args"]
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "serving")
+    assert mount == {"name": "serving", "mountPath": "/serving", "readOnly": True}
+    assert container["readinessProbe"]["httpGet"]["path"] == "/v1/models/mnist"
+
+
+def test_autoscaler_never_goes_below_what_the_disruption_budget_keeps() -> None:
+    documents = applied()
+    replicas = documents["HorizontalPodAutoscaler", "mnist-serving"]["spec"]
+    budget = documents["PodDisruptionBudget", "mnist-serving"]["spec"]
+    assert budget["minAvailable"] < replicas["minReplicas"] < replicas["maxReplicas"]
+    assert "replicas" not in documents["Deployment", "mnist-serving"]["spec"]
+
+
+def test_roles_have_no_wildcards_and_secrets_are_named() -> None:
+    rules = [
+        rule
+        for (kind, _), document in applied().items()
+        if kind == "Role"
+        for rule in document["rules"]
+    ]
+    assert rules
+    for rule in rules:
+        assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+        assert "secrets" not in rule["resources"] or rule["resourceNames"]
+
+
+def test_no_manifest_holds_a_secret() -> None:
+    assert not any(document["kind"] == "Secret" for name in FILES for document in read(name))
+
+
+def test_launcher_reads_its_keys_from_the_named_secret() -> None:
+    (config,) = read("kfp-launcher-s3.yaml")
+    default = yaml.safe_load(config["data"]["providers"])["s3"]["default"]
+    assert default["credentials"] == {
+        "fromEnv": False,
+        "secretRef": {
+            "secretName": "mnist-object-store",
+            "accessKeyKey": "AWS_ACCESS_KEY_ID",
+            "secretKeyKey": "AWS_SECRET_ACCESS_KEY",
+        },
+    }
+    assert config["data"]["defaultPipelineRoot"].startswith("s3://")
