@@ -102,7 +102,7 @@ class FakeKfpServer:
         return self._add_version(pipeline_id, query["name"], _read_spec(content))
 
     def _add_version(self, pipeline_id: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-        version = {
+        version: dict[str, Any] = {
             "pipeline_id": pipeline_id,
             "pipeline_version_id": str(uuid.uuid4()),
             "display_name": name,

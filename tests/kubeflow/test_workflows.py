@@ -1,0 +1,117 @@
+"""The CI and CD workflows: pinned, without secrets in commands, and with commands that exist."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from pipeline.cli import cli
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def read(path: Path) -> dict[str, Any]:
+    workflow: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return workflow
+
+
+def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for job in workflow["jobs"].values():
+        yield from job["steps"]
+
+
+def commands(step: dict[str, Any]) -> list[list[str]]:
+    """The words of each command of a step, with values in place of the variables of its `env`."""
+    example = {
+        "IMAGE": "registry.example/mnist@sha256:" + 64 * "0",
+        "EPOCHS": "3",
+        "ACCURACY_THRESHOLD": "0.95",
+    }
+    script = re.sub(
+        r"\$(\w+)",
+        lambda name: example.get(name[1], "x"),
+        step.get("run", "").replace("\\\n", " "),
+    )
+    return [shlex.split(line) for line in script.splitlines() if line.strip()]
+
+
+def pipeline_commands() -> list[list[str]]:
+    found = []
+    for step in steps(read(ROOT / ".github" / "workflows" / "release.yml")):
+        for words in commands(step):
+            command = words[1:] if words[0] == "exec" else words
+            if command[0] == ".venv/bin/mnist-pipeline":
+                found.append(command[1:])
+    return found
+
+
+def test_release_compiles_and_then_submits_what_it_compiled() -> None:
+    compiling, submitting = pipeline_commands()
+    assert (compiling[0], submitting[0]) == ("compile", "submit")
+    assert compiling[compiling.index("--output") + 1] == submitting[1]
+    assert "--no-wait" not in submitting
+
+
+@pytest.mark.parametrize("words", pipeline_commands(), ids=lambda words: words[0])
+def test_commands_pass_option_parsing(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mnist-pipeline.yaml").write_text("compiled")
+    with click.Context(cli) as context:
+        name, command, arguments = cli.resolve_command(context, words)
+        assert command is not None, f"no command {name}"
+        command.make_context(name, arguments, parent=context)
+
+
+def test_release_waits_for_the_exit_status_of_the_run() -> None:
+    workflow = read(ROOT / ".github" / "workflows" / "release.yml")
+    jobs = workflow["jobs"]
+    assert jobs["release"]["needs"] == "train"
+    for job in jobs.values():
+        assert "if" not in job
+        assert "continue-on-error" not in job
+    for step in steps(workflow):
+        assert not {"if", "continue-on-error", "shell"} & set(step)
+        assert not re.search(r"\|\||;|\|(?!$)|set \+e", step.get("run", ""))
+    last = jobs["train"]["steps"][-1]
+    assert " submit " in last["run"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_and_runners_are_pinned_and_rights_are_few(path: Path) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert re.fullmatch(r"ubuntu-\d+\.\d+", job["runs-on"])
+        assert job["timeout-minutes"] > 0
+    for step in steps(workflow):
+        assert ("uses" in step) != ("run" in step)
+        if "uses" in step:
+            assert re.search(r"@(v\d+\.\d+\.\d+|[0-9a-f]{40})$", step["uses"])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_nothing_from_outside_is_pasted_into_a_command(path: Path) -> None:
+    for step in steps(read(path)):
+        assert "${{" not in step.get("run", "")
+        used = set(re.findall(r"\$([A-Z_]+)", step.get("run", "")))
+        assert used <= set(step.get("env", {})) | {"GITHUB_REPOSITORY", "GITHUB_SHA"}
+        for name, value in step.get("env", {}).items():
+            assert "secrets." not in value or name == "KF_PIPELINES_TOKEN"
+
+
+def test_ci_runs_what_a_person_can_run() -> None:
+    run = [
+        step["run"]
+        for step in steps(read(ROOT / ".github" / "workflows" / "ci.yml"))
+        if "run" in step
+    ]
+    assert run == [".ci/run"]
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
