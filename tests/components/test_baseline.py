@@ -18,6 +18,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types import Artifact, Channel, standard_artifacts
+from tfx_executors import BEAM_ARGS
 
 from components.baseline import NewestOtherBlessedModel
 from components.errors import ModelRejectedError
@@ -202,10 +203,7 @@ class Release:
             metadata_connection_config=metadata.sqlite_metadata_connection_config(
                 str(self.root / "metadata.sqlite")
             ),
-            beam_pipeline_args=[
-                "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-                "--sdk_container_image=unused",
-            ],
+            beam_pipeline_args=list(BEAM_ARGS),
         )
 
 

@@ -11,13 +11,9 @@ from tfx.components.evaluator import executor
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import Artifact, standard_artifacts
 from tfx.utils import proto_utils
+from tfx_executors import BEAM_ARGS
 
 from components.model_gate.eval_config import make_eval_config
-
-BEAM_ARGS = [
-    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-    "--sdk_container_image=unused",
-]
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ def evaluate(toy: Any) -> Evaluate:
         evaluation = standard_artifacts.ModelEvaluation()
         evaluation.uri = str(toy.directory / "evaluation")
         context = BaseBeamExecutor.Context(
-            beam_pipeline_args=BEAM_ARGS, tmp_dir=str(toy.directory), unique_id="1"
+            beam_pipeline_args=list(BEAM_ARGS), tmp_dir=str(toy.directory), unique_id="1"
         )
         executor.Executor(context).Do(
             {"examples": [toy.examples(asked)], "model": [model], "baseline_model": baselines},
