@@ -107,22 +107,17 @@ def test_a_second_run_writes_the_same_bytes(
     assert len(fingerprints) == 1
 
 
-def test_the_fingerprint_changes_with_one_pixel_and_with_one_label(
-    ingest: Ingest, digits: tuple[Examples, Examples], tmp_path: Path
+def test_the_fingerprint_changes_with_one_pixel_and_with_two_labels_exchanged(
+    ingest: Ingest, ingested: "Artifact", digits: tuple[Examples, Examples], tmp_path: Path
 ) -> None:
-    (images, labels), test = digits
-    pixel, label = images.copy(), labels.copy()
+    train, (images, labels) = digits
+    pixel, exchanged = images.copy(), labels.copy()
     pixel[17, 14, 14, 0] ^= 1
-    label[17] = (label[17] + 1) % 10
-    write_tfds_mnist(tmp_path / "same", (images, labels), test)
-    write_tfds_mnist(tmp_path / "pixel", (pixel, labels), test)
-    write_tfds_mnist(tmp_path / "label", (images, label), test)
-    fingerprints = {
-        ingest("tfds", tmp_path / name, name=f"out_{name}").get_string_custom_property(
-            "fingerprint"
-        )
-        for name in ("same", "pixel", "label")
-    }
+    exchanged[[0, 1]] = labels[[1, 0]]
+    write_tfds_mnist(tmp_path / "pixel", train, (pixel, labels))
+    write_tfds_mnist(tmp_path / "exchanged", train, (images, exchanged))
+    others = [ingest("tfds", tmp_path / name, name=f"of_{name}") for name in ("pixel", "exchanged")]
+    fingerprints = {e.get_string_custom_property("fingerprint") for e in (ingested, *others)}
     assert len(fingerprints) == 3
 
 
