@@ -123,7 +123,7 @@ def test_message_of_the_pod_proves_a_rejection_when_its_log_is_gone(
         (Frame("FAILED", REJECTED_DATA), {"DataGate": "Killed"}, "DataGate failed"),
         (
             Frame("FAILED", REJECTED_DATA),
-            {"DataGate": "no ModelRejectedError: really"},
+            {"DataGate": "WARNING no DataRejectedError: yet"},
             "DataGate failed",
         ),
         (
