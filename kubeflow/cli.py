@@ -51,9 +51,7 @@ def compile_command(
     Data, epochs and accuracy-threshold become parameters of each run, with these as defaults.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    about_cluster = {
-        name: given.pop(name) for name in given.keys() & KubeflowSettings.model_fields.keys()
-    }
+    about_cluster = {name: given.pop(name) for name in _CLUSTER_OPTIONS if name in given}
     settings = make_settings(read_settings_file(settings_file) if settings_file else {}, given)
     kubeflow = make_kubeflow_settings(
         read_settings_file(kubeflow_file) if kubeflow_file else {}, about_cluster

@@ -88,7 +88,7 @@ def _problems(spec: Mapping[str, Any], kubeflow: KubeflowSettings) -> Iterator[s
         yield f"stages: there is no {', '.join(unknown)}; there are {', '.join(sorted(tasks))}"
     if kubeflow.target == "vertex" and kubeflow.of_kubernetes():
         yield f"target vertex: Vertex AI has no {', '.join(sorted(kubeflow.of_kubernetes()))}"
-    for name, task in tasks.items():
+    for name, task in sorted(tasks.items()):
         if not _TASK_NAME.fullmatch(name):
             yield (
                 f"{name}: expected a name of letters, digits and hyphens, because it becomes that "

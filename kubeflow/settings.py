@@ -67,10 +67,10 @@ class Stage(_Frozen):
       secrets: for its environment.
     """
 
-    cpu: float = Field(1, gt=0)
-    memory_gb: float = Field(4, gt=0)
-    gpus: int = Field(0, ge=0)
-    retries: int = Field(2, ge=0)
+    cpu: Annotated[float, Field(gt=0)] = 1
+    memory_gb: Annotated[float, Field(gt=0)] = 4
+    gpus: Annotated[int, Field(ge=0)] = 0
+    retries: Annotated[int, Field(ge=0)] = 2
     cache: bool = True
     node_selector: dict[str, str] = {}
     tolerations: tuple[Toleration, ...] = ()

@@ -23,7 +23,7 @@ from pipeline.console import RunConsole, gate_table, make_console, output_to_log
 from pipeline.describe import gates, summarise
 from pipeline.exit_status import ExitStatus
 from pipeline.root_lock import PipelineRootBusyError, locked
-from pipeline.settings import Settings
+from pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from pipeline.local_run import RunResult
@@ -40,7 +40,12 @@ def run_pipeline(settings: Settings, verbose: bool) -> ExitStatus:
 
     Returns:
       The exit status.
+
+    Raises:
+      SettingsError: for a setting that only a cluster can have.
     """
+    if settings.baseline == "pushed":
+        raise SettingsError("baseline: pushed is for Kubeflow; here, choose newest or none")
     console = make_console(sys.stdout)
     started = datetime.now().astimezone()
     try:

@@ -52,7 +52,10 @@ def make_reader(source: str, data_dir: str) -> Reader:
     Raises:
       SourceUnavailableError: there is no prepared data, and it can't be downloaded.
       DataRejectedError: there is, but it isn't MNIST-like.
+      ValueError: an unknown source, which a person may have typed for a run on Kubeflow.
     """
+    if source not in (sources.TFDS, sources.BUNDLED):
+        raise ValueError(f"data must be tfds or bundled, received {source!r}")
     if source == sources.BUNDLED:
         return BundledReader()
     prepare_tfds(data_dir)

@@ -22,6 +22,11 @@ def test_nothing_is_downloaded_from_a_host_that_does_not_answer(tmp_path: Path) 
         reading.make_reader("tfds", str(tmp_path))
 
 
+def test_unknown_source_is_refused(small_mnist: Path) -> None:
+    with pytest.raises(ValueError, match="must be tfds or bundled, received 'auto'"):
+        reading.make_reader("auto", str(small_mnist))
+
+
 @pytest.fixture
 def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_why_unreachable", lambda url, timeout: None)
