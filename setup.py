@@ -6,19 +6,42 @@ RUNTIME = [
     "apache-beam",
     "click",
     "filelock",
+    "keras>=3",
+    "ml-metadata",
     "mlxtend",
+    "numpy",
+    "protobuf",
     "pydantic>=2",
     "pyyaml",
+    "requests",
     "rich",
+    "tensorboard",  # TensorFlow 2.21 no longer brings what its summaries need
     "tensorflow",
-    "tensorflow-data-validation",
     "tensorflow-datasets",
+    "tensorflow-metadata",
     "tensorflow-model-analysis",
     "tensorflow-transform",
     "tfx",
     "tomli; python_version < '3.11'",
+    "typing-extensions",
 ]
-DEV = ["import-linter", "mypy", "pytest", "ruff", "types-PyYAML", "uv"]
+KUBEFLOW_SDK = ["kfp", "kfp-server-api"]
+DEV = [
+    "import-linter",
+    "mypy",
+    "pandas",
+    "pillow",
+    "pytest",
+    "ruff",
+    "scikit-learn",
+    "tensorflow-data-validation",
+    "types-PyYAML",
+    "uv",
+]
+COMMANDS = [
+    "compile=mnist_kubeflow.cli:compile_command",
+    "submit=mnist_kubeflow.submit_command:submit",
+]
 
 PACKAGES = find_packages(include=["pipeline*", "components*", "models*"])
 # On disk the folder is `kubeflow`; that import name belongs to a project on PyPI.
@@ -33,12 +56,9 @@ setup(
     package_dir={"mnist_kubeflow": "kubeflow"},
     package_data={"pipeline": ["schema.pbtxt"]},
     install_requires=RUNTIME,
-    extras_require={"dev": DEV, "kubeflow": ["kfp", "kubernetes"]},
+    extras_require={"dev": DEV, "kubeflow": KUBEFLOW_SDK},
     entry_points={
         "console_scripts": ["mnist-pipeline=pipeline.cli:main"],
-        "mnist_pipeline.commands": [
-            "compile=mnist_kubeflow.cli:compile_command",
-            "submit=mnist_kubeflow.submit_command:submit",
-        ],
+        "mnist_pipeline.commands": COMMANDS,
     },
 )
