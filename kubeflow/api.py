@@ -100,7 +100,7 @@ class Api:
     def experiment(self, name: str) -> str:
         """The id of the experiment, which is made if there is none."""
         with self._reported():
-            return self._client.create_experiment(name, namespace=self._namespace).experiment_id
+            return self._client.create_experiment(name).experiment_id
 
     def run(self, name: str, experiment_id: str, **source: Any) -> str:
         """Starts a run; `source` is what SDK's `run_pipeline` takes. Returns the run's id."""

@@ -77,6 +77,7 @@ def test_pushed_model_is_exit_status_0_with_a_line_for_each_task(
     lines = re.findall(r"^\d\d:\d\d:\d\d  (\w+) +done +\d+ s$", result.output, re.MULTILINE)
     assert lines == TASKS
     assert "the model is pushed" in result.output.splitlines()[-1]
+    assert "Experiment details" not in result.output, "the SDK's own talk"
 
 
 def test_rejected_model_is_exit_status_3_with_the_reason(
