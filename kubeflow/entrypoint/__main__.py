@@ -41,7 +41,7 @@ def main() -> None:
     try:
         _run_on_kfp(arguments.executor_class_path, executor_input, inputs_spec, beam_args)
     except Exception as error:
-        report_failure(error)
+        report_failure(error, TERMINATION_LOG)
         raise
 
 
@@ -51,7 +51,7 @@ def explain(error: Exception) -> bytes:
     return line.encode()[:_TERMINATION_BYTES].decode(errors="ignore").encode()
 
 
-def report_failure(error: Exception, path: Path = TERMINATION_LOG) -> None:
+def report_failure(error: Exception, path: Path) -> None:
     """Writes what failed where Kubernetes takes a container's termination message from.
 
     Argo copies it to the step's message, which the KFP UI shows and which stays when the pod and

@@ -1,0 +1,74 @@
+"""Executors for the tests of the entrypoint."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.types import Artifact
+
+
+class Reporter(BaseExecutor):
+    """Writes what it was given to its output `evaluation`, and sets metadata of all kinds."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        (evaluation,) = output_dict["evaluation"]
+        report = {
+            "inputs": {
+                name: [[artifact.type_name, artifact.id, artifact.uri] for artifact in listed]
+                for name, listed in input_dict.items()
+            },
+            "parameters": exec_properties,
+            "tmp": self._get_tmp_dir(),
+            "extra_flags": self._extra_flags,
+            "span": [artifact.span for artifact in input_dict.get("examples", [])],
+        }
+        (Path(evaluation.uri) / "report.json").write_text(json.dumps(report))
+        evaluation.set_int_custom_property("count", 3)
+        evaluation.set_string_custom_property("where", evaluation.uri)
+        evaluation.mlmd_artifact.custom_properties["nothing"].SetInParent()
+
+
+class BeamReporter(BaseBeamExecutor):
+    """Records the arguments of its Beam pipelines."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        (evaluation,) = output_dict["evaluation"]
+        (Path(evaluation.uri) / "report.json").write_text(json.dumps(self._beam_pipeline_args))
+
+
+class ValueWriter(BaseExecutor):
+    """Writes the value of an output that is also a parameter."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        (count,) = output_dict["count"]
+        assert Path(count.uri).is_file()
+        count.write(41)
+
+
+class Failure(BaseExecutor):
+    """Fails."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        raise ValueError("it is\nbroken")

@@ -1,0 +1,86 @@
+"""Object stores, and the copying that the KFP launcher does between them and the container.
+
+Follows backend/src/v2/objectstore/object_store.go of kubeflow/pipelines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class ObjectStore(Protocol):
+    """A bucket: objects by key, and no directories."""
+
+    def keys(self, prefix: str) -> list[str]:
+        """Keys that begin with the prefix."""
+
+    def read(self, key: str) -> bytes:
+        """Content of an object."""
+
+    def write(self, key: str, content: bytes) -> None:
+        """Makes or replaces an object."""
+
+
+@dataclass
+class MemoryStore:
+    """Keeps its objects in memory."""
+
+    objects: dict[str, bytes]
+
+    def keys(self, prefix: str) -> list[str]:
+        return sorted(key for key in self.objects if key.startswith(prefix))
+
+    def read(self, key: str) -> bytes:
+        return self.objects[key]
+
+    def write(self, key: str, content: bytes) -> None:
+        self.objects[key] = content
+
+
+@dataclass
+class S3Store:
+    """A bucket behind the S3 API.
+
+    Attributes:
+      client: a boto3 client.
+      bucket: its name.
+    """
+
+    client: Any
+    bucket: str
+
+    def keys(self, prefix: str) -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix
+        )
+        return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+    def read(self, key: str) -> bytes:
+        return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def write(self, key: str, content: bytes) -> None:
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=content)
+
+
+def upload(store: ObjectStore, local: Path, key: str) -> None:
+    """UploadBlob: a file, or the files below a directory; an empty directory leaves no trace.
+
+    Raises:
+      FileNotFoundError: there is nothing at the path.
+    """
+    if not local.is_dir():
+        store.write(key, local.read_bytes())
+        return
+    for path in sorted(local.iterdir()):
+        upload(store, path, f"{key}/{path.name}")
+
+
+def download(store: ObjectStore, key: str, local: Path) -> None:
+    """DownloadBlob: the object with this key, or those below it; makes nothing if there are none."""
+    for found in store.keys(key):
+        if found == key or found.startswith(f"{key}/"):
+            path = local / found.removeprefix(key).lstrip("/") if found != key else local
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(store.read(found))
