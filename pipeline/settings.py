@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,6 +18,16 @@ else:
 
 class SettingsError(ValueError):
     """A setting is unknown, malformed or out of range; the message has a line for each."""
+
+
+def _no_url(value: Any) -> Any:
+    """A Path would make gs:/bucket of gs://bucket, and the run a folder of that name."""
+    if "://" in str(value):
+        raise ValueError("must be a folder of a local or mounted file system, not a URL")
+    return value
+
+
+Folder = Annotated[Path, BeforeValidator(_no_url)]
 
 
 class Settings(BaseModel):
@@ -33,17 +43,17 @@ class Settings(BaseModel):
         description="Where MNIST comes from: tfds (70,000 images, prepared or downloaded), bundled "
         "(5,000 images, no network), or auto: tfds, and bundled where its host can't be reached.",
     )
-    data_dir: Path | None = Field(
+    data_dir: Folder | None = Field(
         None,
         description="TFDS's data directory. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets.",
     )
     limit: int = Field(
         0, ge=0, description="Keep only about this many images in all, for quick trials; 0: all."
     )
-    pipeline_root: Path = Field(
+    pipeline_root: Folder = Field(
         Path("output/pipeline"), description="Where artifacts, ML Metadata and logs are kept."
     )
-    serving_dir: Path = Field(
+    serving_dir: Folder = Field(
         Path("output/serving"),
         description="Where approved models are pushed, as <serving dir>/mnist/<version>/.",
     )

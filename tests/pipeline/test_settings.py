@@ -39,6 +39,8 @@ def test_unknown_key_is_named_with_those_that_exist() -> None:
         ("accuracy_threshold", "nan"),
         ("max_loss", "0"),
         ("data", "imagenet"),
+        ("serving_dir", "gs://bucket/models"),
+        ("pipeline_root", "s3://bucket/root"),
         ("seed", str(2**31)),
     ],
 )
