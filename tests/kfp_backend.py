@@ -15,6 +15,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,9 @@ class KfpBackend:
 
     def clear(self) -> None:
         """Ends the pod: its scratch volumes go."""
-        shutil.rmtree(self.place(local_path("/".join(self.root.split("/")[:3]))), ignore_errors=True)
+        shutil.rmtree(
+            self.place(local_path("/".join(self.root.split("/")[:3]))), ignore_errors=True
+        )
 
 
 class _Execution:
@@ -206,7 +209,7 @@ class _Execution:
         self.metadata.publish(self.record, state, outputs, self.contexts)
 
     def _launch(self) -> None:
-        """Execute and executeV2."""
+        """As Execute and executeV2 do."""
         self.backend.clear()
         (logs,) = self.input["outputs"]["artifacts"][LOGS]["artifacts"]
         logs["uri"] += "-0"  # qualifyExecutorLogsForRetry
@@ -215,9 +218,7 @@ class _Execution:
             download(self.backend.store, self.backend.key(artifact["uri"]), _path(artifact))
         for artifact in self._artifacts("outputs"):
             _path(artifact).parent.mkdir(parents=True, exist_ok=True)
-        status = self.backend.run_command(
-            self._command(), self.container["image"], _path(logs)
-        )
+        status = self.backend.run_command(self._command(), self.container["image"], _path(logs))
         if status == 0:
             self._publish(mlmd.Execution.COMPLETE, self._collect())
         else:
@@ -236,23 +237,23 @@ class _Execution:
         return [a for listed in self.input[side]["artifacts"].values() for a in listed["artifacts"]]
 
     def _command(self) -> list[str]:
-        """addDefaultParams and compileCmdAndArgs."""
+        """As addDefaultParams and compileCmdAndArgs do."""
         declared = self.component.get("inputDefinitions", {}).get("parameters", {})
         defaults = {k: p["defaultValue"] for k, p in declared.items() if "defaultValue" in p}
         inputs = self.input["inputs"]
         parameters = defaults | inputs["parameterValues"]
         full = self.input | {"inputs": inputs | {"parameterValues": parameters}}
-        command, *arguments = [*self.container["command"], *self.container.get("args", [])]
+        command = [*self.container["command"], *self.container.get("args", [])]
         filled = []
-        for argument in arguments:
+        for argument in command[1:]:
             text = argument.replace("{{$}}", json.dumps(full))
             for name, value in parameters.items():
                 text = text.replace(f"{{{{$.inputs.parameters['{name}']}}}}", as_text(value))
             filled.append(text)
-        return [command, *filled]
+        return [command[0], *filled]
 
     def _collect(self) -> dict[str, int]:
-        """getExecutorOutputFile and uploadOutputArtifacts."""
+        """As getExecutorOutputFile and uploadOutputArtifacts do; returns ids by output."""
         path = Path(self.input["outputs"]["outputFile"])
         said = json.loads(path.read_text())["artifacts"] if path.exists() else {}
         recorded = {}
@@ -268,13 +269,11 @@ class _Execution:
     def _upload(self, name: str, artifact: Json) -> int:
         """Uploads an artifact, unless it has no scheme or no file, and records it all the same."""
         if "://" in artifact["uri"]:
-            try:
+            with suppress(FileNotFoundError):
                 upload(self.backend.store, _path(artifact), self.backend.key(artifact["uri"]))
-            except FileNotFoundError:
-                pass
         return self.metadata.record_artifact(name, artifact)
 
 
 def _path(artifact: Json) -> Path:
-    """retrieveArtifactPath."""
+    """As retrieveArtifactPath does."""
     return Path(artifact.get("customPath") or local_path(artifact["uri"]))

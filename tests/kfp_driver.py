@@ -73,7 +73,10 @@ def _dependencies(task: Json) -> set[str]:
     inputs = task.get("inputs", {})
     producers = {
         source[kind]["producerTask"]
-        for group, kind in (("artifacts", "taskOutputArtifact"), ("parameters", "taskOutputParameter"))
+        for group, kind in (
+            ("artifacts", "taskOutputArtifact"),
+            ("parameters", "taskOutputParameter"),
+        )
         for source in inputs.get(group, {}).values()
         if kind in source
     }
@@ -86,7 +89,7 @@ def resolve_inputs(
     parameters: Json,
     produced: Callable[[str, str], Json],
 ) -> Json:
-    """resolveInputs.
+    """As resolveInputs does.
 
     Args:
       task: its PipelineTaskSpec.
@@ -112,15 +115,15 @@ def resolve_inputs(
     return {
         "parameterValues": values,
         "artifacts": {
-            name: {"artifacts": [produced(**_producer(source))]}
+            name: {"artifacts": [produced(*_producer(source))]}
             for name, source in inputs.get("artifacts", {}).items()
         },
     }
 
 
-def _producer(source: Json) -> dict[str, str]:
+def _producer(source: Json) -> tuple[str, str]:
     output = source["taskOutputArtifact"]
-    return {"task": output["producerTask"], "output": output["outputArtifactKey"]}
+    return output["producerTask"], output["outputArtifactKey"]
 
 
 def _resolve_parameter(source: Json, parameters: Json) -> Any:
@@ -150,7 +153,7 @@ def as_text(value: Any) -> str:
 
 
 def provision_outputs(root: str, task: str, component: Json) -> Json:
-    """provisionOutputs, with logs published."""
+    """As provisionOutputs does, with logs published."""
     task_root = f"{root}/{task}/{uuid.uuid4()}"
     specs = component.get("outputDefinitions", {}).get("artifacts", {}) | {
         "executor-logs": {"artifactType": {"schemaTitle": "system.Artifact"}}
@@ -174,7 +177,7 @@ def provision_outputs(root: str, task: str, component: Json) -> Json:
 
 
 def local_path(uri: str) -> str:
-    """LocalPathForURI in component/launcher_v2.go.
+    """As LocalPathForURI in component/launcher_v2.go does.
 
     Raises:
       BackendError: for another scheme.
@@ -186,7 +189,7 @@ def local_path(uri: str) -> str:
 
 
 def fingerprint(executor_input: Json, container: Json) -> str:
-    """getFingerPrint: of inputs' ids, parameters, outputs without URIs, command and image."""
+    """Like getFingerPrint: of inputs' ids, parameters, outputs without URIs, command and image."""
     key = {
         "inputArtifactNames": {
             name: [artifact["name"] for artifact in listed["artifacts"]]

@@ -78,7 +78,7 @@ def upload(store: ObjectStore, local: Path, key: str) -> None:
 
 
 def download(store: ObjectStore, key: str, local: Path) -> None:
-    """DownloadBlob: the object with this key, or those below it; makes nothing if there are none."""
+    """DownloadBlob: the object with this key, or those below it; none is no error."""
     for found in store.keys(key):
         if found == key or found.startswith(f"{key}/"):
             path = local / found.removeprefix(key).lstrip("/") if found != key else local

@@ -35,7 +35,9 @@ def make_input(**fields: Any) -> dict[str, Any]:
         },
         "outputs": {
             "artifacts": {
-                "model": listed(artifact(f"{TASK_ROOT}/model", type={"instanceSchema": "title: M"})),
+                "model": listed(
+                    artifact(f"{TASK_ROOT}/model", type={"instanceSchema": "title: M"})
+                ),
                 "model_run": listed(artifact(f"{TASK_ROOT}/model_run")),
             },
             "outputFile": f"{LOCAL_ROOT}/output_metadata.json",
@@ -103,7 +105,9 @@ def test_a_path_of_its_own_wins_over_the_uri() -> None:
 
 
 def test_an_unknown_scheme_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ContractError, match="one of gs://, minio://, s3://, received .*'hdfs://a/b'"):
+    with pytest.raises(
+        ContractError, match=r"one of gs://, minio://, s3://, received .*'hdfs://a/b'"
+    ):
         local_path({"uri": "hdfs://a/b"})
 
 
@@ -210,7 +214,9 @@ def test_metadata_that_is_null_is_left_out() -> None:
 
 
 def test_an_output_that_was_moved_is_refused() -> None:
-    with pytest.raises(ContractError, match="output 'model': .* moved them to .*'/data/elsewhere'"):
+    with pytest.raises(
+        ContractError, match=r"output 'model': .* moved them to .*'/data/elsewhere'"
+    ):
         adapt_output(make_output(model_uri="/data/elsewhere"), make_input())
 
 

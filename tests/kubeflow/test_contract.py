@@ -1,0 +1,241 @@
+"""Runs the compiled pipeline as open-source KFP v2 does, task by task, with the real commands."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+from kfp_backend import LOGS, KfpBackend, Run
+from kfp_object_store import MemoryStore, ObjectStore, S3Store
+from pipeline_runs import LOOSE_GATES
+
+from mnist_kubeflow.compile import compile_pipeline
+from mnist_kubeflow.settings import KubeflowSettings
+from pipeline.graph import SCHEMA_FILE
+from pipeline.settings import make_settings
+
+TFX_ENTRYPOINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
+TASKS = {
+    "MnistExampleGen",
+    "ImportSchemaGen",
+    "StatisticsGen",
+    "ExampleValidator",
+    "DataGate",
+    "Transform",
+    "Trainer",
+    "PushedBaseline",
+    "Evaluator",
+    "ModelGate",
+    "Pusher",
+}
+# What a change of the epochs, or of a threshold, leaves to be taken from the cache.
+BEFORE_TRAINER = {
+    "MnistExampleGen",
+    "ImportSchemaGen",
+    "StatisticsGen",
+    "ExampleValidator",
+    "DataGate",
+    "Transform",
+}
+# The pipeline has nothing to put in these outputs.
+EMPTY = {
+    ("Transform", "updated_analyzer_cache"),
+    ("Evaluator", "blessing"),
+    ("Pusher", "pushed_model"),
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A KFP installation with a pipeline for a small slice of real digits."""
+
+    backend: KfpBackend
+    serving: Path
+    package: str
+
+    def run(self, package: str | None = None, **parameters: Any) -> Run:
+        run = self.backend.run(package or self.package, parameters)
+        if not run.succeeded:
+            print(list(run.logs.values())[-1])  # noqa: T201 - shown when the test fails
+        return run
+
+    def versions(self) -> list[str]:
+        """Versions that a server would see."""
+        return sorted(path.name for path in self.serving.glob("mnist/[0-9]*"))
+
+    def release(self, version: str) -> dict[str, Any]:
+        return json.loads((self.serving / "mnist" / version / "release.json").read_text())
+
+    def read(self, run: Run, task: str, output: str, name: str) -> Any:
+        """A JSON file of an artifact, from the object store."""
+        key = self.backend.key(f"{run.outputs[task][output]['uri']}/{name}")
+        return json.loads(self.backend.store.read(key))
+
+
+def make_cluster(
+    scheme: str, directory: Path, store: ObjectStore | None = None, bucket: str = ""
+) -> Cluster:
+    """Makes a cluster with nothing in it, whose volume is a directory here."""
+    bucket = bucket or f"mnist-{uuid4().hex}"
+    serving = directory / "serving"
+    settings = {"data": "bundled", "limit": 1500, "epochs": 3, "batch_size": 16, **LOOSE_GATES}
+    package = compile_pipeline(
+        make_settings(settings, {"schema_file": SCHEMA_FILE}),
+        KubeflowSettings(image="registry.example/mnist:1.0.0", mount_path=str(serving)),
+    )
+    backend = KfpBackend(f"{scheme}://{bucket}/artifacts", store or MemoryStore({}), directory)
+    return Cluster(backend, serving, package)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    """For a sequence of runs that build on one another."""
+    return make_cluster("minio", tmp_path_factory.mktemp("cluster"))
+
+
+@pytest.fixture(scope="module")
+def first_run(cluster: Cluster) -> Run:
+    return cluster.run()
+
+
+@pytest.fixture
+def first_version(cluster: Cluster, first_run: Run) -> str:
+    return first_run.outputs["Pusher"]["pushed_model"]["metadata"]["pushed_version"]
+
+
+def check_release(cluster: Cluster, run: Run) -> None:
+    """All tasks ran, and the newest version is what they have put out."""
+    assert run.states == dict.fromkeys(run.states, "COMPLETE")
+    assert set(run.states) == TASKS
+    pushed = run.outputs["Pusher"]["pushed_model"]["metadata"]
+    assert cluster.versions() == [pushed["pushed_version"]]
+    manifest = cluster.release(pushed["pushed_version"])
+    examples = run.outputs["MnistExampleGen"]["examples"]["metadata"]
+    assert manifest["data"]["fingerprint"] == examples["fingerprint"]
+    assert manifest["data"]["counts"] == {"train": 1050, "validation": 150, "test": 300}
+
+
+def test_every_task_runs_to_a_pushed_model(cluster: Cluster, first_run: Run) -> None:
+    check_release(cluster, first_run)
+
+
+def test_the_first_model_has_no_baseline(cluster: Cluster, first_run: Run) -> None:
+    assert first_run.outputs["PushedBaseline"]["model"]["metadata"]["absent"] == 1
+    verdict = cluster.read(first_run, "ModelGate", "blessing", "verdict.json")
+    assert verdict["metrics"]["baseline_accuracy"] is None
+
+
+def test_all_that_is_recorded_is_in_the_object_store(cluster: Cluster, first_run: Run) -> None:
+    empty = {
+        (task, name)
+        for task, outputs in first_run.outputs.items()
+        for name, artifact in outputs.items()
+        if not cluster.backend.store.keys(cluster.backend.key(artifact["uri"]))
+    }
+    assert empty <= EMPTY
+
+
+def test_no_path_of_a_container_is_recorded(first_run: Run) -> None:
+    recorded = json.dumps(first_run.outputs)
+    assert "minio://" in recorded
+    assert not re.findall(r'"[^"]*/minio/[^"]*"', recorded)
+
+
+def test_the_blessing_names_the_model_as_ml_metadata_knows_it(first_run: Run) -> None:
+    model = first_run.outputs["Trainer"]["model"]
+    blessing = first_run.outputs["ModelGate"]["blessing"]["metadata"]
+    assert blessing["current_model"] == model["uri"]
+    assert blessing["current_model_id"] == int(model["name"])
+
+
+def test_the_manifest_names_artifacts_as_ml_metadata_knows_them(
+    cluster: Cluster, first_run: Run, first_version: str
+) -> None:
+    named = cluster.release(first_version)["ml_metadata"]
+    assert {role: artifact["id"] for role, artifact in named.items()} == {
+        "model": int(first_run.outputs["Trainer"]["model"]["name"]),
+        "blessing": int(first_run.outputs["ModelGate"]["blessing"]["name"]),
+        "examples": int(first_run.outputs["MnistExampleGen"]["examples"]["name"]),
+    }
+
+
+@pytest.mark.parametrize("scheme", ["minio", "s3", "gs"])
+def test_tfx_own_entrypoint_fails_at_the_first_task(scheme: str, tmp_path: Path) -> None:
+    cluster = make_cluster(scheme, tmp_path)
+    documents = list(yaml.safe_load_all(cluster.package))
+    for executor in documents[0]["deploymentSpec"]["executors"].values():
+        executor["container"]["command"] = ["python", "-m", TFX_ENTRYPOINT]
+    run = cluster.backend.run(yaml.safe_dump_all(documents))
+    (failed,) = run.states
+    assert run.states == {failed: "FAILED"}
+    assert "system.Artifact" in run.logs[failed] or "No module named 'system'" in run.logs[failed]
+
+
+@pytest.mark.slow
+def test_another_model_is_compared_with_the_pushed_one(
+    cluster: Cluster, first_run: Run, first_version: str
+) -> None:
+    run = cluster.run(epochs=2)
+    assert {task for task, state in run.states.items() if state == "CACHED"} == BEFORE_TRAINER
+    assert set(run.states) == TASKS
+    assert run.succeeded
+    assert len(cluster.read(run, "Trainer", "model_run", "history.json")["epochs"]) == 2
+    assert run.outputs["PushedBaseline"]["model"]["metadata"]["version"] == first_version
+    newest = run.outputs["Pusher"]["pushed_model"]["metadata"]["pushed_version"]
+    assert cluster.versions() == [first_version, newest]
+    first_accuracy = cluster.release(first_version)["metrics"]["accuracy"]
+    assert cluster.release(newest)["metrics"]["baseline_accuracy"] == first_accuracy
+
+
+@pytest.mark.slow
+def test_a_model_below_the_threshold_fails_the_run_at_the_pusher(
+    cluster: Cluster, first_run: Run
+) -> None:
+    before = cluster.versions()
+    run = cluster.backend.run(cluster.package, {"accuracy_threshold": 1.0})
+    assert [task for task, state in run.states.items() if state == "FAILED"] == ["Pusher"]
+    assert run.states["ModelGate"] == "COMPLETE"
+    assert set(run.outputs["Pusher"]) == {LOGS}
+    assert "ModelRejectedError: Nothing was pushed: accuracy" in run.logs["Pusher"]
+    assert cluster.versions() == before
+
+
+@pytest.mark.slow
+def test_every_task_runs_in_google_cloud_storage(tmp_path: Path) -> None:
+    cluster = make_cluster("gs", tmp_path)
+    check_release(cluster, cluster.run())
+
+
+@pytest.fixture
+def s3_store() -> Iterator[S3Store]:
+    """A bucket of a server that speaks S3's protocol."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://{host}:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    store = S3Store(client, f"mnist-{uuid4().hex}")
+    client.create_bucket(Bucket=store.bucket)
+    yield store
+    server.stop()
+
+
+@pytest.mark.slow
+def test_every_task_runs_with_a_server_that_speaks_s3(s3_store: S3Store, tmp_path: Path) -> None:
+    cluster = make_cluster("s3", tmp_path, s3_store, s3_store.bucket)
+    check_release(cluster, cluster.run())
