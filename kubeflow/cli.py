@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import click
 
-from mnist_kubeflow.settings import make_kubeflow_settings
+from mnist_kubeflow.settings import KubeflowSettings, make_kubeflow_settings
 from pipeline.cli import settings_options
-from pipeline.settings import make_settings, read_settings_file
+from pipeline.console import output_to_log_file
+from pipeline.settings import Settings, make_settings, read_settings_file
 
 _CLUSTER_OPTIONS = ("image", "target", "pvc")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -56,7 +58,13 @@ def compile_command(
     kubeflow = make_kubeflow_settings(
         read_settings_file(kubeflow_file) if kubeflow_file else {}, about_cluster
     )
-    from mnist_kubeflow.compile import compile_pipeline
-
-    output.write_text(compile_pipeline(settings, kubeflow), encoding="utf-8")
+    output.write_text(_compile_quietly(settings, kubeflow), encoding="utf-8")
     click.echo(f"Wrote {output}")
+
+
+def _compile_quietly(settings: Settings, kubeflow: KubeflowSettings) -> str:
+    """Keeps to itself what TensorFlow and others print when they are imported."""
+    with tempfile.TemporaryDirectory() as folder, output_to_log_file(Path(folder) / "log", False):
+        from mnist_kubeflow.compile import compile_pipeline
+
+        return compile_pipeline(settings, kubeflow)

@@ -42,7 +42,10 @@ def compile_pipeline(settings: Settings, kubeflow: KubeflowSettings) -> str:
     chosen = cluster_settings(settings, kubeflow)
     if chosen.data == "auto":
         raise UnsupportedPipelineError("data: expected tfds or bundled for a cluster, not auto")
-    return compile_graph(create_pipeline(chosen), kubeflow)
+    # TFX makes a folder for local ML Metadata there; a cluster's root is chosen for each run.
+    with tempfile.TemporaryDirectory() as root:
+        local = chosen.model_copy(update={"pipeline_root": Path(root)})
+        return compile_graph(create_pipeline(local), kubeflow)
 
 
 def cluster_settings(settings: Settings, kubeflow: KubeflowSettings) -> Settings:
@@ -72,9 +75,7 @@ def compile_graph(pipeline: Pipeline, kubeflow: KubeflowSettings) -> str:
         default_commands=list(ENTRYPOINT),
         use_pipeline_spec_2_1=True,
     )
-    with tempfile.TemporaryDirectory() as nothing:
-        runner = KubeflowV2DagRunner(config, output_dir=nothing)
-        job = runner.run(pipeline, write_out=False)
+    job = KubeflowV2DagRunner(config).run(pipeline, write_out=False)
     spec, platform = finalize(job["pipelineSpec"], kubeflow)
     return to_yaml(spec, platform)
 

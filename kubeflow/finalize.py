@@ -225,12 +225,18 @@ def _pod(task: Mapping[str, Any], stage: Stage, kubeflow: KubeflowSettings) -> S
         "imagePullPolicy": kubeflow.image_pull_policy,
         "imagePullSecret": [_secret_name(name) for name in kubeflow.image_pull_secrets],
         "nodeSelector": {"labels": dict(stage.node_selector)} if stage.node_selector else None,
-        "tolerations": [toleration.model_dump() for toleration in stage.tolerations],
+        "tolerations": [
+            _without_empty(toleration.model_dump()) for toleration in stage.tolerations
+        ],
         "secretAsEnv": [_secret(secret) for secret in stage.secrets],
         "pvcMount": [{**volume, "mountPath": kubeflow.mount_path}]
         if _needs_volume(task, kubeflow.mount_path)
         else None,
     }
+    return _without_empty(config)
+
+
+def _without_empty(config: Spec) -> Spec:
     return {key: value for key, value in config.items() if value}
 
 

@@ -40,6 +40,7 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     [
         (["--epochs=0"], "Error: epochs: Input should be greater than or equal to 1, received '0'"),
         (["--colour=red"], "Error: No such option '--colour'"),
+        (["--baseline=pushed"], "Error: baseline: pushed is for Kubeflow; here, choose"),
         (["--settings=absent.yaml"], "'absent.yaml' does not exist"),
     ],
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -123,20 +126,28 @@ def run_command(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
     return int(ended.value.code or 0)
 
 
-def test_command_writes_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_writes_the_file_and_prints_only_that(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("epochs: 7\nseed: 3\n")
     (tmp_path / "cluster.toml").write_text('pvc = "models"\n[stages.Trainer]\ncpu = 6\n')
     output = tmp_path / "out.yaml"
-    status = run_command(
-        monkeypatch,
-        *("compile", "--image", IMAGE, "--output", str(output), "--epochs", "8"),
-        *("--settings", str(tmp_path / "run.yaml")),
-        *("--kubeflow-settings", str(tmp_path / "cluster.toml")),
+    options = {
+        "image": IMAGE,
+        "output": "out.yaml",
+        "epochs": 8,
+        "settings": "run.yaml",
+        "kubeflow-settings": "cluster.toml",
+    }
+    given = [f"--{name}={value}" for name, value in options.items()]
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline", "compile", *given],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert status == 0
-    assert capsys.readouterr().out == f"Wrote {output}\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Wrote out.yaml\n", "")
+    assert {path.name for path in tmp_path.iterdir()} == {"run.yaml", "cluster.toml", "out.yaml"}
     spec, platform = yaml.safe_load_all(output.read_text())
     assert spec["root"]["inputDefinitions"]["parameters"]["epochs"]["defaultValue"] == 8
     trainer = spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]
