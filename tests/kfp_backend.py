@@ -244,13 +244,26 @@ class _Execution:
         parameters = defaults | inputs["parameterValues"]
         full = self.input | {"inputs": inputs | {"parameterValues": parameters}}
         command = [*self.container["command"], *self.container.get("args", [])]
+        placeholders = self._placeholders(parameters)
         filled = []
         for argument in command[1:]:
             text = argument.replace("{{$}}", json.dumps(full))
-            for name, value in parameters.items():
-                text = text.replace(f"{{{{$.inputs.parameters['{name}']}}}}", as_text(value))
+            for placeholder, value in placeholders.items():
+                text = text.replace(f"{{{{$.{placeholder}}}}}", value)
             filled.append(text)
         return [command[0], *filled]
+
+    def _placeholders(self, parameters: Json) -> dict[str, str]:
+        """As getPlaceholders makes them."""
+        placeholders = {
+            f"inputs.parameters['{name}']": as_text(value) for name, value in parameters.items()
+        }
+        for side in ("inputs", "outputs"):
+            for name, listed in self.input[side]["artifacts"].items():
+                (artifact,) = listed["artifacts"]
+                placeholders[f"{side}.artifacts['{name}'].uri"] = artifact["uri"]
+                placeholders[f"{side}.artifacts['{name}'].path"] = str(_path(artifact))
+        return placeholders
 
     def _collect(self) -> dict[str, int]:
         """As getExecutorOutputFile and uploadOutputArtifacts do; returns ids by output."""
