@@ -11,9 +11,13 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "TFDS_URL", "http://no-such-host.invalid/")
 
 
-@pytest.mark.usefixtures("unreachable")
-def test_prepared_data_is_not_downloaded(small_mnist: Path) -> None:
+def test_prepared_data_is_not_downloaded(
+    small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloads: list[str] = []
+    monkeypatch.setattr(reading, "_download", downloads.append)
     reading.prepare_tfds(str(small_mnist))
+    assert downloads == []
 
 
 @pytest.mark.usefixtures("unreachable")
