@@ -43,7 +43,6 @@ def build_model(seed: int, learning_rate: float = 0.001) -> keras.Model:
         optimizer=keras.optimizers.Adam(learning_rate),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
-        jit_compile=False,
     )
     return model
 

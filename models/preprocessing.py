@@ -35,13 +35,12 @@ def preprocessing_fn(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 def decode_raw_images(images: tf.Tensor) -> tf.Tensor:
     """Decodes string images (batch,), each IMAGE_BYTES long, to float32 (batch, *IMAGE_SHAPE)."""
     # decode_raw would pad or cut images of another length without a word.
-    same_length = tf.debugging.assert_equal(
+    tf.debugging.assert_equal(
         tf.strings.length(images),
         IMAGE_BYTES,
         message=f"Expected raw images of {IMAGE_BYTES} bytes, one for each pixel",
     )
-    with tf.control_dependencies([same_length] if same_length is not None else []):
-        pixels = tf.io.decode_raw(images, tf.uint8, fixed_length=IMAGE_BYTES)
+    pixels = tf.io.decode_raw(images, tf.uint8, fixed_length=IMAGE_BYTES)
     return normalise_pixels(tf.reshape(pixels, (-1, *IMAGE_SHAPE)))
 
 

@@ -45,10 +45,6 @@ def test_is_compiled_with_adam_at_the_learning_rate(model: keras.Model) -> None:
     assert float(model.optimizer.learning_rate) == 0.25
 
 
-def test_is_not_compiled_with_xla_which_is_slow_on_a_cpu(model: keras.Model) -> None:
-    assert model.jit_compile is False
-
-
 def _first_weights(seed: int) -> np.ndarray:
     return build_model(seed).layers[0].get_weights()[0]
 

@@ -62,12 +62,7 @@ class _Training:
         ]
         self.model = keras.Sequential(layers)
         optimizer = keras.optimizers.Adam(_RATE)
-        self.model.compile(
-            optimizer,
-            loss="sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-            jit_compile=False,
-        )
+        self.model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
         parameters = Hyperparameters(
             epochs=_EPOCHS, early_stopping_patience=3, reduce_lr_patience=2, seed=1
         )

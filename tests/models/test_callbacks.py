@@ -38,9 +38,7 @@ def _fit(
     ]
     model = keras.Sequential(layers)
     optimizer = keras.optimizers.Adam(hyperparameters.learning_rate)
-    model.compile(
-        optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
-    )
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     callbacks = make_callbacks(hyperparameters, directory)
     if rates:
         callbacks.insert(0, keras.callbacks.LearningRateScheduler(rates))
