@@ -14,6 +14,7 @@ from rich.console import Console
 
 from components.errors import DataRejectedError, ModelRejectedError
 from components.example_gen.sources import (
+    TFDS,
     ResolvedSource,
     SourceUnavailableError,
     data_stamp,
@@ -80,10 +81,15 @@ def _run_logged(
         RunConsole(make_console(stream)).live() as run_console,
     ):
         run_console.began("loading TFX")
+        from components.example_gen.reading import prepare_tfds
         from pipeline.cache_keys import add_cache_keys
         from pipeline.graph import create_pipeline
         from pipeline.local_run import run_locally
 
+        if source.source == TFDS:
+            run_console.began("preparing MNIST")
+            # A download by ExampleGen would change the stamp of the data after it was taken.
+            prepare_tfds(source.data_dir)
         pipeline = create_pipeline(concrete)
         outside = {
             "MnistExampleGen": data_stamp(source.source, source.data_dir),
