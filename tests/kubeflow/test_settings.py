@@ -1,10 +1,14 @@
 """What compile can be told about a cluster: typed, and refused at once when it is wrong."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
-from mnist_kubeflow.settings import KubeflowSettings, make_kubeflow_settings
+from mnist_kubeflow.settings import KubeflowSettings, Stage, make_kubeflow_settings
 from pipeline.settings import SettingsError
 
 DIGEST = "@sha256:" + "a" * 64
@@ -73,3 +77,21 @@ def test_what_reads_or_writes_the_volume_is_never_cached_and_refusals_are_not_re
     assert not settings.stage("Pusher").cache
     assert settings.stage("Evaluator").cache
     assert settings.stage("DataGate").retries == settings.stage("Pusher").retries == 0
+
+
+@pytest.mark.parametrize(
+    ("heading", "model"), [("setting", KubeflowSettings), ("of a stage", Stage)]
+)
+def test_readme_has_each_setting_with_its_default(heading: str, model: type[BaseModel]) -> None:
+    readme = (Path(__file__).parents[2] / "kubeflow" / "README.md").read_text(encoding="utf-8")
+    table = readme.split(f"| {heading} | default |", 1)[1].split("\n\n", 1)[0]
+    cells = re.findall(r"^\| `(\w+)` \|([^|]*)\|", table, re.MULTILINE)
+    rows = {name: value.strip().strip("`") for name, value in cells}
+    assert rows == {name: _shown(field.default) for name, field in model.model_fields.items()}
+
+
+def _shown(default: object) -> str:
+    """As YAML; nothing for what has no default, or is explained below."""
+    if default in (None, PydanticUndefined, Stage()):
+        return ""
+    return {bool: "true", tuple: "[]"}.get(type(default), str(default))
