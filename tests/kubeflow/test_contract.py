@@ -166,7 +166,10 @@ def test_the_manifest_names_artifacts_as_ml_metadata_knows_them(
     }
 
 
-@pytest.mark.parametrize("scheme", ["minio", "s3", "gs"])
+@pytest.mark.parametrize(
+    "scheme",
+    ["minio", *(pytest.param(scheme, marks=pytest.mark.slow) for scheme in ("s3", "gs"))],
+)
 def test_tfx_own_entrypoint_fails_at_the_first_task(scheme: str, tmp_path: Path) -> None:
     cluster = make_cluster(scheme, tmp_path)
     documents = list(yaml.safe_load_all(cluster.package))
