@@ -18,3 +18,7 @@ compile setup.py stacks/compat.in --extra dev --extra kubeflow \
     --python-platform x86_64-manylinux2014 --output-file stacks/compat.txt "$@"
 compile setup.py stacks/current.in --extra dev --extra kubeflow \
     --universal --output-file stacks/current.txt "$@"
+# What the image installs: the same versions, without what is for development, and without libclang,
+# which TensorFlow names but only its build uses.
+compile setup.py stacks/current.in --extra kubeflow --constraints stacks/current.txt \
+    --no-emit-package libclang --universal --output-file stacks/current-runtime.txt

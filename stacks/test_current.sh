@@ -56,6 +56,13 @@ run_inside() {
 }
 
 [ "$(id -u)" = 0 ] || die "needs root rights: try sudo make test-current"
+mkdir -p "$(dirname "$root")"
+# One at a time: each replaces the copy of the checkout.
+exec 9>"$root.lock"
+flock --nonblock 9 || {
+    say "waiting for another run in $root"
+    flock 9
+}
 [ -d "$root" ] || make_root
 copy_checkout
 say "Debian 13 in $root: $*"
