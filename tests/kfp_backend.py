@@ -150,9 +150,10 @@ class KfpBackend:
 
     def clear(self) -> None:
         """Ends the pod: its scratch volumes go."""
-        shutil.rmtree(
-            self.place(local_path("/".join(self.root.split("/")[:3]))), ignore_errors=True
-        )
+        bucket = self.place(local_path("/".join(self.root.split("/")[:3])))
+        shutil.rmtree(bucket, ignore_errors=True)
+        with suppress(OSError):
+            bucket.parent.rmdir()
 
 
 class _Execution:

@@ -145,7 +145,7 @@ def test_a_failed_task_leaves_its_log_and_ends_the_run(backend: KfpBackend) -> N
     assert run.logs["w"].endswith("no\n")
 
 
-def test_nothing_stays_in_the_staging_directories(backend: KfpBackend, tmp_path: Path) -> None:
+def test_nothing_stays_in_the_staging_directories(backend: KfpBackend) -> None:
     backend.run(pipeline(w=WRITER))
     bucket = backend.root.removeprefix("minio://").split("/")[0]
     assert not backend.place(f"/minio/{bucket}").exists()
