@@ -1,10 +1,11 @@
 # Each target does the set-up that it needs. STACK=compat or STACK=current overrides the choice.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-current lint format lock clean
+.PHONY: help setup run test test-all test-current lint format lock image clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
 PACKAGES := pipeline components models kubeflow
+DOCKER := docker
 option = $(if $($(2)),--$(1) '$($(2))')
 
 help: ## Show this help
@@ -38,6 +39,14 @@ format: setup ## Format the code, and fix what ruff can fix
 
 lock: setup ## Re-make the locks; takes ARGS=--upgrade
 	@sh stacks/lock.sh $(ARGS)
+
+image: ## Build the container image; takes IMAGE= BASE_IMAGE= DOCKER= and ARGS= for docker build
+	@commit=$$(git describe --always --dirty --abbrev=40 --exclude '*') && \
+	version=$$(sed -n 's/.*version="\(.*\)",/\1/p' setup.py) && \
+	DOCKER_BUILDKIT=1 $(DOCKER) build --file kubeflow/Dockerfile \
+		--tag $(or $(IMAGE),"mnist-pipeline:$$version-$$(echo "$$commit" | cut -c 1-12)") \
+		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE='$(BASE_IMAGE)') \
+		--build-arg GIT_COMMIT="$$commit" --build-arg VERSION="$$version" $(ARGS) .
 
 clean: ## Remove what set-up, tests and runs made, except what was served
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info
