@@ -4,13 +4,15 @@ The raw features are what ExampleGen writes; the transformed ones are what the n
 Fork the pipeline for another data set by starting here.
 """
 
+import math
+
 IMAGE_SIDE = 28
 """Height and width of an image, in pixels."""
 
 IMAGE_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
 """Shape of one image: height, width, channels."""
 
-IMAGE_BYTES = IMAGE_SIDE * IMAGE_SIDE
+IMAGE_BYTES = math.prod(IMAGE_SHAPE)
 """Length of a raw image: one uint8 per pixel, row by row, ink high (255) on paper (0)."""
 
 NUM_CLASSES = 10

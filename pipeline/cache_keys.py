@@ -5,6 +5,9 @@ are the same (`tfx/orchestration/portable/cache_utils.py`). It hashes the *names
 files, never what is in them, so an edited component, `preprocessing_fn`, `run_fn` or schema would
 silently give the old result. Here each component's executor specification gets one more flag that
 holds a digest of them; executors ignore it, and TFX includes it in the cache key.
+
+Code counts if it is in one of PACKAGES and imported by its whole name, files if a parameter has
+their absolute path. A file that code opens by itself does not: hand it in as a parameter.
 """
 
 from __future__ import annotations
@@ -22,7 +25,15 @@ from tfx.orchestration.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("components", "models", "pipeline")
-_STACK = ("tfx", "tensorflow", "keras", "apache-beam", "tensorflow-model-analysis")
+_STACK = (
+    "apache-beam",
+    "keras",
+    "tensorflow",
+    "tensorflow-data-validation",
+    "tensorflow-model-analysis",
+    "tensorflow-transform",
+    "tfx",
+)
 
 
 def add_cache_keys(
@@ -96,7 +107,9 @@ def _imports_of(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif isinstance(node, ast.ImportFrom):
+            if node.level or not node.module:
+                raise ValueError(f"{path}: imports must be absolute to be in the cache key")
             # `from package import name`: the name may be a module, too.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 

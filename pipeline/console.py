@@ -33,7 +33,8 @@ class RunConsole(logging.Handler):
     It is a logging handler because that is how the Trainer, which knows no console, reports.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, live: bool = True) -> None:
+        """Shows the live line only if `live` is true and the console is a terminal."""
         super().__init__(logging.INFO)
         self.console = console
         self._progress = Progress(
@@ -44,7 +45,10 @@ class RunConsole(logging.Handler):
             TimeRemainingColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not (live and console.is_terminal),
+            # What libraries print belongs in the log file.
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self._task = self._progress.add_task("", total=None, note="")
 
@@ -93,7 +97,11 @@ class RunConsole(logging.Handler):
 def make_console(stream: TextIO) -> Console:
     """A console on a stream; wide, and without colours or control codes, if it is no terminal."""
     return Console(
-        file=stream, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False, emoji=False
+        file=stream,
+        width=None if stream.isatty() else _PLAIN_WIDTH,
+        markup=False,
+        highlight=False,
+        emoji=False,
     )
 
 
@@ -133,6 +141,7 @@ def output_to_log_file(log_file: Path, verbose: bool) -> Iterator[TextIO]:
         root.setLevel(level)
         for handler in handlers:
             root.removeHandler(handler)
+            handler.close()
         sys.stdout.flush()
         sys.stderr.flush()
         for number, descriptor in zip((1, 2), saved, strict=True):

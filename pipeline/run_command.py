@@ -7,6 +7,7 @@ import resource
 import sys
 import uuid
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_TEST_SHARES = {"tfds": Fraction(1, 7), "bundled": Fraction(1, 5)}
+"""Share of the images that is for testing, by data source."""
+
 
 def run_pipeline(settings: Settings, verbose: bool) -> ExitStatus:
     """Runs the pipeline here, and shows how it goes.
@@ -43,14 +47,14 @@ def run_pipeline(settings: Settings, verbose: bool) -> ExitStatus:
       The exit status.
 
     Raises:
-      SettingsError: for a setting that only a cluster can have.
+      SettingsError: for settings that can't go well here.
     """
-    if settings.baseline == "pushed":
-        raise SettingsError("baseline: pushed is for Kubeflow; here, choose newest or none")
+    _check_for_here(settings)
     console = make_console(sys.stdout)
     started = datetime.now().astimezone()
     try:
         source = resolve_source(settings.data, settings.data_dir)
+        _check_limit(settings, source)
         with locked(settings.pipeline_root):
             log_file = settings.pipeline_root / "logs" / f"{started:%Y%m%dT%H%M%S}.log"
             _print_header(console, settings, source, log_file)
@@ -66,41 +70,62 @@ def run_pipeline(settings: Settings, verbose: bool) -> ExitStatus:
     return _report_failure(console, result, log_file)
 
 
+def _check_for_here(settings: Settings) -> None:
+    if settings.baseline == "pushed":
+        raise SettingsError("baseline: pushed is for Kubeflow; here, choose newest or none")
+    if settings.schema_file is not None and not settings.schema_file.is_file():
+        raise SettingsError(f"schema_file: there is no file {settings.schema_file}")
+
+
+def _check_limit(settings: Settings, source: ResolvedSource) -> None:
+    expected = settings.limit * _TEST_SHARES[source.source]
+    if settings.limit and expected < settings.min_test_examples:
+        raise SettingsError(
+            f"limit: {settings.limit} leaves {int(expected)} test images, and the gate asks for "
+            f"{settings.min_test_examples}: raise it, or lower --min-test-examples"
+        )
+
+
 def _run_logged(
     settings: Settings, source: ResolvedSource, log_file: Path, verbose: bool
 ) -> RunResult:
     """Loads TFX and runs the pipeline, with all of their output in the log file."""
-    concrete = settings.model_copy(
-        update={
-            "data": source.source,
-            "data_dir": Path(source.data_dir) if source.data_dir else None,
-        }
-    )
     with (
         output_to_log_file(log_file, verbose) as stream,
-        RunConsole(make_console(stream)).live() as run_console,
+        RunConsole(make_console(stream), live=not verbose).live() as run_console,
     ):
-        run_console.began("loading TFX")
-        from components.example_gen.reading import prepare_tfds
-        from pipeline.cache_keys import add_cache_keys
-        from pipeline.graph import create_pipeline
-        from pipeline.local_run import run_locally
-
-        if source.source == TFDS:
-            run_console.began("preparing MNIST")
-            # A download by ExampleGen would change the stamp of the data after it was taken.
-            prepare_tfds(source.data_dir)
-        pipeline = create_pipeline(concrete)
-        outside = {
-            "MnistExampleGen": data_stamp(source.source, source.data_dir),
-            # What is being served may have changed, so the Pusher always looks.
-            "Pusher": uuid.uuid4().hex,
-        }
-        add_cache_keys(pipeline, outside)
-        result = run_locally(pipeline, run_console)
+        try:
+            result = _load_and_run(settings, source, run_console)
+        except Exception:
+            _log.exception("The run could not begin")
+            raise
         if result.error is not None:
             _log.error("The run failed", exc_info=result.error)
         return result
+
+
+def _load_and_run(settings: Settings, source: ResolvedSource, run_console: RunConsole) -> RunResult:
+    run_console.began("loading TFX")
+    from components.example_gen.reading import prepare_tfds
+    from pipeline.cache_keys import add_cache_keys
+    from pipeline.graph import create_pipeline
+    from pipeline.local_run import run_locally
+
+    data_dir = None
+    if source.source == TFDS:
+        run_console.began("preparing MNIST")
+        # A download by ExampleGen would change the stamp of the data after it was taken.
+        prepare_tfds(source.data_dir)
+        data_dir = Path(source.data_dir).absolute()
+    concrete = settings.model_copy(update={"data": source.source, "data_dir": data_dir})
+    pipeline = create_pipeline(concrete)
+    outside = {
+        "MnistExampleGen": data_stamp(source.source, source.data_dir),
+        # What is being served may have changed, so the Pusher always looks.
+        "Pusher": uuid.uuid4().hex,
+    }
+    add_cache_keys(pipeline, outside)
+    return run_locally(pipeline, run_console)
 
 
 def _print_header(
@@ -142,8 +167,16 @@ def _report_failure(console: Console, result: RunResult, log_file: Path) -> Exit
         return _fail(console, f"data rejected: {result.error}", ExitStatus.DATA_REJECTED)
     if result.failed and isinstance(result.error, ModelRejectedError):
         return _fail(console, f"model rejected: {result.error}", ExitStatus.MODEL_REJECTED)
-    reason = str(result.error).strip().splitlines() or [""]
-    return _fail(console, f"{name}: {type(result.error).__name__}: {reason[-1]} (see {log_file})")
+    reason = (str(result.error).strip().splitlines() or [""])[-1]
+    hint = ""
+    if name == "Evaluator" and _had_baseline(result):
+        hint = "; if it is the baseline that can't be evaluated any more, add --baseline none"
+    kind = type(result.error).__name__
+    return _fail(console, f"{name}: {kind}: {reason} (see {log_file}){hint}")
+
+
+def _had_baseline(result: RunResult) -> bool:
+    return "Baseline" in result.stages and "model" in result.stages["Baseline"].outputs
 
 
 def _fail(console: Console, message: str, status: ExitStatus = ExitStatus.FAILED) -> ExitStatus:

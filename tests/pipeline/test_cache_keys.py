@@ -114,3 +114,9 @@ def test_changed_schema_changes_the_key_of_its_import(
 def test_changed_outside_data_changes_the_key_of_its_reader() -> None:
     before, after = _keys(outside={"MnistExampleGen": "a"}), _keys(outside={"MnistExampleGen": "b"})
     assert {name for name in after if after[name] != before[name]} == {"MnistExampleGen"}
+
+
+def test_relative_import_is_refused_as_it_would_be_overlooked(project: Path) -> None:
+    (project / "models/net.py").write_text("from . import names")
+    with pytest.raises(ValueError, match=r"net.py: imports must be absolute"):
+        source_closure(["models.net"], root=project)

@@ -60,7 +60,7 @@ def test_every_wrong_setting_gets_a_line() -> None:
     [
         ("s.yaml", "epochs: 3\naccuracy_threshold: 0.9500000000000000000001\n"),
         ("s.yml", "{epochs: 3, accuracy_threshold: 0.9500000000000000000001}"),
-        ("s.toml", 'epochs = 3\naccuracy_threshold = "0.9500000000000000000001"\n'),
+        ("s.toml", "epochs = 3\naccuracy_threshold = 0.9500000000000000000001\n"),
     ],
 )
 def test_file_gives_the_same_settings_in_each_format(tmp_path: Path, name: str, text: str) -> None:
@@ -93,3 +93,20 @@ def test_unreadable_file_gets_one_clear_line(
 def test_missing_file_gets_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         read_settings_file(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("text", ["data_dir: null\n", "data_dir: ~\n"])
+def test_null_in_a_file_leaves_a_setting_unset(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(text)
+    assert make_settings(read_settings_file(path)) == make_settings()
+
+
+def test_home_directory_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert make_settings({"data_dir": "~/tfds"}).data_dir == Path("/home/someone/tfds")
+
+
+def test_empty_path_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"^data_dir: .*must be a path"):
+        make_settings({"data_dir": ""})
