@@ -48,5 +48,5 @@ image: ## Build the container image; takes IMAGE= BASE_IMAGE= DOCKER= and ARGS= 
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE='$(BASE_IMAGE)') \
 		--build-arg GIT_COMMIT="$$commit" --build-arg VERSION="$$version" $(ARGS) .
 
-clean: ## Remove what set-up, tests and runs made, except what was served
+clean: ## Remove what set-up and tests made; the output of runs stays
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info
