@@ -27,7 +27,11 @@ RUNTIME = [
 ]
 KUBEFLOW_SDK = ["kfp", "kfp-server-api"]
 DEV = [
+    "boto3",
+    "flask",  # with flask-cors, what moto's server needs
+    "flask-cors",
     "import-linter",
+    "moto[s3]",
     "mypy",
     "pandas",
     "pillow",
