@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 STACKS = Path(__file__).parents[2] / "stacks"
-LOCKS = ["build", "compat", "current"]
+LOCKS = ["build", "compat", "current", "current-runtime"]
 
 
 def locked(lock: str) -> dict[str, str]:
@@ -42,6 +42,19 @@ def test_each_dependency_of_the_project_is_locked(lock: str) -> None:
     assert names <= locked(lock).keys(), "run `make lock`"
 
 
-@pytest.mark.parametrize("lock", ["compat", "current"])
+def test_the_image_has_what_stack_current_has_but_for_development() -> None:
+    current, runtime = locked("current"), locked("current-runtime")
+    assert runtime.items() <= current.items(), "run `make lock`"
+    requirements = importlib.metadata.requires("mnist-pipeline") or []
+    needed = {
+        re.match(r"[\w-]+", line)[0].lower()  # type: ignore[index]
+        for line in requirements
+        if 'extra == "dev"' not in line
+    }
+    assert needed <= runtime.keys(), "run `make lock`"
+    assert not runtime.keys() & {"mypy", "pytest", "ruff", "uv", "libclang"}
+
+
+@pytest.mark.parametrize("lock", ["compat", "current", "current-runtime"])
 def test_what_builds_packages_has_the_same_version_in_each_stack(lock: str) -> None:
     assert locked("build")["setuptools"] == locked(lock)["setuptools"]
