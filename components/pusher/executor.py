@@ -18,6 +18,7 @@ from components import digests
 from components.errors import ModelRejectedError
 from components.model_gate.executor import VERDICT_FILE
 from components.model_gate.rules import Verdict, VerdictError
+from components.origin import ORIGIN_URI
 from components.pusher import provenance, smoke_check
 from components.pusher.manifest import ArtifactRecord, Data, FileRecord, Release
 from components.pusher.release import Pushed, model_directory, push
@@ -121,11 +122,15 @@ class _Manifest(NamedTuple):
             git=provenance.git_state(),
             packages=provenance.package_versions(),
             ml_metadata={
-                role: ArtifactRecord(id=artifact.id, type=artifact.type_name, uri=artifact.uri)
+                role: ArtifactRecord(id=artifact.id, type=artifact.type_name, uri=_origin(artifact))
                 for role, artifact in self.inputs.items()
             },
             files=dict(files),
         )
+
+
+def _origin(artifact: Artifact) -> str:
+    return artifact.get_string_custom_property(ORIGIN_URI) or str(artifact.uri)
 
 
 def _data(examples: Artifact) -> Data:

@@ -9,6 +9,8 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
+from components.origin import ORIGIN_URI
+
 Json = dict[str, Any]
 
 ABSENT_PROPERTY = "absent"
@@ -51,7 +53,8 @@ def adapt_input(executor_input: Json, inputs_spec: Json) -> Json:
     - The output `executor-logs`, which is the launcher's own (driver.go, provisionOutputs), is left
       out; its type, system.Artifact, is not one of TFX's.
     - URIs become the local paths at which the launcher has put the inputs, and from which it will
-      take the outputs (launcher_v2.go, retrieveArtifactPath).
+      take the outputs (launcher_v2.go, retrieveArtifactPath). Those of inputs are kept in the
+      metadata as ORIGIN_URI, for components that write down where something came from.
     - Lists and dictionaries in metadata are unwrapped (converter.go, StructValueToMLMDValue wraps
       them in `{"list": …}` and `{"struct": …}`, and toRuntimeArtifact doesn't unwrap them).
     - `artifactId`, where there is one, becomes the name, which is what TFX tells artifacts by:
@@ -72,7 +75,8 @@ def adapt_input(executor_input: Json, inputs_spec: Json) -> Json:
             "artifacts": {
                 name: {
                     "artifacts": [
-                        _adapt_artifact(artifact) | _type_of(specs.get(name, {}))
+                        _with_origin(_adapt_artifact(artifact), artifact["uri"])
+                        | _type_of(specs.get(name, {}))
                         for artifact in _artifacts(listed)
                         if not artifact.get("metadata", {}).get(ABSENT_PROPERTY)
                     ]
@@ -162,6 +166,10 @@ def _adapt_artifact(artifact: Json) -> Json:
     if artifact.get("artifactId"):
         adapted["name"] = artifact["artifactId"]
     return adapted
+
+
+def _with_origin(artifact: Json, uri: str) -> Json:
+    return artifact | {"metadata": artifact["metadata"] | {ORIGIN_URI: uri}}
 
 
 def _unwrap(value: Any) -> Any:

@@ -159,10 +159,13 @@ def test_the_manifest_names_artifacts_as_ml_metadata_knows_them(
     cluster: Cluster, first_run: Run, first_version: str
 ) -> None:
     named = cluster.release(first_version)["ml_metadata"]
-    assert {role: artifact["id"] for role, artifact in named.items()} == {
-        "model": int(first_run.outputs["Trainer"]["model"]["name"]),
-        "blessing": int(first_run.outputs["ModelGate"]["blessing"]["name"]),
-        "examples": int(first_run.outputs["MnistExampleGen"]["examples"]["name"]),
+    made = {
+        "model": first_run.outputs["Trainer"]["model"],
+        "blessing": first_run.outputs["ModelGate"]["blessing"],
+        "examples": first_run.outputs["MnistExampleGen"]["examples"],
+    }
+    assert {role: (artifact["id"], artifact["uri"]) for role, artifact in named.items()} == {
+        role: (int(artifact["name"]), artifact["uri"]) for role, artifact in made.items()
     }
 
 

@@ -140,6 +140,7 @@ def test_wrapped_metadata_is_unwrapped_and_other_metadata_kept() -> None:
         **metadata,
         "blessed": {"train": 1.0, "test": 0.0},
         "splits": ["train"],
+        "origin_uri": EXAMPLES_URI,
     }
 
 
