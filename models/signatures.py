@@ -27,7 +27,8 @@ class ServingModel(tf.Module):
 
     def __init__(self, model: keras.Model, tft_output: TFTransformOutput) -> None:
         super().__init__()
-        self.model = model
+        # Without the optimizer, whose state would be two thirds of what is written.
+        self.network = keras.Model(model.inputs, model.outputs)
         self.transform = tft_output.transform_features_layer()
         raw_spec = tft_output.raw_feature_spec()
         self._image_spec = {IMAGE: raw_spec[IMAGE]}
@@ -80,7 +81,7 @@ class ServingModel(tf.Module):
         # oneDNN's convolutions refuse an empty batch.
         probabilities = tf.cond(
             tf.size(images) > 0,
-            lambda: self.model(images, training=False),
+            lambda: self.network(images, training=False),
             lambda: tf.zeros((0, NUM_CLASSES)),
         )
         return {PROBABILITIES: tf.ensure_shape(probabilities, (None, NUM_CLASSES))}

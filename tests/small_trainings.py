@@ -67,14 +67,15 @@ def write_data(directory: Path, train: int, validation: int) -> Path:
 
 
 def write_transform_graph(directory: Path) -> None:
-    """Has TFT analyze some digits and writes the graph with all that TFX's Transform writes."""
+    """Has TFT analyze some digits, and writes the graph with all that TFX's Transform writes."""
     import apache_beam as beam
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-    from tensorflow_transform.beam import impl
     from tensorflow_transform.beam.context import Context
+    from tensorflow_transform.beam.impl import AnalyzeDataset
     from tensorflow_transform.beam.tft_beam_io.transform_fn_io import WriteTransformFn
     from tensorflow_transform.output_wrapper import TFTransformOutput
     from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
+    from tfx_bsl.public.tfxio import TFExampleRecord
 
     from models.preprocessing import preprocessing_fn
 
@@ -84,22 +85,14 @@ def write_transform_graph(directory: Path) -> None:
         **{name: tf.io.FixedLenFeature([], tf.float32) for name in _SCALARS},
     }
     metadata = dataset_metadata.DatasetMetadata.from_feature_spec(spec)
-    rows = [
-        {
-            features.IMAGE: image.tobytes(),
-            features.LABEL: int(label),
-            **dict.fromkeys(_SCALARS, 0.125),
-        }
-        for image, label in zip(*(values[:300] for values in real_digits()), strict=True)
-    ]
-    with (
-        tempfile.TemporaryDirectory() as temporary,
-        beam.Pipeline(runner=FnApiRunner()) as pipeline,
-        Context(temp_dir=temporary),
-    ):
-        examples = pipeline | beam.Create(rows)
-        graph = (examples, metadata) | impl.AnalyzeDataset(preprocessing_fn)
-        graph | WriteTransformFn(str(directory))
+    with tempfile.TemporaryDirectory() as temporary:
+        examples = Path(temporary) / "examples.gz"
+        write_examples(examples, *(values[:300] for values in real_digits()))
+        source = TFExampleRecord(str(examples), schema=metadata.schema)
+        with beam.Pipeline(runner=FnApiRunner()) as pipeline, Context(temp_dir=temporary):
+            batches = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
+            graph = batches | AnalyzeDataset(preprocessing_fn)
+            graph | WriteTransformFn(str(directory))
     metadata_io.write_metadata(metadata, str(directory / TFTransformOutput.RAW_METADATA_DIR))
 
 
@@ -137,12 +130,20 @@ def history(output: Path) -> list[dict[str, float]]:
     return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in epochs]
 
 
-def weights(output: Path) -> list[bytes]:
-    """The bytes of each variable of an exported model."""
+def parameters(output: Path) -> dict[str, np.ndarray]:
+    """The float variables of an exported model, by their name in its checkpoint."""
     checkpoint = tf.train.load_checkpoint(str(output / "Format-Serving/variables/variables"))
-    names = sorted(checkpoint.get_variable_to_shape_map())
-    tensors = [np.asarray(checkpoint.get_tensor(name)) for name in names]
-    return [tensor.tobytes() for tensor in tensors if tensor.dtype == np.float32]
+    tensors = {name: checkpoint.get_tensor(name) for name in checkpoint.get_variable_to_shape_map()}
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if isinstance(tensor, np.ndarray) and tensor.dtype == np.float32
+    }
+
+
+def weights(output: Path) -> dict[str, bytes]:
+    """The same, as bytes to be compared."""
+    return {name: tensor.tobytes() for name, tensor in parameters(output).items()}
 
 
 class _KillingHandler(logging.Handler):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from small_trainings import real_digits, serialize
+from small_trainings import parameters, real_digits, serialize
 
 from models.features import IMAGE, LABEL
 
@@ -89,6 +89,10 @@ def test_signatures_have_the_names_and_types_that_others_rely_on(exported: tf.Mo
         "serving_images": ({"images": [None]}, probabilities),
         "transform_features": ({"examples": [None]}, transformed),
     }
+
+
+def test_nothing_is_exported_but_the_parameters(trained: Path) -> None:
+    assert sum(tensor.size for tensor in parameters(trained).values()) == 863_082
 
 
 def test_most_unseen_digits_are_recognised(exported: tf.Module) -> None:

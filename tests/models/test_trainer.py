@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tensorflow as tf
 from small_trainings import history, train, train_in_subprocess, weights
@@ -25,14 +24,15 @@ def test_a_small_training_gets_above_90_percent(trained: Path) -> None:
     assert max(epoch["val_accuracy"] for epoch in history(trained)) > 0.9
 
 
-def test_the_exported_weights_are_those_of_the_best_epoch(trained: Path, data: Path) -> None:
-    exported = tf.saved_model.load(str(trained / "Format-Serving"))
-    records = tf.data.TFRecordDataset(str(data / "validation.gz"), compression_type="GZIP")
-    examples = next(iter(records.batch(1000)))
-    probabilities = exported.signatures["serving_default"](examples=examples)["probabilities"]
-    labels = exported.signatures["transform_features"](examples=examples)["label"]
-    accuracy = np.mean(np.argmax(probabilities, axis=1) == labels.numpy())
-    assert accuracy == pytest.approx(max(epoch["val_accuracy"] for epoch in history(trained)))
+def test_the_exported_weights_are_those_of_the_best_epoch(
+    tmp_path: Path, little_data: Path
+) -> None:
+    # Too slow to change an answer, fast enough to change the biases, which begin as zeros.
+    options = {"learning_rate": 1e-12, "batch_size": 100}
+    first = train(little_data, tmp_path / "first", epochs=1, **options)
+    third = train(little_data, tmp_path / "third", epochs=3, **options)
+    assert len({epoch["val_accuracy"] for epoch in history(third)}) == 1
+    assert weights(third) == weights(first)
 
 
 def test_a_killed_training_goes_on_and_ends_as_one_that_was_not(
