@@ -111,6 +111,8 @@ def _load_and_run(settings: Settings, source: ResolvedSource, run_console: RunCo
     from pipeline.graph import create_pipeline
     from pipeline.local_run import run_locally
 
+    # TFX logs through absl, which other code may have told to be quiet.
+    logging.getLogger("absl").setLevel(logging.INFO)
     data_dir = None
     if source.source == TFDS:
         run_console.began("preparing MNIST")
