@@ -226,11 +226,9 @@ def test_on_vertex_ai_it_does_what_tfx_own_does(
     (evaluation,) = output["artifacts"]["evaluation"]["artifacts"]
     assert evaluation["uri"] == str(tmp_path / "evaluation")
     assert evaluation["metadata"].pop("tfx_version")
-    assert evaluation["metadata"] == {
-        "count": 3.0,
-        "where": str(tmp_path / "evaluation"),
-        "nothing": None,
-    }
+    # TFX 1.16 hands on a property without a value as null, TFX 1.21 leaves it out.
+    assert evaluation["metadata"].pop("nothing", None) is None
+    assert evaluation["metadata"] == {"count": 3.0, "where": str(tmp_path / "evaluation")}
     ((_, id_, uri),) = json.loads((tmp_path / "evaluation" / "report.json").read_text())["inputs"][
         "model"
     ]
