@@ -164,6 +164,17 @@ def test_colours_count_by_their_lightness(exported: tf.Module) -> None:
     )
 
 
+def test_large_images_are_averaged_not_sampled(exported: tf.Module) -> None:
+    lines = np.zeros((280, 280), np.uint8)
+    lines[np.arange(280) % 4 < 2] = 255
+    gray = np.full((280, 280), 127, np.uint8)
+    np.testing.assert_allclose(
+        _classify_images(exported, [_encode(Image.fromarray(lines))]),
+        _classify_images(exported, [_encode(Image.fromarray(gray))]),
+        atol=0.02,
+    )
+
+
 def test_an_image_of_a_batch_does_not_depend_on_the_others(
     exported: tf.Module, digits: np.ndarray
 ) -> None:
