@@ -75,7 +75,9 @@ def _rejection(task: str, words: str) -> Outcome | None:
     if task not in REJECTIONS:
         return None
     error, status, title = REJECTIONS[task]
-    # At the beginning of a line, as in a traceback, or after what Argo puts before it.
-    pattern = rf"^(?:Error \(exit code \d+\): )?(?:[\w.]+\.)?{error.__name__}: *(.*)$"
+    # At the beginning of a line, as in a traceback, or after what Argo puts before it: newer ones
+    # name the container, too (workflow/controller/operator.go, inferFailedReason).
+    argo = r"(?:(?:main: )?Error \(exit code \d+\): )?"
+    pattern = rf"^{argo}(?:[\w.]+\.)?{error.__name__}: *(.*)$"
     found = re.findall(pattern, words, re.MULTILINE)
     return Outcome(status, f"{title}: {found[-1]}") if found else None

@@ -106,11 +106,13 @@ def test_reason_comes_from_the_last_attempt_of_a_retried_task(
     assert sum("retry-system-container-impl" in request for request in server.requests) == 2
 
 
+@pytest.mark.parametrize("container", ["", "main: "])
 def test_message_of_the_pod_proves_a_rejection_when_its_log_is_gone(
-    server: FakeKfpServer, pipeline: Path
+    server: FakeKfpServer, pipeline: Path, container: str
 ) -> None:
     server.frames = [Frame("FAILED", {"MnistExampleGen": "FAILED"})]
-    server.messages = {"MnistExampleGen": "Error (exit code 1): DataRejectedError: truncated"}
+    message = f"{container}Error (exit code 1): DataRejectedError: truncated"
+    server.messages = {"MnistExampleGen": message}
     result = run_submit(server, pipeline)
     assert result.exit_code == 4, result.output
     assert "Error: data rejected: truncated" in result.output
