@@ -6,7 +6,7 @@ and resumed. With another number of threads, another processor or other packages
 are taken in another order, and the weights differ from the first step on. The seconds in the
 history and the bytes of the SavedModel's graph differ each time.
 
-TensorFlow's `enable_op_determinism` is not needed for this on a CPU (measured: seven processes on
+TensorFlow's `enable_op_determinism` is not needed for this on a CPU (measured: five processes on
 a busy machine ended with the same weights), took 5% more CPU time, and would hold for all later
 components in the process, as it cannot be switched off again. XLA, which Keras leaves off on a CPU,
 took 3.4 times as long; without oneDNN it was 1.7 times.
