@@ -162,7 +162,8 @@ class ProgressLogger(keras.callbacks.Callback):
 
     @override
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if time.monotonic() - self._reported >= _SECONDS_BETWEEN_REPORTS:
+        last = batch + 1 == self.params["steps"]  # on_epoch_end has the validation, too
+        if not last and time.monotonic() - self._reported >= _SECONDS_BETWEEN_REPORTS:
             self._report(batch + 1, logs)
 
     @override

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from small_trainings import real_digits
 
+from models import callbacks
 from models.callbacks import EpochSeeds, make_callbacks
 from models.hyperparameters import Hyperparameters
 from models.progress import PROGRESS_LOGGER, TrainingProgress
@@ -176,3 +177,19 @@ def test_layers_drop_different_units() -> None:
     callback.on_epoch_begin(0)
     first, second = (layer.seed_generator.state.numpy().tolist() for layer in model.layers)
     assert first != second
+
+
+def test_last_step_is_reported_once_with_the_validation(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(callbacks, "_SECONDS_BETWEEN_REPORTS", 0)
+    logger = callbacks.ProgressLogger()
+    logger.set_params({"epochs": 1, "steps": 3})
+    with caplog.at_level(logging.INFO, PROGRESS_LOGGER):
+        logger.on_epoch_begin(0)
+        for batch in range(3):
+            logger.on_train_batch_end(batch, {"loss": 1.0})
+        logger.on_epoch_end(0, {"loss": 1.0, "val_loss": 2.0})
+    reports = [vars(record)["progress"] for record in caplog.records]
+    assert [report.step for report in reports] == [1, 2, 3]
+    assert "val_loss" in reports[-1].metrics
