@@ -17,15 +17,6 @@ from typing_extensions import override
 from models.hyperparameters import Hyperparameters
 from models.progress import PROGRESS_LOGGER, TrainingProgress
 
-__all__ = [
-    "PROGRESS_LOGGER",
-    "EpochSeeds",
-    "HistoryWriter",
-    "ProgressLogger",
-    "TrainingProgress",
-    "make_callbacks",
-]
-
 _SECONDS_BETWEEN_REPORTS = 1.0
 _MONITORED = "val_accuracy"
 

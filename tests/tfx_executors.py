@@ -7,10 +7,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact
 
-BEAM_ARGS = [
-    "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
-    "--sdk_container_image=unused",
-]
+from pipeline.graph import BEAM_ARGS
 
 
 def run_executor(

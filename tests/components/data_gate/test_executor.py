@@ -8,7 +8,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfds_directory import Examples, real_digits
 from tfx.types import Channel, standard_artifacts
 
-from components.data_gate import DataGate
+from components.data_gate.component import DataGate
 from components.errors import DataRejectedError
 
 if TYPE_CHECKING:
