@@ -12,6 +12,7 @@ from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
 from components import digests
+from components.absent import ABSENT
 from components.pusher.manifest import (
     RELEASE_FILE,
     ManifestError,
@@ -26,8 +27,6 @@ CANDIDATE = "candidate"
 MODEL = "model"
 SERVING_DIR = "serving_dir"
 MODEL_NAME = "model_name"
-ABSENT = "absent"
-"""Custom property of the output, 1 if there is no baseline; then also the name of a file in it."""
 
 _log = logging.getLogger(__name__)
 

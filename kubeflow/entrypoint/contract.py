@@ -9,15 +9,10 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
+from components.absent import ABSENT
 from components.origin import ORIGIN_URI
 
 Json = dict[str, Any]
-
-ABSENT_PROPERTY = "absent"
-"""Custom property, 1 on an artifact that a component had to put out though there is none.
-
-On KFP every output that the spec names is recorded (launcher_v2.go, uploadOutputArtifacts), so that
-a component can't leave one out; the entrypoint leaves it out for the components that read it."""
 
 _OUTPUT_FILE_NAME = "output_metadata.json"
 _EXECUTOR_LOGS = "executor-logs"
@@ -78,7 +73,7 @@ def adapt_input(executor_input: Json, inputs_spec: Json) -> Json:
                         _with_origin(_adapt_artifact(artifact), artifact["uri"])
                         | _type_of(specs.get(name, {}))
                         for artifact in _artifacts(listed)
-                        if not artifact.get("metadata", {}).get(ABSENT_PROPERTY)
+                        if not artifact.get("metadata", {}).get(ABSENT)
                     ]
                 }
                 for name, listed in inputs.get("artifacts", {}).items()

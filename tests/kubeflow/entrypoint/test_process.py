@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.pushed_baseline.executor import ABSENT
 from mnist_kubeflow.entrypoint import __main__ as entrypoint
-from mnist_kubeflow.entrypoint.contract import ABSENT_PROPERTY
 
 Run = Callable[..., dict[str, Any]]
 
@@ -169,10 +167,6 @@ def test_a_termination_message_fits_and_stays_utf_8() -> None:
 def test_no_termination_log_is_made_where_kubernetes_made_none(tmp_path: Path) -> None:
     entrypoint.report_failure(ValueError("broken"), tmp_path / "termination-log")
     assert not list(tmp_path.iterdir())
-
-
-def test_the_component_and_the_entrypoint_mark_an_absent_baseline_alike() -> None:
-    assert ABSENT_PROPERTY == ABSENT
 
 
 @pytest.mark.parametrize("module", [entrypoint.TFX_ENTRYPOINT, "mnist_kubeflow.entrypoint"])
