@@ -7,7 +7,9 @@ kubeflow/pipelines 2.5.0 to 2.17.0. In particular:
 * `run_details.task_details` has Argo's nodes: `<workflow>`, `root-driver`, `root`, and for each
   task `<task>-driver`, `<task>` and `executor`; their `error` is never set;
 * errors of uploads are `{"error_message", "error_details"}`, all others a `google.rpc.Status`;
-* the log's route answers 200 before it looks for the log, so that an error is JSON with status 200.
+* the log's route answers 200 before it looks for the log, so that an error is JSON with status 200;
+* pipelines and experiments belong to the namespace that the request names, but in single-user mode
+  to none (`ReplaceNamespace`); in multi-user mode an experiment has to belong to one.
 """
 
 from __future__ import annotations
@@ -74,16 +76,29 @@ class FakeKfpServer:
     def healthz(self) -> Any:
         return {"commit_sha": "unknown", "tag_name": "2.16.1", "multi_user": self.multi_user}
 
+    def namespace(self, request: dict[str, str]) -> str:
+        return request.get("namespace", "") if self.multi_user else ""
+
+    def experiment_namespace(self, request: dict[str, str]) -> str:
+        namespace = self.namespace(request)
+        if self.multi_user and not namespace:
+            message = "Failed to authorize with API: An experiment cannot have an empty namespace"
+            raise RefusedError(400, _INVALID, message)
+        return namespace
+
     def upload(self, query: dict[str, str], content: bytes) -> Any:
-        name = query["name"]
-        if any(one["display_name"] == name for one in self.pipelines.values()):
+        name, namespace = query["name"], self.namespace(query)
+        if any(
+            (one["display_name"], one["namespace"]) == (name, namespace)
+            for one in self.pipelines.values()
+        ):
             message = "Failed to create a pipeline and a pipeline version"
             raise RefusedError(409, 6, message, upload=True)
         pipeline = {
             "pipeline_id": str(uuid.uuid4()),
             "display_name": name,
             "created_at": _NOW,
-            "namespace": query.get("namespace", ""),
+            "namespace": namespace,
         }
         spec = _read_spec(content)
         self.pipelines[pipeline["pipeline_id"]] = pipeline
@@ -113,7 +128,11 @@ class FakeKfpServer:
         return version
 
     def create_experiment(self, body: dict[str, Any]) -> Any:
-        experiment = body | {"experiment_id": str(uuid.uuid4()), "created_at": _NOW}
+        experiment = body | {
+            "experiment_id": str(uuid.uuid4()),
+            "created_at": _NOW,
+            "namespace": self.experiment_namespace(body),
+        }
         self.experiments[experiment["experiment_id"]] = experiment
         return experiment
 
@@ -295,7 +314,10 @@ class _Handler(BaseHTTPRequestHandler):
         api = r"/apis/v2beta1"
         routes: list[tuple[str, Callable[..., Any]]] = [
             (rf"GET {api}/healthz", fake.healthz),
-            (rf"GET {api}/pipelines", lambda: _list("pipelines", fake.pipelines, query)),
+            (
+                rf"GET {api}/pipelines",
+                lambda: _list("pipelines", fake.pipelines, query, namespace=fake.namespace(query)),
+            ),
             (rf"POST {api}/pipelines/upload", lambda: fake.upload(query, self._file(content))),
             (
                 rf"POST {api}/pipelines/upload_version",
@@ -303,14 +325,30 @@ class _Handler(BaseHTTPRequestHandler):
             ),
             (
                 rf"GET {api}/pipelines/([^/]+)/versions",
-                lambda _: _list("pipeline_versions", fake.versions, query),
+                lambda one: _list("pipeline_versions", fake.versions, query, pipeline_id=one),
             ),
-            (rf"GET {api}/experiments", lambda: _list("experiments", fake.experiments, query)),
+            (
+                rf"GET {api}/experiments",
+                lambda: _list(
+                    "experiments",
+                    fake.experiments,
+                    query,
+                    namespace=fake.experiment_namespace(query),
+                ),
+            ),
             (rf"POST {api}/experiments", lambda: fake.create_experiment(json.loads(content))),
             (rf"POST {api}/runs", lambda: fake.create_run(json.loads(content))),
             (rf"GET {api}/runs/([^/:]+)", fake.get_run),
             (rf"POST {api}/runs/([^/:]+):terminate", fake.terminate),
-            (rf"GET {api}/recurringruns", lambda: _list("recurringRuns", fake.recurring, query)),
+            (
+                rf"GET {api}/recurringruns",
+                lambda: _list(
+                    "recurringRuns",
+                    fake.recurring,
+                    query,
+                    **{key: value for key, value in query.items() if key == "experiment_id"},
+                ),
+            ),
             (rf"POST {api}/recurringruns", lambda: fake.create_recurring_run(json.loads(content))),
             (rf"DELETE {api}/recurringruns/([^/]+)", lambda one: fake.recurring.pop(one) and {}),
             (r"GET /apis/v1beta1/runs/([^/:]+)", fake.get_run_v1),
@@ -330,8 +368,10 @@ class _Handler(BaseHTTPRequestHandler):
         raise RefusedError(400, _INVALID, "Failed to read pipeline from file", upload=True)
 
 
-def _list(name: str, items: dict[str, dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
-    found = _matching(items, query)
+def _list(
+    name: str, items: dict[str, dict[str, Any]], query: dict[str, str], **owner: str
+) -> dict[str, Any]:
+    found = [item for item in _matching(items, query) if owner.items() <= item.items()]
     # As protojson does, without the fields that are empty.
     return {name: found, "total_size": len(found)} if found else {}
 

@@ -211,11 +211,13 @@ def test_schedule_replaces_its_predecessor_and_nothing_else(
 ) -> None:
     nightly = ("--cron", "0 0 3 * * *", "-p", "epochs=5")
     assert run_submit(server, pipeline, *nightly, "--run-name", "other").exit_code == 0
+    assert run_submit(server, pipeline, *nightly, "--experiment", "elsewhere").exit_code == 0
     assert run_submit(server, pipeline, *nightly).exit_code == 0
     result = run_submit(server, pipeline, *nightly)
     assert result.exit_code == 0, result.output
     assert "at '0 0 3 * * *', instead of 1 of the same name" in result.output
-    assert sorted(one["display_name"] for one in server.recurring.values()) == ["mnist", "other"]
+    names = sorted(one["display_name"] for one in server.recurring.values())
+    assert names == ["mnist", "mnist", "other"]
     schedule = list(server.recurring.values())[-1]
     assert schedule["trigger"]["cron_schedule"]["cron"] == "0 0 3 * * *"
     assert schedule["runtime_config"]["parameters"] == {"epochs": 5}
@@ -331,11 +333,28 @@ def test_wrong_token_is_refused_with_a_hint(
     assert re.fullmatch(r"Error: .* HTTP status 401: .*; check the token\n", result.output)
 
 
-def test_namespace_reaches_pipeline_and_experiment(server: FakeKfpServer, pipeline: Path) -> None:
+def test_each_namespace_has_its_own_pipeline_and_experiment(
+    server: FakeKfpServer, pipeline: Path
+) -> None:
     server.multi_user = True
-    assert run_submit(server, pipeline, "--namespace", "team", "--no-wait").exit_code == 0
-    assert [one["namespace"] for one in server.pipelines.values()] == ["team"]
-    assert [one["namespace"] for one in server.experiments.values()] == ["team"]
+    for namespace in ("team", "other", "team"):
+        result = run_submit(server, pipeline, "--namespace", namespace, "--no-wait")
+        assert result.exit_code == 0, result.output
+    assert [one["namespace"] for one in server.pipelines.values()] == ["team", "other"]
+    assert [one["namespace"] for one in server.experiments.values()] == ["team", "other"]
+    assert len({run["experiment_id"] for run in server.runs.values()}) == 2
+
+
+def test_version_of_another_pipeline_is_not_taken_for_ours(
+    server: FakeKfpServer, pipeline: Path
+) -> None:
+    server.multi_user = True
+    for namespace in ("team", "other"):
+        assert run_submit(server, pipeline, "--namespace", namespace, "--no-wait").exit_code == 0
+    for run in server.runs.values():
+        source = run["pipeline_version_reference"]
+        version = server.versions[source["pipeline_version_id"]]
+        assert version["pipeline_id"] == source["pipeline_id"]
 
 
 def test_interruption_stops_the_run_and_is_exit_status_130(
