@@ -94,20 +94,18 @@ def _problems(spec: Mapping[str, Any], kubeflow: KubeflowSettings) -> Iterator[s
                 f"{name}: expected a name of letters, digits and hyphens, because it becomes that "
                 "of an Argo task; choose one with with_id()"
             )
-        yield from _executor_problems(name, _executor(spec, task), kubeflow.target)
+        yield from _executor_problems(name, _executor(spec, task))
         yield from _input_problems(name, task, tasks)
         yield from _serving_problems(name, task, kubeflow)
 
 
-def _executor_problems(name: str, executor: Mapping[str, Any], target: str) -> Iterator[str]:
-    if target == "vertex":
-        return
+def _executor_problems(name: str, executor: Mapping[str, Any]) -> Iterator[str]:
     if "container" not in executor and "importer" not in executor:
         yield f"{name}: Kubeflow Pipelines runs containers and importers only, no Resolver"
     if "preCacheCheck" in executor.get("container", {}).get("lifecycle", {}):
         yield (
-            f"{name}: Kubeflow Pipelines ignores the driver that a file-based ExampleGen needs; "
-            "use one that isn't file-based"
+            f"{name}: Kubeflow Pipelines and the entrypoint ignore the driver that a file-based "
+            "ExampleGen needs; use one that isn't file-based"
         )
 
 

@@ -1,6 +1,6 @@
-"""The container entrypoint: lets unmodified TFX executors run under the KFP v2 launcher.
+"""The container entrypoint: lets TFX executors run under the launchers of KFP v2 and Vertex AI.
 
-`contract.py` says what differs between what the launcher hands over and what TFX expects, each rule
+`contract.py` says what differs between what a launcher hands over and what TFX expects, each rule
 with its source; `execution.py` runs the executor; `__main__.py` is the process around both.
 
 Sources are named by repository and function: `launcher_v2.go`, `driver.go`, `container.go`,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +17,9 @@ from mnist_kubeflow.entrypoint.contract import (
     Json,
     adapt_input,
     adapt_output,
-    comes_from_kfp,
     output_file,
 )
 
-TFX_ENTRYPOINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 TERMINATION_LOG = Path("/dev/termination-log")
 _TERMINATION_BYTES = 2048
 
@@ -30,16 +27,13 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Runs the task: on KFP adapted, elsewhere, as on Vertex AI, by TFX's own entrypoint."""
+    """Runs the task, on KFP or on Vertex AI."""
     arguments, beam_args = _parse(sys.argv[1:])
     executor_input = json.loads(arguments.json_serialized_invocation_args)
-    if not comes_from_kfp(executor_input):
-        runpy.run_module(TFX_ENTRYPOINT, run_name="__main__", alter_sys=True)
-        return
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     inputs_spec = json.loads(arguments.json_serialized_inputs_spec_args or "{}")
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     try:
-        _run_on_kfp(arguments.executor_class_path, executor_input, inputs_spec, beam_args)
+        _run(arguments.executor_class_path, executor_input, inputs_spec, beam_args)
     except Exception as error:
         report_failure(error, TERMINATION_LOG)
         raise
@@ -74,7 +68,7 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     return parser.parse_known_args(argv)
 
 
-def _run_on_kfp(
+def _run(
     executor_class_path: str, executor_input: Json, inputs_spec: Json, beam_args: list[str]
 ) -> None:
     adapted = adapt_input(executor_input, inputs_spec)

@@ -6,7 +6,6 @@ All functions are pure, on the JSON form of the pipeline spec's ExecutorInput an
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 from typing import Any
 
 from components.absent import ABSENT
@@ -14,7 +13,6 @@ from components.origin import ORIGIN_URI
 
 Json = dict[str, Any]
 
-_OUTPUT_FILE_NAME = "output_metadata.json"
 _EXECUTOR_LOGS = "executor-logs"
 _STAGING = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 
@@ -23,33 +21,30 @@ class ContractError(ValueError):
     """The launcher, or the executor, did what the other side can't deal with."""
 
 
-def comes_from_kfp(executor_input: Json) -> bool:
-    """Whether open-source KFP made this input, so that it has to be adapted.
-
-    KFP's output file is `<task root>/output_metadata.json` since 2.15 (driver.go, provisionOutputs)
-    and was `/tmp/kfp_outputs/output_metadata.json` before (launcher_v2.go, OutputMetadataFilepath);
-    Vertex AI's is named `executor_output.json` (kubeflow_v2_run_executor.py, _run_executor).
-    """
-    return PurePosixPath(output_file(executor_input)).name == _OUTPUT_FILE_NAME
-
-
 def output_file(executor_input: Json) -> str:
-    """Path of the file for the ExecutorOutput; "" if there is none."""
-    return executor_input.get("outputs", {}).get("outputFile", "")
+    """Path of the file for the ExecutorOutput.
+
+    KFP's is `<local task root>/output_metadata.json` since 2.15 (driver.go, provisionOutputs), and
+    was `/tmp/kfp_outputs/output_metadata.json` before (launcher_v2.go, OutputMetadataFilepath).
+    Vertex AI's is `executor_output.json` in the task's folder of the bucket; TFX opens it by its
+    address (kubeflow_v2_run_executor.py, _run_executor), KFP's SDK by its path in the mount.
+    """
+    return _staged(executor_input["outputs"]["outputFile"])
 
 
 def adapt_input(executor_input: Json, inputs_spec: Json) -> Json:
-    """Makes an executor input that TFX can run from the one that KFP's launcher hands over.
+    """Makes an executor input that TFX can run from the one that the launcher hands over.
 
-    - Input artifacts get their types from the component's inputs spec: they arrive as
+    - Input artifacts get their types from the component's inputs spec: on KFP they arrive as
       `{"instanceSchema": ""}` (client.go, ToRuntimeArtifact and GetOutputArtifactsByExecutionId,
       "figure out how to get schema"), which TFX can't read.
     - Inputs that are marked absent are left out; TFX gets an empty list.
     - The output `executor-logs`, which is the launcher's own (driver.go, provisionOutputs), is left
       out; its type, system.Artifact, is not one of TFX's.
-    - URIs become the local paths at which the launcher has put the inputs, and from which it will
-      take the outputs (launcher_v2.go, retrieveArtifactPath). Those of inputs are kept in the
-      metadata as ORIGIN_URI, for components that write down where something came from.
+    - URIs become the local paths at which KFP's launcher has put the inputs, and from which it will
+      take the outputs (launcher_v2.go, retrieveArtifactPath); for `gs://` they are those at which
+      Vertex AI mounts Cloud Storage. The URIs of inputs are kept in the metadata as ORIGIN_URI, for
+      components that write down where something came from.
     - Lists and dictionaries in metadata are unwrapped (converter.go, StructValueToMLMDValue wraps
       them in `{"list": …}` and `{"struct": …}`, and toRuntimeArtifact doesn't unwrap them).
     - `artifactId`, where there is one, becomes the name, which is what TFX tells artifacts by:
@@ -91,7 +86,7 @@ def adapt_input(executor_input: Json, inputs_spec: Json) -> Json:
 
 
 def adapt_output(executor_output: Json, executor_input: Json) -> Json:
-    """Makes an executor output that KFP's launcher can take from the one that TFX made.
+    """Makes an executor output that the launcher can take from the one that TFX made.
 
     - Local paths become the URIs that they stand for, wherever they are in strings: the launcher
       would record a local path and upload nothing (launcher_v2.go, uploadOutputArtifacts), and in
@@ -116,7 +111,7 @@ def adapt_output(executor_output: Json, executor_input: Json) -> Json:
         received = [artifact["uri"] for artifact in _artifacts(listed)]
         if received != expected:
             raise ContractError(
-                f"output {name!r}: its artifacts must stay at {expected}, where KFP's launcher "
+                f"output {name!r}: its artifacts must stay at {expected}, where the launcher "
                 f"looks for them, but the executor moved them to {received}"
             )
         for artifact in _artifacts(listed):
@@ -128,7 +123,7 @@ def adapt_output(executor_output: Json, executor_input: Json) -> Json:
 
 
 def local_path(artifact: Json) -> str:
-    """Where the launcher keeps an artifact in the container.
+    """Where an artifact is in the container.
 
     As launcher_v2.go does, in retrieveArtifactPath and LocalPathForURI; but for `oci://`, which it
     accepts for inputs that no TFX component makes.
@@ -136,15 +131,21 @@ def local_path(artifact: Json) -> str:
     Raises:
       ContractError: it keeps it nowhere.
     """
-    if artifact.get("customPath"):
-        return artifact["customPath"]
+    path: str = artifact.get("customPath") or _staged(artifact["uri"])
+    if path == artifact["uri"]:
+        raise ContractError(
+            f"a pipeline root must begin with one of {', '.join(_STAGING)}, "
+            f"received an artifact at {path!r}"
+        )
+    return path
+
+
+def _staged(uri: str) -> str:
+    """The local path that stands for a URI; what has none of the schemes stays."""
     for scheme, directory in _STAGING.items():
-        if artifact["uri"].startswith(scheme):
-            return directory + artifact["uri"].removeprefix(scheme)
-    raise ContractError(
-        f"a pipeline root must begin with one of {', '.join(_STAGING)}, "
-        f"received an artifact at {artifact['uri']!r}"
-    )
+        if uri.startswith(scheme):
+            return directory + uri.removeprefix(scheme)
+    return uri
 
 
 def _artifacts(listed: Json) -> list[Json]:

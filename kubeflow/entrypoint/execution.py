@@ -8,6 +8,7 @@ from typing import Any
 
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
+from tfx.components.evaluator import constants
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils as tfx_utils
@@ -19,6 +20,11 @@ from mnist_kubeflow.entrypoint.contract import Json, output_file
 
 _Artifacts = Mapping[str, list[Artifact]]
 
+_MODEL_IDS = (
+    constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY,
+    constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY,
+)
+
 
 def execute(
     executor_class_path: str, executor_input: Json, inputs_spec: Json, beam_args: Sequence[str]
@@ -27,15 +33,15 @@ def execute(
 
     Like kubeflow_v2_run_executor.py's `_run_executor`, with three differences:
 
-    - The outputs' directories, and the files of value artifacts, are made: the launcher makes
+    - The outputs' directories, and the files of value artifacts, are made: KFP's launcher makes
       their parents only (launcher_v2.go, prepareOutputFolders), while TFX's executors count on an
       orchestrator that makes all.
-    - The ids of input artifacts are those in ML Metadata, which the launcher hands over as names
-      (converter.go, toRuntimeArtifact). TFX would take hashes of the names for ids, which nobody
-      finds in ML Metadata, and which KFP, where all numbers are doubles, would round. For the same
-      reason the Evaluator's blessing keeps its integer ids.
-    - No output of a "driver" is read from the output file: on KFP there is no such driver, and what
-      is there was left by another attempt.
+    - The ids of input artifacts are those in ML Metadata, which KFP's launcher hands over as names
+      (converter.go, toRuntimeArtifact). Other names, such as Vertex AI's, have no integer in them:
+      TFX takes their hashes for ids. A blessing, whoever made it, names its models by what was
+      handed over: a hash is found nowhere, and rounded where all numbers are doubles.
+    - No output of a "driver" is read from the output file: pipelines that need one are not
+      compiled, and what is there was left by another attempt.
 
     Args:
       executor_class_path: of a BaseExecutor.
@@ -62,6 +68,7 @@ def execute(
     outputs_utils.make_output_dirs(outputs)
     executor = _make_executor(executor_class_path, output_file(executor_input), beam_args)
     executor.Do(inputs, outputs, parameters)
+    _name_models(outputs, names)
     outputs_utils.tag_output_artifacts_with_version(outputs)
     return {
         "artifacts": {
@@ -79,6 +86,16 @@ def _restore_ids(artifacts: _Artifacts, names: dict[int, str]) -> None:
             if name.isdecimal():
                 artifact.id = int(name)
                 names[artifact.id] = name
+
+
+def _name_models(artifacts: _Artifacts, names: dict[int, str]) -> None:
+    """What kubeflow_v2_entrypoint_utils.py's `refactor_model_blessing` does, for hashes only."""
+    for listed in artifacts.values():
+        for artifact in listed:
+            for key in _MODEL_IDS:
+                name = names.get(artifact.get_int_custom_property(key), "")
+                if name and not name.isdecimal():
+                    artifact.set_string_custom_property(key, name)
 
 
 def _make_executor(class_path: str, path: str, beam_args: Sequence[str]) -> BaseExecutor:

@@ -193,10 +193,11 @@ def test_resolver_is_refused(spec: Spec) -> None:
         finalize(spec, KFP)
 
 
-def test_file_based_example_gen_is_refused(spec: Spec) -> None:
+@pytest.mark.parametrize("target", ["kfp", "vertex"])
+def test_file_based_example_gen_is_refused(spec: Spec, target: str) -> None:
     container(spec, "MnistExampleGen")["lifecycle"] = {"preCacheCheck": {"command": ["x"]}}
     with pytest.raises(UnsupportedPipelineError, match=r"^MnistExampleGen: .* file-based"):
-        finalize(spec, KFP)
+        finalize(spec, make_kubeflow_settings({"image": "mnist:1", "target": target}))
 
 
 def test_parameter_from_a_task_that_is_not_there_is_refused(spec: Spec) -> None:

@@ -9,8 +9,8 @@ from mnist_kubeflow.entrypoint.contract import (
     ContractError,
     adapt_input,
     adapt_output,
-    comes_from_kfp,
     local_path,
+    output_file,
 )
 
 TASK_ROOT = "minio://bucket/root/mnist/run/Trainer/1234"
@@ -55,21 +55,22 @@ def adapted_example(**fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("output_file", "kfp"),
+    ("given", "path"),
     [
-        ("/minio/bucket/root/mnist/run/Trainer/1234/output_metadata.json", True),
-        ("/gcs/bucket/root/mnist/run/Trainer/1234/output_metadata.json", True),
-        ("/tmp/kfp_outputs/output_metadata.json", True),
-        ("gs://bucket/123/mnist-2026/Trainer_-45/executor_output.json", False),
-        ("/gcs/bucket/123/mnist-2026/Trainer_-45/executor_output.json", False),
+        (f"{LOCAL_ROOT}/output_metadata.json", f"{LOCAL_ROOT}/output_metadata.json"),
+        ("/tmp/kfp_outputs/output_metadata.json", "/tmp/kfp_outputs/output_metadata.json"),
+        (
+            "gs://bucket/1/Trainer_-4/executor_output.json",
+            "/gcs/bucket/1/Trainer_-4/executor_output.json",
+        ),
+        (
+            "/gcs/bucket/1/Trainer_-4/executor_output.json",
+            "/gcs/bucket/1/Trainer_-4/executor_output.json",
+        ),
     ],
 )
-def test_the_output_file_tells_kfp_from_vertex_ai(output_file: str, kfp: bool) -> None:
-    assert comes_from_kfp({"outputs": {"outputFile": output_file}}) is kfp
-
-
-def test_an_input_without_outputs_is_not_from_kfp() -> None:
-    assert not comes_from_kfp({})
+def test_the_output_file_is_where_the_launcher_finds_it(given: str, path: str) -> None:
+    assert output_file({"outputs": {"outputFile": given}}) == path
 
 
 def test_inputs_get_their_types_from_the_inputs_spec() -> None:

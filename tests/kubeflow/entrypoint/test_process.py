@@ -1,4 +1,4 @@
-"""The whole entrypoint in this process, with artifacts that have paths of their own."""
+"""The whole entrypoint in this process, with directories of the test for the staging ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,19 @@ from typing import Any
 import pytest
 
 from mnist_kubeflow.entrypoint import __main__ as entrypoint
+from mnist_kubeflow.entrypoint import contract
 
 Run = Callable[..., dict[str, Any]]
+
+THRESHOLDS = json.dumps(
+    {
+        "accuracy": "0.95",
+        "digit_accuracy": "0.9",
+        "loss": "0.25",
+        "min_examples": 1,
+        "baseline_tolerance": "0",
+    }
+)
 
 INPUTS_SPEC = {
     "artifacts": {
@@ -62,6 +73,24 @@ def executor_input(directory: Path, outputs: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def call(
+    monkeypatch: pytest.MonkeyPatch,
+    executor: str,
+    invocation: dict[str, Any],
+    inputs_spec: dict[str, Any],
+    *beam_args: str,
+) -> None:
+    """Runs the entrypoint with the arguments that TFX compiles."""
+    arguments = {
+        "--executor_class_path": executor,
+        "--json_serialized_invocation_args": json.dumps(invocation),
+        "--json_serialized_inputs_spec_args": json.dumps(inputs_spec),
+    }
+    argv = [part for pair in arguments.items() for part in pair]
+    monkeypatch.setattr(sys, "argv", ["entrypoint", *argv, *beam_args])
+    entrypoint.main()
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs one of the executors of these tests, and returns the executor output."""
@@ -69,21 +98,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(executor: str, *beam_args: str, output: str = "evaluation:ModelEvaluation") -> Any:
         name, title = output.split(":")
         invocation = executor_input(tmp_path, {name: title})
-        monkeypatch.setattr(
-            sys,
-            "argv",
-            [
-                "entrypoint",
-                "--executor_class_path",
-                f"entrypoint_executors.{executor}",
-                "--json_serialized_invocation_args",
-                json.dumps(invocation),
-                "--json_serialized_inputs_spec_args",
-                json.dumps(INPUTS_SPEC),
-                *beam_args,
-            ],
-        )
-        entrypoint.main()
+        call(monkeypatch, f"entrypoint_executors.{executor}", invocation, INPUTS_SPEC, *beam_args)
         return json.loads(Path(invocation["outputs"]["outputFile"]).read_text())
 
     return run
@@ -169,62 +184,109 @@ def test_no_termination_log_is_made_where_kubernetes_made_none(tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("module", [entrypoint.TFX_ENTRYPOINT, "mnist_kubeflow.entrypoint"])
-def test_on_vertex_ai_it_does_what_tfx_own_does(
-    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With TFX's own entrypoint as the measure, and a hash of the name for an artifact's id."""
-    import runpy
+class VertexAI:
+    """Runs tasks as Vertex AI does: all is at gs:// addresses, and these are files in a mount."""
 
-    model = tmp_path / "model"
-    invocation = {
-        "inputs": {
-            "artifacts": {
-                "model": {
-                    "artifacts": [
-                        {
-                            "uri": str(model),
-                            "name": "projects/1/artifacts/2",
-                            "type": {"schemaTitle": "tfx.Model"},
-                        }
-                    ]
-                }
-            }
-        },
-        "outputs": {
-            "artifacts": {
-                "evaluation": {
-                    "artifacts": [
-                        {
-                            "uri": str(tmp_path / "evaluation"),
-                            "type": {"schemaTitle": "tfx.ModelEvaluation"},
-                        }
-                    ]
-                }
+    NAMES = "projects/1/locations/europe-west4/metadataStores/default/artifacts"
+
+    def __init__(self, bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.bucket = bucket
+        self._monkeypatch = monkeypatch
+        monkeypatch.setitem(contract._STAGING, "gs://", f"{bucket.parent}/")
+
+    def artifact(self, key: str, title: str, **metadata: Any) -> dict[str, Any]:
+        """An artifact, with an empty folder in the bucket."""
+        (self.bucket / key).mkdir(parents=True)
+        return {
+            "name": f"{self.NAMES}/{key}",
+            "uri": f"gs://{self.bucket.name}/{key}",
+            "type": {"instanceSchema": f"title: tfx.{title}\ntype: object\n"},
+            "metadata": metadata,
+        }
+
+    def run(
+        self,
+        executor: str,
+        inputs: dict[str, dict[str, Any]],
+        outputs: dict[str, dict[str, Any]],
+        **parameters: str,
+    ) -> None:
+        """Runs a task, and completes its outputs as the next task gets them."""
+        key = f"{executor}_-45/executor_output.json"
+        invocation = {
+            "inputs": {
+                "parameterValues": parameters,
+                "artifacts": {name: {"artifacts": [given]} for name, given in inputs.items()},
             },
-            "outputFile": str(tmp_path / "job" / "executor_output.json"),
+            "outputs": {
+                "artifacts": {name: {"artifacts": [made]} for name, made in outputs.items()},
+                "outputFile": f"gs://{self.bucket.name}/{key}",
+            },
+        }
+        spec = {"artifacts": {name: {"artifactType": a["type"]} for name, a in inputs.items()}}
+        call(self._monkeypatch, executor, invocation, spec)
+        for name, listed in json.loads((self.bucket / key).read_text())["artifacts"].items():
+            outputs[name].update(listed["artifacts"][0])
+
+
+@pytest.fixture
+def vertex(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VertexAI:
+    return VertexAI(tmp_path / "gcs" / "bucket", monkeypatch)
+
+
+def judge(vertex: VertexAI, model: dict[str, Any], baseline: dict[str, Any]) -> dict[str, Any]:
+    """Runs ModelGate, without evidence; returns the blessing's metadata."""
+    blessing = vertex.artifact("blessing", "ModelBlessing")
+    vertex.run(
+        "components.model_gate.executor.Executor",
+        {
+            "model": model,
+            "baseline_model": baseline,
+            "evaluation": vertex.artifact("evaluation", "ModelEvaluation"),
         },
-    }
-    (tmp_path / "evaluation").mkdir()
-    arguments = {
-        "--executor_class_path": "entrypoint_executors.Reporter",
-        "--json_serialized_invocation_args": json.dumps(invocation),
-        "--json_serialized_inputs_spec_args": "{}",
-    }
-    argv = [part for pair in arguments.items() for part in pair]
-    monkeypatch.setattr(sys, "argv", ["entrypoint", *argv])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-    assert not ended.value.code
-    output = json.loads((tmp_path / "job" / "executor_output.json").read_text())
-    (evaluation,) = output["artifacts"]["evaluation"]["artifacts"]
-    assert evaluation["uri"] == str(tmp_path / "evaluation")
-    assert evaluation["metadata"].pop("tfx_version")
-    # TFX 1.16 hands on a property without a value as null, TFX 1.21 leaves it out.
-    assert evaluation["metadata"].pop("nothing", None) is None
-    assert evaluation["metadata"] == {"count": 3.0, "where": str(tmp_path / "evaluation")}
-    ((_, id_, uri),) = json.loads((tmp_path / "evaluation" / "report.json").read_text())["inputs"][
-        "model"
-    ]
-    assert uri == str(model)
-    assert id_ > 2**31
+        {"blessing": blessing},
+        thresholds=THRESHOLDS,
+    )
+    assert (vertex.bucket / "blessing" / "NOT_BLESSED").exists()
+    metadata: dict[str, Any] = blessing["metadata"]
+    return metadata
+
+
+def test_on_vertex_ai_there_is_no_baseline_when_nothing_is_pushed(vertex: VertexAI) -> None:
+    model = vertex.artifact("model", "Model")
+    (vertex.bucket / "model" / "Format-Serving").mkdir()
+    baseline = vertex.artifact("baseline", "Model")
+    vertex.run(
+        "components.pushed_baseline.executor.Executor",
+        {"candidate": model},
+        {"model": baseline},
+        serving_dir=str(vertex.bucket / "serving"),
+        model_name="mnist",
+    )
+    assert baseline["uri"] == "gs://bucket/baseline"
+    assert baseline["metadata"]["absent"] == 1
+    assert (vertex.bucket / "baseline" / "absent").is_file()
+    metadata = judge(vertex, model, baseline)
+    assert metadata["current_model"] == "gs://bucket/model"
+    assert not [name for name in metadata if name.startswith("baseline")]
+
+
+def test_on_vertex_ai_a_blessing_names_models_as_vertex_ai_does(vertex: VertexAI) -> None:
+    model = vertex.artifact("model", "Model")
+    (vertex.bucket / "model" / "Format-Serving").mkdir()
+    metadata = judge(vertex, model, vertex.artifact("baseline", "Model"))
+    assert metadata["baseline_model"] == "gs://bucket/baseline"
+    assert metadata["current_model_id"] == f"{vertex.NAMES}/model"
+    assert metadata["baseline_model_id"] == f"{vertex.NAMES}/baseline"
+
+
+def test_on_vertex_ai_parameters_and_temporary_files_are_as_on_kfp(vertex: VertexAI) -> None:
+    evaluation = vertex.artifact("evaluation", "ModelEvaluation")
+    model = vertex.artifact("model", "Model")
+    vertex.run("entrypoint_executors.Reporter", {"model": model}, {"evaluation": evaluation})
+    report = json.loads((vertex.bucket / "evaluation" / "report.json").read_text())
+    ((type_name, id_, uri),) = report["inputs"]["model"]
+    assert (type_name, uri) == ("Model", str(vertex.bucket / "model"))
+    assert id_ > 2**31, "TFX takes a hash of a name that isn't a number"
+    assert Path(report["tmp"]).parent.parent == vertex.bucket / "entrypoint_executors.Reporter_-45"
+    assert evaluation["metadata"]["where"] == "gs://bucket/evaluation"
