@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ _INPUTS_SPEC = "--json_serialized_inputs_spec_args"
 # Argo's names of DAG tasks; KFP hands on those of the pipeline's tasks.
 _TASK_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
 # Where Vertex AI mounts Cloud Storage in each container.
-_VERTEX_MOUNT = "/gcs"
+_VERTEX_MOUNT = PurePosixPath("/gcs")
 
 Spec = dict[str, Any]
 
@@ -122,14 +123,32 @@ def _input_problems(name: str, task: Mapping[str, Any], tasks: Mapping[str, Any]
 def _serving_problems(
     name: str, task: Mapping[str, Any], kubeflow: KubeflowSettings
 ) -> Iterator[str]:
-    serving_dir = _constants(task).get("serving_dir")
-    root = _VERTEX_MOUNT if kubeflow.target == "vertex" else kubeflow.mount_path
-    if serving_dir is not None and not PurePosixPath(serving_dir).is_relative_to(root):
-        where = "Cloud Storage's mount" if kubeflow.target == "vertex" else "the volume's mount"
-        yield (
-            f"{name}: serving_dir {serving_dir} is in the pod, and lost with it; "
-            f"choose a directory below {where}, {root}"
-        )
+    for parameter, directory in _pushed_to(_constants(task)):
+        path = PurePosixPath(posixpath.normpath(directory))
+        if kubeflow.target == "vertex":
+            lasts = _VERTEX_MOUNT in path.parents
+            place = f"Cloud Storage's mount, {_VERTEX_MOUNT}/<bucket>"
+        else:
+            lasts = path.is_relative_to(kubeflow.mount_path)
+            place = f"the volume's mount, {kubeflow.mount_path}"
+        if not lasts:
+            yield (
+                f"{name}: {parameter} {directory} is in the pod, and lost with it; "
+                f"choose a directory below {place}"
+            )
+
+
+def _pushed_to(constants: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Parameters that say where models are pushed: our components', and TFX's Pusher's.
+
+    TFX's writes also to a URL, which lasts; ours write files only.
+    """
+    if "serving_dir" in constants:
+        yield "serving_dir", constants["serving_dir"]
+    filesystem = json.loads(constants.get("push_destination", "{}")).get("filesystem", {})
+    directory = filesystem.get("base_directory", filesystem.get("baseDirectory"))
+    if directory and "://" not in directory:
+        yield "push_destination", directory
 
 
 def _add_run_parameter(spec: Spec, parameter: RunParameter) -> None:

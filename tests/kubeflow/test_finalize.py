@@ -13,6 +13,7 @@ from mnist_kubeflow.settings import KubeflowSettings, make_kubeflow_settings
 
 Spec = dict[str, Any]
 KFP = KubeflowSettings(image="mnist:1")
+VERTEX = KubeflowSettings(image="mnist:1", target="vertex")
 
 
 def make_spec(**tasks: Spec) -> Spec:
@@ -208,7 +209,9 @@ def test_parameter_from_a_task_that_is_not_there_is_refused(spec: Spec) -> None:
         finalize(spec, KFP)
 
 
-@pytest.mark.parametrize("serving_dir", ["/tmp/serving", "/servings", "/", "s3://bucket/serving"])
+@pytest.mark.parametrize(
+    "serving_dir", ["/tmp/serving", "/servings", "/", "s3://bucket/serving", "/serving/../tmp"]
+)
 def test_pushing_into_the_pod_is_refused(spec: Spec, serving_dir: str) -> None:
     add_task(spec, "Pusher", {"serving_dir": serving_dir})
     with pytest.raises(
@@ -216,6 +219,26 @@ def test_pushing_into_the_pod_is_refused(spec: Spec, serving_dir: str) -> None:
         match=rf"^Pusher: serving_dir {serving_dir} is in the pod, and lost with it; .*, /serving$",
     ):
         finalize(spec, KFP)
+
+
+@pytest.mark.parametrize("key", ["base_directory", "baseDirectory"])
+def test_pushing_into_the_pod_with_tfx_own_pusher_is_refused(spec: Spec, key: str) -> None:
+    add_task(spec, "Stock", {"push_destination": json.dumps({"filesystem": {key: "/tmp/serving"}})})
+    with pytest.raises(
+        UnsupportedPipelineError, match=r"^Stock: push_destination /tmp/serving is in the pod"
+    ):
+        finalize(spec, KFP)
+
+
+@pytest.mark.parametrize("directory", ["/serving/models", "gs://bucket/serving"])
+def test_tfx_own_pusher_may_push_to_the_volume_and_to_an_address(
+    spec: Spec, directory: str
+) -> None:
+    destination = {"filesystem": {"base_directory": directory}}
+    add_task(spec, "Stock", {"push_destination": json.dumps(destination)})
+    _, platform = finalize(spec, KFP)
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert ("Stock_executor" in executors) == directory.startswith("/serving")
 
 
 def test_stage_that_is_not_there_is_refused(spec: Spec) -> None:
@@ -232,12 +255,19 @@ def test_each_reason_gets_a_line(spec: Spec) -> None:
     assert len(str(error.value).splitlines()) == 2
 
 
-def test_vertex_needs_cloud_storages_mount_and_has_no_platform_document(spec: Spec) -> None:
-    vertex = KubeflowSettings(image="mnist:1", target="vertex")
-    with pytest.raises(UnsupportedPipelineError, match=r"below Cloud Storage's mount, /gcs$"):
-        finalize(spec, vertex)
-    add_task(spec, "Pusher", {"serving_dir": "/gcs/bucket/serving"})
-    assert finalize(spec, vertex)[1] == {}
+@pytest.mark.parametrize("serving_dir", ["/serving", "/gcs", "/gcs/", "/gcs/bucket/../../tmp"])
+def test_vertex_needs_a_bucket_in_cloud_storages_mount(spec: Spec, serving_dir: str) -> None:
+    add_task(spec, "Pusher", {"serving_dir": serving_dir})
+    with pytest.raises(
+        UnsupportedPipelineError, match=r"below Cloud Storage's mount, /gcs/<bucket>$"
+    ):
+        finalize(spec, VERTEX)
+
+
+@pytest.mark.parametrize("serving_dir", ["/gcs/bucket", "/gcs/bucket/serving"])
+def test_vertex_has_no_platform_document(spec: Spec, serving_dir: str) -> None:
+    add_task(spec, "Pusher", {"serving_dir": serving_dir})
+    assert finalize(spec, VERTEX)[1] == {}
 
 
 def test_what_only_kubernetes_has_is_refused_for_vertex(spec: Spec) -> None:
