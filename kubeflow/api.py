@@ -24,6 +24,7 @@ from urllib3.exceptions import HTTPError
 
 from mnist_kubeflow.compiled import CompiledPipeline
 
+HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
 TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105 - the name of a variable, not a token
 TOKEN_FILE_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105
 _TRY_AGAIN = frozenset({0, 408, 429})
@@ -41,6 +42,37 @@ class ApiError(Exception):
         self.passing = passing
 
 
+class _Client(Client):
+    """The SDK's, which is told everything, and neither remembers nor guesses a namespace.
+
+    `Client(namespace=...)` is where the API server lives, `kubeflow`, and not the user's.
+    """
+
+    def _load_config(self, *arguments: Any, **named: Any) -> Any:
+        config = super()._load_config(*arguments, **named)
+        refresh = config.refresh_api_key_hook
+        config.host = host = config.host.rstrip("/")
+
+        def refresh_and_keep_host(config: Any) -> None:
+            # With a token from kubectl's configuration, this puts back itself, and the host without
+            # the path to the service (kubernetes.config, KubeConfigLoader._set_config).
+            refresh(config)
+            config.host, config.refresh_api_key_hook = host, refresh_and_keep_host
+
+        config.refresh_api_key_hook = refresh and refresh_and_keep_host
+        return config
+
+    def _load_context_setting_or_default(self) -> None:
+        """Reads ~/.config/kfp/context.json: its cookie and header are the SDK's authentication."""
+        super()._load_context_setting_or_default()
+        # Without a name, the SDK would take the pod's namespace, and write it into that file.
+        self._context_setting["namespace"] = "unused"
+
+    def get_user_namespace(self) -> str:
+        """None but the one that a call is given."""
+        return ""
+
+
 class Api:
     """What `submit` needs of the API server."""
 
@@ -50,24 +82,29 @@ class Api:
         Args:
           host: where the API server is; None leaves it to the SDK (KF_PIPELINES_ENDPOINT, else the
             cluster this runs in, else the current context of kubectl's configuration).
-          namespace: the profile's, for Kubeflow's multi-user mode.
+          namespace: the profile's, for Kubeflow's multi-user mode. The API server's own is
+            `kubeflow`; for another one, name the host.
           token_file: with a bearer token that is read anew for each request; None takes the file
             that KF_PIPELINES_SA_TOKEN_PATH names, else the token in KF_PIPELINES_TOKEN, else
             what the SDK finds by itself.
 
         Raises:
-          ApiError: the API server can't be reached or does not know us.
+          ApiError: the API server can't be reached, does not know us, or is not named.
         """
-        self._host = host or os.environ.get("KF_PIPELINES_ENDPOINT") or "the cluster's API server"
+        host = host or os.environ.get(HOST_VARIABLE)
+        self._host = host or "the cluster's API server"
         self._namespace = namespace
         path = token_file or os.environ.get(TOKEN_FILE_VARIABLE)
+        token = None if path else os.environ.get(TOKEN_VARIABLE)
+        if token and not host:
+            # The SDK would send it to http://localhost.
+            needed = f"expected --host or {HOST_VARIABLE} with the token in {TOKEN_VARIABLE}"
+            raise ApiError(f"{needed}, received neither; name the API server", passing=False)
         with self._reported():
-            self._client = Client(
+            self._client = _Client(
                 host=host,
-                # The SDK takes its own default for "no namespace given".
-                namespace=namespace or "kubeflow",
                 credentials=ServiceAccountTokenVolumeCredentials(str(path)) if path else None,
-                existing_token=None if path else os.environ.get(TOKEN_VARIABLE),
+                existing_token=token,
             )
 
     def upload(self, pipeline: CompiledPipeline) -> tuple[str, str]:
@@ -100,7 +137,8 @@ class Api:
     def experiment(self, name: str) -> str:
         """The id of the experiment, which is made if there is none."""
         with self._reported():
-            return self._client.create_experiment(name).experiment_id
+            made = self._client.create_experiment(name, namespace=self._namespace)
+            return made.experiment_id
 
     def run(self, name: str, experiment_id: str, **source: Any) -> str:
         """Starts a run; `source` is what SDK's `run_pipeline` takes. Returns the run's id."""

@@ -56,7 +56,9 @@ class FakeKfpServer:
     """Its fields are what the cluster does, to be set by a test, and what it was asked for."""
 
     url: str = ""
+    prefix: str = ""
     token: str | None = None
+    cookie: str | None = None
     multi_user: bool = False
     frames: list[Frame] = field(default_factory=lambda: [Frame("SUCCEEDED")])
     messages: dict[str, str] = field(default_factory=dict)
@@ -292,7 +294,7 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(address.query).items()}
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        route = f"{self.command} {unquote(address.path)}"
+        route = f"{self.command} {unquote(address.path).removeprefix(self.fake.prefix)}"
         self.fake.requests.append(route)
         try:
             status, answer = 200, self._route(route, query, content)
@@ -308,7 +310,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _route(self, route: str, query: dict[str, str], content: bytes) -> Any:
         fake = self.fake
         expected = f"Bearer {fake.token}"
-        if fake.token is not None and self.headers.get("authorization") != expected:
+        if not self.path.startswith(fake.prefix):
+            raise RefusedError(404, _NOT_FOUND, "404 page not found")
+        if (fake.token is not None and self.headers.get("authorization") != expected) or (
+            fake.cookie is not None and self.headers.get("cookie") != fake.cookie
+        ):
             message = "Unauthenticated: Request header error: there is no user identity header."
             raise RefusedError(401, _UNAUTHENTICATED, message)
         api = r"/apis/v2beta1"

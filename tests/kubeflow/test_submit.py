@@ -1,5 +1,6 @@
 """`mnist-pipeline submit` with the SDK's real client against the REST contract."""
 
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from fake_kfp_server import FakeKfpServer, Frame, fake_kfp_server
+from kfp.client import Client
 
 from mnist_kubeflow.submit_command import submit
 
@@ -36,10 +38,15 @@ SPEC = {
 
 
 @pytest.fixture(autouse=True)
-def no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+def context_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No configuration but the SDK's context file, once a test writes it."""
     for name in os.environ:
         if name.startswith("KF_PIPELINES_"):
             monkeypatch.delenv(name)
+    path = tmp_path / "kfp" / "context.json"
+    path.parent.mkdir()
+    monkeypatch.setattr(Client, "_LOCAL_KFP_CONTEXT", str(path))
+    return path
 
 
 @pytest.fixture
@@ -323,12 +330,22 @@ def test_token_and_host_come_from_the_environment(
     assert "secret" not in result.output
 
 
+def test_token_goes_nowhere_without_a_host(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KF_PIPELINES_TOKEN", "secret")
+    result = CliRunner().invoke(submit, [str(pipeline), "--no-wait"])
+    assert result.exit_code == 1
+    assert result.output == (
+        "Error: expected --host or KF_PIPELINES_ENDPOINT with the token in KF_PIPELINES_TOKEN, "
+        "received neither; name the API server\n"
+    )
+
+
 def test_wrong_token_is_refused_with_a_hint(
     server: FakeKfpServer, pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.token = "secret"
     monkeypatch.setenv("KF_PIPELINES_TOKEN", "wrong")
-    result = run_submit(server, pipeline, "--namespace", "team")
+    result = run_submit(server, pipeline)
     assert result.exit_code == 1
     assert re.fullmatch(r"Error: .* HTTP status 401: .*; check the token\n", result.output)
 
@@ -355,6 +372,65 @@ def test_version_of_another_pipeline_is_not_taken_for_ours(
         source = run["pipeline_version_reference"]
         version = server.versions[source["pipeline_version_id"]]
         assert version["pipeline_id"] == source["pipeline_id"]
+
+
+@pytest.mark.parametrize("user", [{"token": "secret"}, {}])
+def test_without_a_host_the_service_in_kubectls_current_context_is_asked(
+    server: FakeKfpServer,
+    pipeline: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    user: dict[str, str],
+) -> None:
+    server.multi_user = True
+    server.token = user.get("token")
+    server.prefix = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
+    kubectl = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "cluster", "cluster": {"server": server.url}}],
+        "users": [{"name": "user", "user": user}],
+        "contexts": [{"name": "context", "context": {"cluster": "cluster", "user": "user"}}],
+        "current-context": "context",
+    }
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(kubectl))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+    result = CliRunner().invoke(submit, [str(pipeline), "--namespace", "team", "--no-wait"])
+    assert result.exit_code == 0, result.output
+    assert [one["namespace"] for one in server.pipelines.values()] == ["team"]
+    assert [one["namespace"] for one in server.experiments.values()] == ["team"]
+
+
+def test_cookie_of_the_sdks_context_file_is_sent_and_its_namespace_is_not(
+    server: FakeKfpServer, pipeline: Path, context_file: Path
+) -> None:
+    server.multi_user = True
+    server.cookie = "authservice_session=secret"
+    settings = {"namespace": "elsewhere", "client_authentication_cookie": server.cookie}
+    context_file.write_text(json.dumps(settings))
+    result = run_submit(server, pipeline, "--namespace", "team", "--no-wait")
+    assert result.exit_code == 0, result.output
+    result = run_submit(server, pipeline, "--no-wait")
+    assert result.exit_code == 1
+    assert "An experiment cannot have an empty namespace" in result.output
+    assert json.loads(context_file.read_text()) == settings
+
+
+def test_namespace_of_the_pod_is_neither_taken_nor_remembered(
+    server: FakeKfpServer,
+    pipeline: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    context_file: Path,
+) -> None:
+    server.multi_user = True
+    (tmp_path / "namespace").write_text("elsewhere")
+    monkeypatch.setattr(Client, "_NAMESPACE_PATH", str(tmp_path / "namespace"))
+    assert run_submit(server, pipeline, "--namespace", "team", "--no-wait").exit_code == 0
+    assert [one["namespace"] for one in server.experiments.values()] == ["team"]
+    assert run_submit(server, pipeline, "--no-wait").exit_code == 1
+    assert not context_file.exists()
 
 
 def test_interruption_stops_the_run_and_is_exit_status_130(
