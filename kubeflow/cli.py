@@ -50,7 +50,8 @@ def compile_command(
 
     The options of `run` are the same here. Those not given get what suits a cluster: data tfds,
     baseline pushed, serving-dir on the volume, schema-file as in the image, backup-dir empty.
-    Data, epochs and accuracy-threshold become parameters of each run, with these as defaults.
+    Data, epochs and accuracy-threshold become parameters of each run, with these as defaults. So
+    does data_version, any text: a new one says that the data changed, which no cache sees.
     """
     given = {name: value for name, value in options.items() if value is not None}
     about_cluster = {name: given.pop(name) for name in _CLUSTER_OPTIONS if name in given}

@@ -52,6 +52,7 @@ class RunParameter:
 
 RUN_PARAMETERS = (
     RunParameter("data", "STRING", "MnistExampleGen", "source"),
+    RunParameter("data_version", "STRING", "MnistExampleGen", "data_version"),
     RunParameter("epochs", "NUMBER_INTEGER", "Trainer", "custom_config", "epochs"),
     RunParameter("accuracy_threshold", "NUMBER_DOUBLE", "ModelGate", "thresholds", "accuracy"),
 )

@@ -78,6 +78,10 @@ class Stage(_Frozen):
 
 
 # A refusal is the same the next time. What is served can change without the cache's knowledge.
+# So can the data, but MnistExampleGen is cached: made anew, even the same examples are an artifact
+# with another id, and KFP's cache keys hold the ids of inputs (cacheutils/cache.go,
+# GenerateCacheKey; metadata/client.go, RecordArtifact), so that each run would train. That the data
+# has changed is what the run's parameter `data_version` is for.
 _OF_STAGES = {
     "DataGate": Stage(retries=0),
     "Trainer": Stage(cpu=2),

@@ -14,6 +14,7 @@ class MnistExampleGenSpec(component_spec.ComponentSpec):
         "source": component_spec.ExecutionParameter(type=str),
         "data_dir": component_spec.ExecutionParameter(type=str),
         "limit": component_spec.ExecutionParameter(type=int),
+        "data_version": component_spec.ExecutionParameter(type=str),
     }
     INPUTS: dict[str, component_spec.ChannelParameter] = {}
     OUTPUTS = {
@@ -33,7 +34,9 @@ class MnistExampleGen(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = MnistExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, source: str, data_dir: str = "", limit: int = 0) -> None:
+    def __init__(
+        self, source: str, data_dir: str = "", limit: int = 0, data_version: str = ""
+    ) -> None:
         """Makes the component.
 
         Args:
@@ -41,6 +44,8 @@ class MnistExampleGen(base_beam_component.BaseBeamComponent):
           data_dir: TFDS's data directory; "" is TFDS's default. MNIST is downloaded into it, if
             it isn't there yet.
           limit: about how many images to keep in all, the first ones of each class; 0 keeps all.
+          data_version: any text. It changes nothing but the key of a cache that doesn't see what is
+            in data_dir, as that of Kubeflow Pipelines.
 
         Raises:
           ValueError: an unknown source, or a negative limit.
@@ -54,6 +59,7 @@ class MnistExampleGen(base_beam_component.BaseBeamComponent):
                 source=source,
                 data_dir=data_dir,
                 limit=limit,
+                data_version=data_version,
                 examples=channel.Channel(type=standard_artifacts.Examples),
             )
         )

@@ -14,6 +14,7 @@ from golden_pipelines import ALL_OPTIONS, DIRECTORY, IMAGE, PIPELINES, compile_g
 from google.protobuf import json_format
 from kfp import components
 from kfp.pipeline_spec import pipeline_spec_pb2
+from kfp_driver import fill_parameters, fingerprint, resolve_inputs
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
 from tfx.orchestration.pipeline import Pipeline
@@ -48,7 +49,12 @@ def test_kfps_sdk_and_protos_take_it(name: str) -> None:
     text = (DIRECTORY / name).read_text(encoding="utf-8")
     loaded = components.load_component_from_text(text)
     parameters = {key: value.type for key, value in loaded.component_spec.inputs.items()}
-    assert parameters == {"data": "String", "epochs": "Integer", "accuracy_threshold": "Float"}
+    assert parameters == {
+        "data": "String",
+        "data_version": "String",
+        "epochs": "Integer",
+        "accuracy_threshold": "Float",
+    }
     spec, platform = yaml.safe_load_all(text)
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
     json_format.ParseDict(spec["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig())
@@ -62,6 +68,20 @@ def test_vertex_differs_by_the_place_of_models_and_the_platform_document(compile
     )
     (spec,) = yaml.safe_load_all(vertex.replace("/gcs/bucket/serving", "/serving"))
     assert spec == next(yaml.safe_load_all(compiled))
+
+
+def test_another_data_version_has_another_cache_key(compiled: str) -> None:
+    spec = next(yaml.safe_load_all(compiled))
+    name = "MnistExampleGen"
+    container = spec["deploymentSpec"]["executors"][f"{name}_executor"]["container"]
+
+    def key(version: str) -> str:
+        parameters = fill_parameters(spec, {"data_version": version})
+        task, component = spec["root"]["dag"]["tasks"][name], spec["components"][name]
+        inputs = resolve_inputs(task, component, parameters, lambda *_: {})
+        return fingerprint({"inputs": inputs, "outputs": {"artifacts": {}}}, container)
+
+    assert key("2026-10") == key("2026-10") != key("2026-11")
 
 
 def test_all_options_reach_the_pods() -> None:

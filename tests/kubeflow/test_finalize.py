@@ -61,7 +61,7 @@ def add_task(spec: Spec, name: str, constants: Spec) -> None:
 @pytest.fixture
 def spec() -> Spec:
     return make_spec(
-        MnistExampleGen={"source": "tfds", "data_dir": ""},
+        MnistExampleGen={"source": "tfds", "data_dir": "", "data_version": ""},
         Trainer={"custom_config": '{"seed": 42, "epochs": 10}'},
         ModelGate={"thresholds": '{"accuracy": "0.95", "loss": "0.25"}'},
         Pusher={"serving_dir": "/serving", "model_name": "mnist"},
@@ -97,6 +97,7 @@ def test_run_parameters_have_what_was_compiled_as_defaults(spec: Spec) -> None:
     final, _ = finalize(spec, KFP)
     assert final["root"]["inputDefinitions"]["parameters"] == {
         "data": {"parameterType": "STRING", "defaultValue": "tfds", "isOptional": True},
+        "data_version": {"parameterType": "STRING", "defaultValue": "", "isOptional": True},
         "epochs": {"parameterType": "NUMBER_INTEGER", "defaultValue": 10, "isOptional": True},
         "accuracy_threshold": {
             "parameterType": "NUMBER_DOUBLE",
@@ -120,7 +121,12 @@ def test_threshold_of_the_run_stays_an_exact_decimal(spec: Spec) -> None:
 
 def test_whole_parameter_is_the_one_of_the_run(spec: Spec) -> None:
     final, _ = finalize(spec, KFP)
-    assert launch(final, "MnistExampleGen", {"data": "bundled"})["source"] == "bundled"
+    given = {"data": "bundled", "data_version": "2026-11"}
+    assert launch(final, "MnistExampleGen", given) == {
+        "source": "bundled",
+        "data_dir": "",
+        "data_version": "2026-11",
+    }
 
 
 def test_added_input_is_declared_also_in_what_the_entrypoint_reads(spec: Spec) -> None:

@@ -6,7 +6,12 @@ from components.example_gen.component import MnistExampleGen
 
 def test_the_component_has_one_output_of_examples() -> None:
     component = MnistExampleGen(source="bundled")
-    assert component.exec_properties == {"source": "bundled", "data_dir": "", "limit": 0}
+    assert component.exec_properties == {
+        "source": "bundled",
+        "data_dir": "",
+        "limit": 0,
+        "data_version": "",
+    }
     assert {name: out.type for name, out in component.outputs.items()} == {
         "examples": standard_artifacts.Examples
     }
