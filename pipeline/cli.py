@@ -6,6 +6,7 @@ answer at once.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from decimal import Decimal
@@ -50,7 +51,8 @@ def cli() -> None:
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds an option for each field of Settings, whose rules Settings itself checks."""
     for name, field in reversed(Settings.model_fields.items()):
-        default = "" if field.default is None else f"  [default: {field.default}]"
+        value = shlex.join(field.default) if isinstance(field.default, tuple) else field.default
+        default = "" if value is None else f"  [default: {value}]"
         option = click.option(
             f"--{name.replace('_', '-')}",
             name,
@@ -64,7 +66,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _metavar(name: str, annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return "|".join(get_args(annotation))
-    kinds = {int: "INTEGER", float: "NUMBER", Decimal: "NUMBER"}
+    kinds = {int: "INTEGER", float: "NUMBER", Decimal: "NUMBER", tuple[str, ...]: "OPTIONS"}
     return kinds.get(annotation, "FILE" if name.endswith("_file") else "DIRECTORY")
 
 

@@ -30,14 +30,6 @@ from pipeline.settings import Settings
 PIPELINE_NAME = "mnist"
 SCHEMA_FILE = Path(__file__).with_name("schema.pbtxt")
 
-# In one process, on one thread: on few cores and data that fits, faster than the alternatives.
-# The runner is named because Beam's default one downloads a binary, and an image is named because
-# TFX would otherwise build a package of itself in each stage.
-BEAM_ARGS = [
-    "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
-    "--sdk_container_image=unused",
-]
-
 
 def create_pipeline(settings: Settings) -> Pipeline:
     """Wires the components; reads and writes nothing.
@@ -124,7 +116,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         metadata_connection_config=metadata.sqlite_metadata_connection_config(
             str(root / "metadata.sqlite")
         ),
-        beam_pipeline_args=BEAM_ARGS,
+        beam_pipeline_args=list(settings.beam_args),
     )
 
 

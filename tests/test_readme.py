@@ -1,6 +1,7 @@
 """The README says what the code does."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,15 @@ def _table(heading: str) -> dict[str, str]:
     return {name: value.strip().strip("`") for name, value in rows[2:]}
 
 
+def _shown(default: object) -> str:
+    if isinstance(default, tuple):
+        return shlex.join(default)
+    return "" if default is None else str(default)
+
+
 def test_table_of_settings_has_each_with_its_default() -> None:
     expected = {
-        f"--{name.replace('_', '-')}": "" if field.default is None else str(field.default)
+        f"--{name.replace('_', '-')}": _shown(field.default)
         for name, field in Settings.model_fields.items()
     }
     assert _table("Settings") == expected

@@ -7,7 +7,9 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact
 
-from pipeline.graph import BEAM_ARGS
+from pipeline.settings import make_settings
+
+BEAM_ARGS = make_settings().beam_args
 
 
 def run_executor(

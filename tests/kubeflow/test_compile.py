@@ -113,6 +113,13 @@ def test_settings_that_a_cluster_can_not_have_are_refused(
         compile_pipeline(make_settings(values), KFP)
 
 
+def test_beams_options_reach_the_containers() -> None:
+    given = ["--runner=DirectRunner", "--temp_location=a b"]
+    (spec, _) = yaml.safe_load_all(compile_pipeline(make_settings({"beam_args": given}), KFP))
+    for executor in spec["deploymentSpec"]["executors"].values():
+        assert executor["container"]["args"][-2:] == given
+
+
 def test_without_baseline_there_is_no_stage_for_it() -> None:
     text = compile_pipeline(make_settings({"baseline": "none"}), KFP)
     spec = next(yaml.safe_load_all(text))

@@ -107,6 +107,24 @@ def test_home_directory_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert make_settings({"data_dir": "~/tfds"}).data_dir == Path("/home/someone/tfds")
 
 
+@pytest.mark.parametrize(
+    "value", ["--runner=DirectRunner '--name=a b'", ["--runner=DirectRunner", "--name=a b"]]
+)
+def test_beams_options_are_split_as_by_a_shell(value: object) -> None:
+    assert make_settings({"beam_args": value}).beam_args == ("--runner=DirectRunner", "--name=a b")
+
+
+def test_beam_runs_in_this_process_unless_told_otherwise() -> None:
+    runner, image = make_settings().beam_args
+    assert runner.endswith(".FnApiRunner")
+    assert image == "--sdk_container_image=unused"
+
+
+def test_open_quotation_in_beams_options_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"^beam_args: .*No closing quotation, received"):
+        make_settings({"beam_args": "--name='a"})
+
+
 def test_empty_path_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"^data_dir: .*must be a path"):
         make_settings({"data_dir": ""})
