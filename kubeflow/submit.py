@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from functools import partial
+from types import FrameType
+from typing import Any, TypeVar
 
 from mnist_kubeflow.api import Api, ApiError
 from mnist_kubeflow.compiled import CompiledPipeline
@@ -21,6 +25,7 @@ _WORDS = {"SUCCEEDED": "done", "SKIPPED": "skipped", "CANCELED": "cancelled"}
 _DRIVER = "-driver"
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,18 +47,19 @@ class Submission:
     cron: str | None = None
 
 
-def start(api: Api, submission: Submission, say: Say) -> str | None:
-    """Uploads the pipeline and starts its run, or its recurring run.
+def upload(api: Api, submission: Submission, say: Say) -> tuple[str, dict[str, Any]]:
+    """Uploads the pipeline, and makes the experiment.
 
     Returns:
-      The run's id; None for a recurring run.
+      The experiment's id, and what both runs and recurring runs are made of.
 
     Raises:
       ApiError: the API server refused, or can't be reached.
     """
     pipeline_id, version_id = api.upload(submission.pipeline)
     experiment_id = api.experiment(submission.experiment)
-    source = {
+    say(f"Pipeline: {submission.pipeline.name}, version {submission.pipeline.version}")
+    return experiment_id, {
         "params": submission.parameters,
         "pipeline_id": pipeline_id,
         "version_id": version_id,
@@ -61,15 +67,6 @@ def start(api: Api, submission: Submission, say: Say) -> str | None:
         "service_account": submission.service_account,
         "enable_caching": submission.caching,
     }
-    say(f"Pipeline: {submission.pipeline.name}, version {submission.pipeline.version}")
-    if submission.cron is None:
-        run_id = api.run(submission.run_name, experiment_id, **source)
-        say(f"Run: {submission.run_name} ({run_id}) in experiment {submission.experiment}")
-        return run_id
-    new, replaced = api.schedule(submission.run_name, experiment_id, submission.cron, **source)
-    instead = f", instead of {replaced} of the same name" if replaced else ""
-    say(f"Recurring run: {submission.run_name} ({new}) at {submission.cron!r}{instead}")
-    return None
 
 
 def follow(api: Api, run_id: str, tasks: Iterable[str], say: Say, interval: float) -> Outcome:
@@ -86,36 +83,40 @@ def follow(api: Api, run_id: str, tasks: Iterable[str], say: Say, interval: floa
       ApiError: it refused, or could not be reached for five minutes.
     """
     progress = _Progress(frozenset(tasks), say)
-    run = _wait(api, run_id, progress, interval)
+    run = _look(api, run_id, progress, interval)
+    while run.state not in FINAL_STATES:
+        time.sleep(interval)
+        run = _look(api, run_id, progress, interval)
     for _ in range(_SETTLING_READS):
         if progress.settled(run):
             break
         time.sleep(interval)
-        run = api.get_run(run_id)
-        progress.show(run)
+        run = _look(api, run_id, progress, interval)
     states = progress.states(run)
     words: dict[str, str] = {}
     for task in REJECTIONS:
         if states.get(task) == "FAILED":
             with suppress(ApiError, ValueError):
-                words[task] = api.words(run_id, task)
+                words[task] = _patiently(partial(api.words, run_id, task), say, interval)
     return decide(run.state, states, words)
 
 
-def _wait(api: Api, run_id: str, progress: _Progress, interval: float) -> Any:
-    answered = time.monotonic()
+def _look(api: Api, run_id: str, progress: _Progress, interval: float) -> Any:
+    run = _patiently(partial(api.get_run, run_id), progress.say, interval)
+    progress.show(run)
+    return run
+
+
+def _patiently(ask: Callable[[], T], say: Say, interval: float) -> T:
+    """The answer, once there is one; what may pass is waited out for five minutes."""
+    asked = time.monotonic()
     while True:
         try:
-            run = api.get_run(run_id)
+            return ask()
         except ApiError as error:
-            if not error.passing or time.monotonic() - answered > _PATIENCE:
+            if not error.passing or time.monotonic() - asked > _PATIENCE:
                 raise
-            progress.say(f"WARNING: {error}; trying again")
-        else:
-            answered = time.monotonic()
-            progress.show(run)
-            if run.state in FINAL_STATES:
-                return run
+            say(f"WARNING: {error}; trying again")
         time.sleep(interval)
 
 
@@ -171,19 +172,56 @@ def submit(
     Raises:
       ApiError: the API server refused, or can't be reached.
     """
-    run_id = start(api, submission, say)
-    if run_id is None or not wait:
-        return ExitStatus.PUSHED
+    run_id = None
     try:
+        experiment_id, source = upload(api, submission, say)
+        name, cron = submission.run_name, submission.cron
+        if cron is not None:
+            new, replaced = api.schedule(name, experiment_id, cron, **source)
+            instead = f", instead of {replaced} of the same name" if replaced else ""
+            say(f"Recurring run: {name} ({new}) at {cron!r}{instead}")
+            return ExitStatus.PUSHED
+        with _interruption_put_off():
+            run_id = api.run(name, experiment_id, **source)
+            say(f"Run: {name} ({run_id}) in experiment {submission.experiment}")
+        if not wait:
+            return ExitStatus.PUSHED
         outcome = follow(api, run_id, submission.pipeline.tasks, say, interval)
     except KeyboardInterrupt:
-        try:
-            api.terminate(run_id)
-        except ApiError as error:
-            say(f"Error: interrupted, but run {run_id} goes on: {error}")
-        else:
-            say(f"Error: interrupted; run {run_id} is told to stop")
+        say(f"Error: interrupted; {_stop(api, run_id)}")
         return ExitStatus.INTERRUPTED
     prefix = "" if outcome.status is ExitStatus.PUSHED else "Error: "
     say(f"{prefix}{outcome.reason}")
     return outcome.status
+
+
+def _stop(api: Api, run_id: str | None) -> str:
+    """Tells the run to stop; returns what came of it."""
+    if run_id is None:
+        return "the API server had not answered yet"
+    try:
+        api.terminate(run_id)
+    except ApiError as error:
+        return f"but run {run_id} goes on: {error}"
+    return f"run {run_id} is told to stop"
+
+
+@contextmanager
+def _interruption_put_off() -> Iterator[None]:
+    """Interrupts after the block, so that a run isn't made whose id is lost; at once if again."""
+    interruptions: list[int] = []
+
+    def put_off(number: int, _frame: FrameType | None) -> None:
+        if interruptions:
+            raise KeyboardInterrupt
+        interruptions.append(number)
+        # Not with `say`: what the SDK prints in the meantime is swallowed.
+        sys.stderr.write("Interrupted: waiting for the run's id, to stop it; again to give up\n")
+
+    before = signal.signal(signal.SIGINT, put_off)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interruptions:
+        raise KeyboardInterrupt

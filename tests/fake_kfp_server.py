@@ -66,6 +66,7 @@ class FakeKfpServer:
     retried: set[str] = field(default_factory=set)
     outages: list[int] = field(default_factory=list)
     on_look: Callable[[], None] = lambda: None
+    on_create: Callable[[], None] = lambda: None
 
     pipelines: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -144,6 +145,7 @@ class FakeKfpServer:
             raise RefusedError(400, _INVALID, "The run name is empty. Please specify a valid name")
         run = body | {"run_id": str(uuid.uuid4()), "created_at": _NOW, "state": "PENDING"}
         self.runs[run["run_id"]] = run
+        self.on_create()
         return run
 
     def create_recurring_run(self, body: dict[str, Any]) -> Any:
@@ -182,8 +184,6 @@ class FakeKfpServer:
     def get_run(self, run_id: str) -> Any:
         self._known(run_id)
         self.on_look()
-        if self.outages:
-            raise RefusedError(self.outages.pop(0), 14, "upstream connect error")
         frame = self.frames.pop(0) if len(self.frames) > 1 else self.frames[0]
         details = {"pipeline_context_id": "1", "task_details": list(_task_details(frame, run_id))}
         return self.runs[run_id] | {"state": frame.state, "run_details": details}
@@ -229,6 +229,8 @@ class FakeKfpServer:
         return {}
 
     def _known(self, run_id: str) -> None:
+        if self.outages:
+            raise RefusedError(self.outages.pop(0), 14, "upstream connect error")
         if run_id not in self.runs:
             message = f"Failed to get a run: ResourceNotFoundError: Run {run_id} not found."
             raise RefusedError(404, _NOT_FOUND, message)

@@ -295,6 +295,22 @@ def test_short_outage_is_waited_out_and_a_lasting_refusal_is_not(
     assert "HTTP status 403: upstream connect error; check the token's rights" in result.output
 
 
+@pytest.mark.parametrize("pusher", ["RUNNING", "FAILED"])
+def test_outage_after_the_end_of_the_run_is_waited_out(
+    server: FakeKfpServer, pipeline: Path, pusher: str
+) -> None:
+    server.frames = [
+        Frame("FAILED", DONE | {"Pusher": pusher}),
+        Frame("FAILED", REJECTED_MODEL),
+    ]
+    server.logs = {"Pusher": "components.errors.ModelRejectedError: loss"}
+    outages = iter([[503, 503]])
+    server.on_look = lambda: server.outages.extend(next(outages, []))
+    result = run_submit(server, pipeline)
+    assert result.exit_code == 3, result.output
+    assert result.output.count("; trying again") == 2
+
+
 def test_token_file_is_read_for_each_request(
     server: FakeKfpServer, pipeline: Path, tmp_path: Path
 ) -> None:
@@ -433,17 +449,54 @@ def test_namespace_of_the_pod_is_neither_taken_nor_remembered(
     assert not context_file.exists()
 
 
+def interruptible_submit(server: FakeKfpServer, pipeline: Path) -> "subprocess.Popen[str]":
+    code = "from mnist_kubeflow.submit_command import submit; submit()"
+    arguments = [str(pipeline), "--host", server.url, "--interval", "0.1"]
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 def test_interruption_stops_the_run_and_is_exit_status_130(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     server.frames = [Frame("RUNNING", {"Trainer": "RUNNING"})]
-    code = "from mnist_kubeflow.submit_command import submit; submit()"
-    arguments = [str(pipeline), "--host", server.url, "--interval", "0.1"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True
-    )
+    process = interruptible_submit(server, pipeline)
     server.on_look = lambda: process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert server.terminated == list(server.runs)
     assert re.search(r"Error: interrupted; run \S+ is told to stop\n$", output)
+
+
+def test_interruption_while_the_run_is_made_stops_it(server: FakeKfpServer, pipeline: Path) -> None:
+    process = interruptible_submit(server, pipeline)
+    server.on_create = lambda: process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert len(server.runs) == 1
+    assert server.terminated == list(server.runs)
+    assert re.search(r"Interrupted: waiting for the run's id.*\n", output)
+    assert re.search(r"Error: interrupted; run \S+ is told to stop\n$", output)
+
+
+def test_second_interruption_does_not_wait_for_the_run(
+    server: FakeKfpServer, pipeline: Path
+) -> None:
+    process = interruptible_submit(server, pipeline)
+    assert process.stdout is not None
+    lines = iter(process.stdout)
+
+    def interrupt_twice() -> None:
+        process.send_signal(signal.SIGINT)
+        assert any(line.startswith("Interrupted: waiting") for line in lines)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+
+    server.on_create = interrupt_twice
+    assert process.wait(timeout=60) == 130
+    assert list(lines) == ["Error: interrupted; the API server had not answered yet\n"]
+    assert not server.terminated
