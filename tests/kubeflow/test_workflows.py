@@ -13,6 +13,8 @@ import yaml
 from pipeline.cli import cli
 
 ROOT = Path(__file__).parents[2]
+# What GitHub sets for each step.
+GIVEN = {"GITHUB_ACTOR", "GITHUB_OUTPUT", "GITHUB_REPOSITORY", "GITHUB_SHA"}
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -21,13 +23,17 @@ def read(path: Path) -> dict[str, Any]:
     return workflow
 
 
+def release() -> dict[str, Any]:
+    return read(ROOT / ".github" / "workflows" / "release.yml")
+
+
 def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for job in workflow["jobs"].values():
         yield from job["steps"]
 
 
 def commands(step: dict[str, Any]) -> list[list[str]]:
-    """The words of each command of a step, with values in place of the variables of its `env`."""
+    """The words of each command of a step, with values in place of its variables."""
     example = {
         "IMAGE": "registry.example/mnist@sha256:" + 64 * "0",
         "EPOCHS": "3",
@@ -43,7 +49,7 @@ def commands(step: dict[str, Any]) -> list[list[str]]:
 
 def pipeline_commands() -> list[list[str]]:
     found = []
-    for step in steps(read(ROOT / ".github" / "workflows" / "release.yml")):
+    for step in steps(release()):
         for words in commands(step):
             command = words[1:] if words[0] == "exec" else words
             if command[0] == ".venv/bin/mnist-pipeline":
@@ -71,9 +77,9 @@ def test_commands_pass_option_parsing(
 
 
 def test_release_waits_for_the_exit_status_of_the_run() -> None:
-    workflow = read(ROOT / ".github" / "workflows" / "release.yml")
+    workflow = release()
     jobs = workflow["jobs"]
-    assert jobs["release"]["needs"] == "train"
+    assert "train" in jobs["release"]["needs"]
     for job in jobs.values():
         assert "if" not in job
         assert "continue-on-error" not in job
@@ -82,6 +88,27 @@ def test_release_waits_for_the_exit_status_of_the_run() -> None:
         assert not re.search(r"\|\||;|\|(?!$)|set \+e", step.get("run", ""))
     last = jobs["train"]["steps"][-1]
     assert " submit " in last["run"]
+
+
+def test_stages_run_in_the_image_of_this_commit_by_digest() -> None:
+    jobs = release()["jobs"]
+    _, build, push = jobs["image"]["steps"]
+    assert commands(build)[0][:2] == ["make", "image"]
+    tag = "ghcr.io/${{ github.repository }}:${{ github.sha }}"
+    assert build["env"]["IMAGE"] == push["env"]["IMAGE"] == tag
+    assert ".RepoDigests" in push["run"]
+    assert jobs["image"]["outputs"] == {"image": f"${{{{ steps.{push['id']}.outputs.image }}}}"}
+    assert jobs["train"]["needs"] == "image"
+    (compiling,) = (step for step in jobs["train"]["steps"] if step.get("name") == "Compile")
+    assert compiling["env"] == {"IMAGE": "${{ needs.image.outputs.image }}"}
+
+
+def test_each_job_of_the_release_has_the_rights_that_it_needs() -> None:
+    assert {name: job.get("permissions") for name, job in release()["jobs"].items()} == {
+        "image": {"contents": "read", "packages": "write"},
+        "train": None,
+        "release": {"contents": "write"},
+    }
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -101,8 +128,8 @@ def test_actions_and_runners_are_pinned_and_rights_are_few(path: Path) -> None:
 def test_nothing_from_outside_is_pasted_into_a_command(path: Path) -> None:
     for step in steps(read(path)):
         assert "${{" not in step.get("run", "")
-        used = set(re.findall(r"\$([A-Z_]+)", step.get("run", "")))
-        assert used <= set(step.get("env", {})) | {"GITHUB_REPOSITORY", "GITHUB_SHA"}
+        used = set(re.findall(r"\$\{?([A-Z_]+)", step.get("run", "")))
+        assert used <= set(step.get("env", {})) | GIVEN
         for name, value in step.get("env", {}).items():
             assert "secrets." not in value or name == "KF_PIPELINES_TOKEN"
 
