@@ -8,16 +8,13 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact
 
+Artifacts = dict[str, list[Artifact]]
+
 
 class Reporter(BaseExecutor):
     """Writes what it was given to its output `evaluation`, and sets metadata of all kinds."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Any) -> None:
         (evaluation,) = output_dict["evaluation"]
         report = {
             "inputs": {
@@ -38,12 +35,7 @@ class Reporter(BaseExecutor):
 class BeamReporter(BaseBeamExecutor):
     """Records the arguments of its Beam pipelines."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Any) -> None:
         (evaluation,) = output_dict["evaluation"]
         (Path(evaluation.uri) / "report.json").write_text(json.dumps(self._beam_pipeline_args))
 
@@ -51,12 +43,7 @@ class BeamReporter(BaseBeamExecutor):
 class ValueWriter(BaseExecutor):
     """Writes the value of an output that is also a parameter."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Any) -> None:
         (count,) = output_dict["count"]
         assert Path(count.uri).is_file()
         count.write(41)
@@ -65,10 +52,5 @@ class ValueWriter(BaseExecutor):
 class Failure(BaseExecutor):
     """Fails."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Any) -> None:
         raise ValueError("it is\nbroken")
