@@ -6,6 +6,8 @@
 #   DEBIAN_MIRROR   by default the one in this machine's apt sources
 #   TFDS_DATA_DIR   if set, the same folder is there inside
 set -eu
+# A relative path is one from the caller's directory.
+[ -z "${TFDS_DATA_DIR:-}" ] || TFDS_DATA_DIR=$(realpath -ms -- "$TFDS_DATA_DIR")
 cd "$(dirname "$0")/.."
 root=${TRIXIE_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/mnist-pipeline/trixie}
 export root
