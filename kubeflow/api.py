@@ -76,7 +76,13 @@ class _Client(Client):
 class Api:
     """What `submit` needs of the API server."""
 
-    def __init__(self, host: str | None, namespace: str | None, token_file: Path | None) -> None:
+    def __init__(
+        self,
+        host: str | None,
+        namespace: str | None,
+        token_file: Path | None,
+        ca_certificates: Path | None,
+    ) -> None:
         """Connects.
 
         Args:
@@ -87,6 +93,9 @@ class Api:
           token_file: with a bearer token that is read anew for each request; None takes the file
             that KF_PIPELINES_SA_TOKEN_PATH names, else the token in KF_PIPELINES_TOKEN, else
             what the SDK finds by itself.
+          ca_certificates: PEM file of those to trust; None takes what kubectl's configuration says
+            if it is used, else those of the package certifi. No environment variable is read
+            (kfp_server_api.rest, RESTClientObject).
 
         Raises:
           ApiError: the API server can't be reached, does not know us, or is not named.
@@ -103,6 +112,7 @@ class Api:
         with self._reported():
             self._client = _Client(
                 host=host,
+                ssl_ca_cert=str(ca_certificates) if ca_certificates else None,
                 credentials=ServiceAccountTokenVolumeCredentials(str(path)) if path else None,
                 existing_token=token,
             )
@@ -219,8 +229,8 @@ class Api:
             passing = error.status in _TRY_AGAIN or error.status >= 500  # noqa: PLR2004
             raise ApiError(_server_says(error), passing=passing) from error
         except (HTTPError, TimeoutError, OSError) as error:
-            reason = f"can't reach {self._host}: {error}; check --host, the network and the token"
-            raise ApiError(reason, passing=True) from error
+            hint = "check --host, --ca-cert, the network and the token"
+            raise ApiError(f"can't reach {self._host}: {error}; {hint}", passing=True) from error
         finally:
             logging.disable(level)
 

@@ -44,6 +44,11 @@ def _pairs(
     help="Bearer token, read anew for each request  [default: the file that "
     "KF_PIPELINES_SA_TOKEN_PATH names, else the token in KF_PIPELINES_TOKEN]",
 )
+@click.option(
+    "--ca-cert",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Certificates of the authorities to trust (PEM)  [default: the public ones]",
+)
 @click.option("--experiment", help="Made if there is none  [default: the pipeline's name]")
 @click.option("--run-name", help="[default: the pipeline's name and version, and the time]")
 @click.option("--epochs", help="Same as -p epochs=...")
@@ -82,6 +87,7 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     host: str | None,
     namespace: str | None,
     token_file: Path | None,
+    ca_cert: Path | None,
     experiment: str | None,
     run_name: str | None,
     epochs: str | None,
@@ -132,7 +138,7 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
         cron=cron,
     )
     try:
-        api = Api(host, namespace, token_file)
+        api = Api(host, namespace, token_file, ca_cert)
         status = submit_pipeline(api, submission, click.echo, wait=wait, interval=interval)
     except ApiError as error:
         click.echo(f"Error: {error}", err=True)

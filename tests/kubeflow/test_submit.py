@@ -21,6 +21,8 @@ TASKS = ["MnistExampleGen", "DataGate", "Trainer", "ModelGate", "Pusher"]
 DONE = dict.fromkeys(TASKS, "SUCCEEDED")
 REJECTED_MODEL = DONE | {"Pusher": "FAILED"}
 REJECTED_DATA = {"MnistExampleGen": "SUCCEEDED", "DataGate": "FAILED"}
+# Where Kubernetes' API server hands on what is for that of Kubeflow Pipelines.
+PROXY = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
 SPEC = {
     "pipelineInfo": {"name": "mnist"},
     "schemaVersion": "2.1.0",
@@ -400,7 +402,7 @@ def test_without_a_host_the_service_in_kubectls_current_context_is_asked(
 ) -> None:
     server.multi_user = True
     server.token = user.get("token")
-    server.prefix = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
+    server.prefix = PROXY
     kubectl = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -416,6 +418,27 @@ def test_without_a_host_the_service_in_kubectls_current_context_is_asked(
     assert result.exit_code == 0, result.output
     assert [one["namespace"] for one in server.pipelines.values()] == ["team"]
     assert [one["namespace"] for one in server.experiments.values()] == ["team"]
+
+
+def test_host_with_its_own_authority_is_asked_with_a_token_once_that_is_trusted(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "certificate.pem")
+    options = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=cluster"
+    command = ["openssl", "req", "-x509", *options.split(), "-keyout", path, "-out", path]
+    subprocess.run(
+        [*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True
+    )
+    monkeypatch.setenv("KF_PIPELINES_TOKEN", "secret")
+    with fake_kfp_server(Path(path)) as server:
+        server.prefix, server.token = PROXY, "secret"
+        arguments = [str(pipeline), "--host", f"{server.url}{PROXY}", "--no-wait"]
+        refused = CliRunner().invoke(submit, arguments)
+        assert refused.exit_code == 1
+        assert re.search(r"certificate verify failed.*; check --host, --ca-cert", refused.output)
+        assert not server.requests
+        result = CliRunner().invoke(submit, [*arguments, "--ca-cert", path])
+        assert result.exit_code == 0, result.output
 
 
 def test_cookie_of_the_sdks_context_file_is_sent_and_its_namespace_is_not(
