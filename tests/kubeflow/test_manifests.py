@@ -156,6 +156,34 @@ def test_names_point_at_each_other() -> None:
                 assert (subject["kind"], subject["name"]) in documents
 
 
+def readme_patches() -> list[dict[str, Any]]:
+    text = (MANIFESTS.parent / "README.md").read_text(encoding="utf-8")
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    overlays = [block for block in blocks if "patches" in block]
+    for overlay in overlays:
+        assert overlay["resources"] == ["../kubeflow/manifests"]
+    return [patch for overlay in overlays for patch in overlay["patches"]]
+
+
+@pytest.mark.parametrize(
+    ("patch", "field", "value"),
+    [
+        (readme_patches()[0], "storageClassName", "efs"),
+        (readme_patches()[1], "accessModes", ["ReadWriteOnce"]),
+    ],
+)
+def test_patches_of_the_readme_fit_the_volume(
+    patch: dict[str, Any], field: str, value: object
+) -> None:
+    claim = applied()[patch["target"]["kind"], patch["target"]["name"]]
+    (operation,) = yaml.safe_load(patch["patch"])
+    assert operation["op"] == ("replace" if field in claim["spec"] else "add")
+    assert operation["path"] == f"/spec/{field}"
+    claim["spec"][field] = operation["value"]
+    validate(claim)
+    assert claim["spec"][field] == value
+
+
 def test_service_budget_and_policy_select_the_server_by_its_ports() -> None:
     documents = applied()
     deployment = documents["Deployment", "mnist-serving"]["spec"]
