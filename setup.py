@@ -53,6 +53,10 @@ DEV = [
 ]
 COMMANDS = [
     "compile=mnist_kubeflow.cli:compile_command",
+    "predict=pipeline.predict_command:predict",
+    "releases=pipeline.releases_command:releases",
+    "report=pipeline.report_command:report",
+    "serve=pipeline.serve_command:serve",
     "submit=mnist_kubeflow.submit_command:submit",
 ]
 
@@ -67,7 +71,10 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=[*PACKAGES, *KUBEFLOW],
     package_dir={"mnist_kubeflow": "kubeflow"},
-    package_data={"pipeline": ["schema.pbtxt"]},
+    package_data={
+        "components.report": ["*.html.j2", "*.css"],
+        "pipeline": ["schema.pbtxt", "serving/page/*"],
+    },
     install_requires=RUNTIME,
     extras_require={"dev": DEV, "kubeflow": KUBEFLOW_SDK},
     entry_points={
