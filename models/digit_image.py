@@ -1,0 +1,268 @@
+"""Brings any picture of one digit to MNIST's form: a photo, a scan, a screenshot or a drawing.
+
+MNIST's own images were made so: the digit is scaled, with its proportions kept, to fit a box of
+20x20 pixels, and placed in 28x28 so that its centre of mass is in the middle
+(http://yann.lecun.com/exdb/mnist/). The picture should hold one digit on an even background.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from models.features import IMAGE_SIDE
+
+MAX_BYTES = 20 * 2**20
+"""Longest file that is read: more than a phone's photo."""
+
+MAX_PIXELS = 50_000_000
+"""Largest picture that is decoded: a photo of 50 megapixels."""
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF")
+"""Pillow's names of what is read; it has others, of which some start programs."""
+
+BOX_SIDE = 20
+"""Longer side of the digit, in pixels."""
+
+_Ink = npt.NDArray[np.float32]
+"""Shape (height, width), 0 (none) to 1 (full)."""
+
+_WORKING_SIDE = 1024
+_BACKGROUND_SIDE = 96
+_LEAST_CONTRAST = 0.08
+_NOISE_DEVIATIONS = 5.0
+_EDGE_LEVEL = 0.2
+_THIN = 1.7
+_USUAL = 2.2
+
+
+class DigitImageError(ValueError):
+    """A picture can't be read, is too large, or shows nothing; the message is one line."""
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Decodes an encoded picture, turned upright, its transparent parts filled.
+
+    Args:
+      data: of one of FORMATS. Of an animation or a file of several pages, the first counts.
+
+    Returns:
+      Grayscale (mode L).
+
+    Raises:
+      DigitImageError: if it is longer than MAX_BYTES, larger than MAX_PIXELS (nothing is decoded
+        then), in no known format, or damaged.
+    """
+    if len(data) > MAX_BYTES:
+        raise DigitImageError(
+            f"Expected a picture of at most {MAX_BYTES // 2**20} MiB, received "
+            f"{len(data) / 2**20:.1f} MiB: make it smaller."
+        )
+    if not data:
+        raise DigitImageError("Expected a picture, received an empty file.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=_known_formats())
+    except Image.DecompressionBombError as error:
+        raise _too_large(str(error)) from error
+    except Exception as error:  # Pillow's decoders raise many kinds, which mean the same here.
+        raise DigitImageError(
+            f"Expected a picture ({', '.join(FORMATS)}), received {len(data)} bytes of something "
+            "else: convert it to PNG or JPEG."
+        ) from error
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(f"{image.width} x {image.height}")
+    try:
+        image.draft("L", (_WORKING_SIDE, _WORKING_SIDE))
+        return ImageOps.exif_transpose(to_grayscale(image))
+    except Exception as error:
+        raise DigitImageError(
+            f"Expected a whole {image.format} picture, received one that can't be decoded "
+            f"({' '.join(str(error).split()) or type(error).__name__}): save or send it again."
+        ) from error
+
+
+def to_mnist(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """Brings a picture of a digit to MNIST's form.
+
+    Whether the ink is dark or bright is told from the border, and uneven light is evened out.
+
+    Args:
+      image: of any size and mode.
+
+    Returns:
+      Shape (IMAGE_SIDE, IMAGE_SIDE): the digit bright (255) on dark (0), its longer side BOX_SIDE,
+      its centre of mass in the middle.
+
+    Raises:
+      DigitImageError: if there is no ink.
+    """
+    gray = to_grayscale(image)
+    gray.thumbnail((_WORKING_SIDE, _WORKING_SIDE), Image.Resampling.BOX)
+    ink = _crop(find_ink(np.asarray(gray)))
+    fitted = _fit(_thicken(ink))
+    return _centre(fitted)
+
+
+def _known_formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _too_large(received: str) -> DigitImageError:
+    return DigitImageError(
+        f"Expected a picture of at most {MAX_PIXELS // 10**6} megapixels, received {received}: "
+        "make it smaller."
+    )
+
+
+def to_grayscale(image: Image.Image) -> Image.Image:
+    """A copy in mode L; what is transparent gets the colour that leaves the visible visible."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        return Image.fromarray(_eight_bit(np.asarray(image)))
+    if image.has_transparency_data:
+        return _opaque(image.convert("RGBA"))
+    if image.mode in ("1", "L"):
+        return image.convert("L").copy()
+    return image.convert("RGB").convert("L")
+
+
+def _eight_bit(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """Pixels of more than 8 bits, by the range that they seem to use: 1, 255 or 65535."""
+    values = np.nan_to_num(pixels.astype(np.float32))
+    greatest = values.max(initial=0)
+    if pixels.dtype.kind == "f" and greatest <= 1:
+        scale = 255.0
+    elif pixels.dtype.itemsize > 2 and greatest <= 255:
+        scale = 1.0
+    else:
+        scale = 255.0 / max(65535.0, float(greatest))
+    return np.clip(np.round(values * scale), 0, 255).astype(np.uint8)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Fills what is transparent.
+
+    A picture with contrasts of its own, such as one with round corners, gets its own usual
+    lightness; what is all of one lightness is ink, and gets the opposite one.
+    """
+    gray = image.convert("RGB").convert("L")
+    alpha = image.getchannel("A")
+    visible = np.asarray(gray)[np.asarray(alpha) >= 128]
+    if not visible.size:
+        return Image.new("L", image.size)
+    low, usual, high = np.percentile(visible, [5, 50, 95])
+    if high - low >= 64:
+        fill = round(usual)
+    else:
+        fill = 255 if usual < 128 else 0
+    return Image.composite(gray, Image.new("L", image.size, fill), alpha)
+
+
+def find_ink(pixels: npt.NDArray[np.uint8]) -> _Ink:
+    """Tells ink from its background.
+
+    Args:
+      pixels: grayscale, of any size.
+
+    Returns:
+      How much ink there is at each pixel, of the same shape, 1 where it is strongest.
+
+    Raises:
+      DigitImageError: if there is none.
+    """
+    values = pixels.astype(np.float32) / 255
+    thumbnail = Image.fromarray(values)
+    thumbnail.thumbnail((_BACKGROUND_SIDE, _BACKGROUND_SIDE), Image.Resampling.BOX)
+    small = np.asarray(thumbnail)
+    if _is_dark_on_light(small):
+        values, small = 1 - values, 1 - small
+    background = _resize(_opening(small), values.shape)
+    ink = np.clip((values - background) / np.maximum(1 - background, 0.1), 0, 1)
+    paper = ink[ink <= _otsu(ink)]
+    usual = float(np.median(paper))
+    floor = usual + _NOISE_DEVIATIONS * 1.4826 * float(np.median(np.abs(paper - usual)))
+    inked = ink[ink > floor]
+    peak = float(np.percentile(inked, 95)) if inked.size else 0.0
+    if peak < max(_LEAST_CONTRAST, 1.5 * floor):
+        raise DigitImageError(
+            "Expected a digit, found no ink: draw or photograph one on an even background."
+        )
+    return np.clip((ink - floor) / (peak - floor), 0, 1)
+
+
+def _otsu(values: _Ink) -> float:
+    """The level that best parts values of 0 to 1 in two (N. Otsu, 1979)."""
+    counts, edges = np.histogram(values, 256, (0, 1))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    sums = np.cumsum(counts * centres)
+    above = below[-1] - below
+    with np.errstate(invalid="ignore", divide="ignore"):
+        apart = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return float(edges[1 + int(np.argmax(np.nan_to_num(apart)))])
+
+
+def _is_dark_on_light(small: _Ink) -> bool:
+    """By whether the picture departs further from its border downwards or upwards."""
+    border = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
+    usual = float(np.median(border))
+    return usual - float(small.min()) > float(small.max()) - usual
+
+
+def _opening(values: _Ink) -> _Ink:
+    """What is left without bright strokes that are narrower than a third of the picture."""
+    width = max(7, max(values.shape) // 3) | 1
+    return _sliding(_sliding(values, width, np.min), width, np.max)
+
+
+def _sliding(values: _Ink, width: int, reduce: object) -> _Ink:
+    for axis in (0, 1):
+        padding = [(0, 0), (0, 0)]
+        padding[axis] = (width // 2, width // 2)
+        padded = np.pad(values, padding, mode="edge")
+        windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=axis)
+        values = reduce(windows, axis=-1)  # type: ignore[operator]
+    return values
+
+
+def _resize(
+    values: _Ink, shape: tuple[int, ...], resample: int = Image.Resampling.BILINEAR
+) -> _Ink:
+    height, width = shape
+    return np.asarray(Image.fromarray(values).resize((width, height), resample))
+
+
+def _crop(ink: _Ink) -> _Ink:
+    rows, columns = (np.flatnonzero((ink > _EDGE_LEVEL).any(axis=axis)) for axis in (1, 0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _thicken(ink: _Ink) -> _Ink:
+    return ink
+
+
+def _fit(ink: _Ink) -> _Ink:
+    scale = BOX_SIDE / max(ink.shape)
+    shape = tuple(max(1, round(side * scale)) for side in ink.shape)
+    fitted = np.clip(_resize(ink, shape, Image.Resampling.BICUBIC), 0, 1)
+    return fitted / fitted.max()
+
+
+def _centre(fitted: _Ink) -> npt.NDArray[np.uint8]:
+    """Places the digit; never so that a part of it would be cut off."""
+    image = np.zeros((IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+    corner = []
+    for axis, side in enumerate(fitted.shape):
+        mass = fitted.sum(axis=1 - axis)
+        centre = float((mass * (np.arange(side) + 0.5)).sum() / mass.sum())
+        corner.append(min(max(round(IMAGE_SIDE / 2 - centre), 0), IMAGE_SIDE - side))
+    top, left = corner
+    height, width = fitted.shape
+    image[top : top + height, left : left + width] = np.round(fitted * 255)
+    return image
