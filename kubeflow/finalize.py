@@ -125,7 +125,12 @@ def _serving_problems(
     name: str, task: Mapping[str, Any], kubeflow: KubeflowSettings
 ) -> Iterator[str]:
     for parameter, directory in _pushed_to(_constants(task)):
-        path = PurePosixPath(posixpath.normpath(directory))
+        shortest = posixpath.normpath(directory)
+        if "://" not in directory and directory.rstrip("/") != shortest.rstrip("/"):
+            # What mounts the volume looks for the mount's path in the text.
+            yield f"{name}: {parameter} {directory} has to be written in full, as {shortest}"
+            continue
+        path = PurePosixPath(directory)
         if kubeflow.target == "vertex":
             lasts = _VERTEX_MOUNT in path.parents
             place = f"Cloud Storage's mount, {_VERTEX_MOUNT}/<bucket>"
@@ -142,13 +147,13 @@ def _serving_problems(
 def _pushed_to(constants: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Parameters that say where models are pushed: our components', and TFX's Pusher's.
 
-    TFX's writes also to a URL, which lasts; ours write files only.
+    TFX's writes also to Cloud Storage, the only store that TensorFlow brings; ours write files only.
     """
     if "serving_dir" in constants:
         yield "serving_dir", constants["serving_dir"]
     filesystem = json.loads(constants.get("push_destination", "{}")).get("filesystem", {})
     directory = filesystem.get("base_directory", filesystem.get("baseDirectory"))
-    if directory and "://" not in directory:
+    if directory and not directory.startswith("gs://"):
         yield "push_destination", directory
 
 
