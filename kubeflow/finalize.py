@@ -147,7 +147,7 @@ def _serving_problems(
 def _pushed_to(constants: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Parameters that say where models are pushed: our components', and TFX's Pusher's.
 
-    TFX's writes also to Cloud Storage, the only store that TensorFlow brings; ours write files only.
+    TFX's also writes to Cloud Storage, the only store that TensorFlow brings; ours only to files.
     """
     if "serving_dir" in constants:
         yield "serving_dir", constants["serving_dir"]
