@@ -34,7 +34,6 @@ class Submission:
 
     Attributes:
       cron: makes a recurring run of it, instead of one run now.
-      caching: None leaves it to what was compiled.
     """
 
     pipeline: CompiledPipeline
@@ -43,7 +42,6 @@ class Submission:
     run_name: str
     pipeline_root: str | None = None
     service_account: str | None = None
-    caching: bool | None = None
     cron: str | None = None
 
 
@@ -65,7 +63,6 @@ def upload(api: Api, submission: Submission, say: Say) -> tuple[str, dict[str, A
         "version_id": version_id,
         "pipeline_root": submission.pipeline_root,
         "service_account": submission.service_account,
-        "enable_caching": submission.caching,
     }
 
 

@@ -65,7 +65,6 @@ def _pairs(
 )
 @click.option("--pipeline-root", metavar="URI", help="Where artifacts go  [default: the cluster's]")
 @click.option("--service-account", help="Kubernetes ServiceAccount of the run's pods.")
-@click.option("--caching/--no-caching", default=None, help="Over what was compiled.")
 @click.option(
     "--cron",
     callback=_cron,
@@ -96,7 +95,6 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     parameters: dict[str, str],
     pipeline_root: str | None,
     service_account: str | None,
-    caching: bool | None,
     cron: str | None,
     wait: bool,
     interval: float,
@@ -134,7 +132,6 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
         run_name=run_name or default_name,
         pipeline_root=pipeline_root,
         service_account=service_account,
-        caching=caching,
         cron=cron,
     )
     try:
