@@ -92,23 +92,21 @@ class Api:
             `kubeflow`; for another one, name the host.
           token_file: with a bearer token that is read anew for each request; None takes the file
             that KF_PIPELINES_SA_TOKEN_PATH names, else the token in KF_PIPELINES_TOKEN, else
-            what the SDK finds by itself.
-          ca_certificates: PEM file of those to trust; None takes what kubectl's configuration says
-            if it is used, else those of the package certifi. No environment variable is read
-            (kfp_server_api.rest, RESTClientObject).
+            what the SDK finds by itself. All three need a host, the second one not in a cluster.
+          ca_certificates: PEM file of those to trust, which needs a host; None takes what kubectl's
+            configuration says if it is used, else those of the package certifi. No environment
+            variable is read (kfp_server_api.rest, RESTClientObject).
 
         Raises:
-          ApiError: the API server can't be reached, does not know us, or is not named.
+          ApiError: the API server can't be reached, does not know us, or has to be named.
         """
         host = host or os.environ.get(HOST_VARIABLE)
         self._host = host or "the cluster's API server"
         self._namespace = namespace
         path = token_file or os.environ.get(TOKEN_FILE_VARIABLE)
         token = None if path else os.environ.get(TOKEN_VARIABLE)
-        if token and not host:
-            # The SDK would send it to http://localhost.
-            needed = f"expected --host or {HOST_VARIABLE} with the token in {TOKEN_VARIABLE}"
-            raise ApiError(f"{needed}, received neither; name the API server", passing=False)
+        if not host:
+            _refuse_what_needs_a_host(token_file, ca_certificates)
         with self._reported():
             self._client = _Client(
                 host=host,
@@ -233,6 +231,23 @@ class Api:
             raise ApiError(f"can't reach {self._host}: {error}; {hint}", passing=True) from error
         finally:
             logging.disable(level)
+
+
+def _refuse_what_needs_a_host(token_file: Path | None, ca_certificates: Path | None) -> None:
+    """The SDK would mix these with kubectl's, drop them, or send a token to http://localhost."""
+    projected = os.environ.get(TOKEN_FILE_VARIABLE)
+    in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
+    given = {
+        "--token-file": token_file,
+        "--ca-cert": ca_certificates,
+        # In a cluster the SDK reads this variable, and knows the host.
+        TOKEN_FILE_VARIABLE: None if in_cluster else projected,
+        TOKEN_VARIABLE: None if projected else os.environ.get(TOKEN_VARIABLE),
+    }
+    names = " and ".join(name for name, value in given.items() if value)
+    if names:
+        needed = f"expected --host or {HOST_VARIABLE} with {names}"
+        raise ApiError(f"{needed}, received neither; name the API server", passing=False)
 
 
 def executor_pods(workflow: Mapping[str, Any], task: str) -> list[tuple[str, str]]:

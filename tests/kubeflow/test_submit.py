@@ -43,7 +43,7 @@ SPEC = {
 def context_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """No configuration but the SDK's context file, once a test writes it."""
     for name in os.environ:
-        if name.startswith("KF_PIPELINES_"):
+        if name.startswith(("KF_PIPELINES_", "KUBERNETES_SERVICE_")):
             monkeypatch.delenv(name)
     path = tmp_path / "kfp" / "context.json"
     path.parent.mkdir()
@@ -348,14 +348,35 @@ def test_token_and_host_come_from_the_environment(
     assert "secret" not in result.output
 
 
-def test_token_goes_nowhere_without_a_host(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KF_PIPELINES_TOKEN", "secret")
-    result = CliRunner().invoke(submit, [str(pipeline), "--no-wait"])
+@pytest.mark.parametrize(
+    "name", ["--token-file", "--ca-cert", "KF_PIPELINES_TOKEN", "KF_PIPELINES_SA_TOKEN_PATH"]
+)
+def test_token_and_authority_go_nowhere_without_a_host(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "file").write_text("secret")
+    options = [name, str(tmp_path / "file")] if name.startswith("--") else []
+    if not options:
+        monkeypatch.setenv(name, str(tmp_path / "file"))
+    result = CliRunner().invoke(submit, [str(pipeline), "--no-wait", *options])
     assert result.exit_code == 1
     assert result.output == (
-        "Error: expected --host or KF_PIPELINES_ENDPOINT with the token in KF_PIPELINES_TOKEN, "
-        "received neither; name the API server\n"
+        f"Error: expected --host or KF_PIPELINES_ENDPOINT with {name}, received neither; "
+        "name the API server\n"
     )
+
+
+def test_in_a_cluster_a_projected_token_is_read_without_a_host(
+    server: FakeKfpServer, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("secret")
+    server.token = "secret"
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
+    monkeypatch.setattr(Client, "_IN_CLUSTER_DNS_NAME", server.url)
+    result = CliRunner().invoke(submit, [str(pipeline), "--no-wait"])
+    assert result.exit_code == 0, result.output
 
 
 def test_wrong_token_is_refused_with_a_hint(
