@@ -185,22 +185,17 @@ class Api:
         with self._reported():
             self._client.terminate_run(run_id)
 
-    def words(self, run_id: str, task: str) -> str:
-        """What the containers of a task said: Argo's message of each, and its log if there is one.
-
-        Raises:
-          ApiError: not even the workflow can be read.
-        """
+    def pods(self, run_id: str, task: str) -> list[tuple[str, str]]:
+        """What `executor_pods` says of a task's."""
         detail = json.loads(self._get(f"/apis/v1beta1/runs/{run_id}"))
         manifest = detail.get("pipeline_runtime", {}).get("workflow_manifest") or "{}"
-        said = []
-        for pod, message in executor_pods(json.loads(manifest), task):
-            said.append(message)
-            with contextlib.suppress(ApiError):
-                log = self._get(f"/apis/v1alpha1/runs/{run_id}/nodes/{pod}/log")
-                # This route answers 200 before it looks for the log.
-                said.append("" if log.startswith('{"error_message"') else log)
-        return "\n".join(filter(None, said))
+        return executor_pods(json.loads(manifest), task)
+
+    def log(self, run_id: str, pod: str) -> str:
+        """The log of a pod's main container; nothing if it is gone."""
+        log = self._get(f"/apis/v1alpha1/runs/{run_id}/nodes/{pod}/log")
+        # This route answers 200 before it looks for the log.
+        return "" if log.startswith('{"error_message"') else log
 
     def _get(self, path: str) -> str:
         """The body of a route that the generated client does not know; it is small."""

@@ -93,9 +93,19 @@ def follow(api: Api, run_id: str, tasks: Iterable[str], say: Say, interval: floa
     words: dict[str, str] = {}
     for task in REJECTIONS:
         if states.get(task) == "FAILED":
-            with suppress(ApiError, ValueError):
-                words[task] = _patiently(partial(api.words, run_id, task), say, interval)
+            words[task] = _words(api, run_id, task, say, interval)
     return decide(run.state, states, words)
+
+
+def _words(api: Api, run_id: str, task: str, say: Say, interval: float) -> str:
+    """What a task's containers said: Argo's message of each, and its log, if they can be read."""
+    said = []
+    with suppress(ApiError, ValueError):
+        for pod, message in _patiently(partial(api.pods, run_id, task), say, interval):
+            said.append(message)
+            with suppress(ApiError):
+                said.append(_patiently(partial(api.log, run_id, pod), say, interval))
+    return "\n".join(filter(None, said))
 
 
 def _look(api: Api, run_id: str, progress: _Progress, interval: float) -> Any:

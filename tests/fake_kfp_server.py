@@ -55,7 +55,11 @@ class Frame:
 
 @dataclass
 class FakeKfpServer:
-    """Its fields are what the cluster does, to be set by a test, and what it was asked for."""
+    """Its fields are what the cluster does, to be set by a test, and what it was asked for.
+
+    Attributes:
+      outages: HTTP statuses of the next answers about runs; 200 is none.
+    """
 
     url: str = ""
     prefix: str = ""
@@ -231,8 +235,9 @@ class FakeKfpServer:
         return {}
 
     def _known(self, run_id: str) -> None:
-        if self.outages:
-            raise RefusedError(self.outages.pop(0), 14, "upstream connect error")
+        status = self.outages.pop(0) if self.outages else 200
+        if status != 200:
+            raise RefusedError(status, 14, "upstream connect error")
         if run_id not in self.runs:
             message = f"Failed to get a run: ResourceNotFoundError: Run {run_id} not found."
             raise RefusedError(404, _NOT_FOUND, message)

@@ -115,10 +115,13 @@ def test_reason_comes_from_the_last_attempt_of_a_retried_task(
     assert sum("retry-system-container-impl" in request for request in server.requests) == 2
 
 
-@pytest.mark.parametrize("container", ["", "main: "])
-def test_message_of_the_pod_proves_a_rejection_when_its_log_is_gone(
-    server: FakeKfpServer, pipeline: Path, container: str
+@pytest.mark.parametrize(
+    ("container", "answers"), [("", []), ("main: ", []), ("main: ", [200, 200, 403])]
+)
+def test_message_of_the_pod_proves_a_rejection_when_its_log_is_gone_or_refused(
+    server: FakeKfpServer, pipeline: Path, container: str, answers: list[int]
 ) -> None:
+    server.outages = answers
     server.frames = [Frame("FAILED", {"MnistExampleGen": "FAILED"})]
     message = f"{container}Error (exit code 1): DataRejectedError: truncated"
     server.messages = {"MnistExampleGen": message}
@@ -297,16 +300,24 @@ def test_short_outage_is_waited_out_and_a_lasting_refusal_is_not(
     assert "HTTP status 403: upstream connect error; check the token's rights" in result.output
 
 
-@pytest.mark.parametrize("pusher", ["RUNNING", "FAILED"])
+@pytest.mark.parametrize(
+    ("pusher", "answers"),
+    [
+        ("RUNNING", [503, 503]),
+        ("FAILED", [503, 503]),
+        # The second is that of the log.
+        ("FAILED", [200, 503, 503]),
+    ],
+)
 def test_outage_after_the_end_of_the_run_is_waited_out(
-    server: FakeKfpServer, pipeline: Path, pusher: str
+    server: FakeKfpServer, pipeline: Path, pusher: str, answers: list[int]
 ) -> None:
     server.frames = [
         Frame("FAILED", DONE | {"Pusher": pusher}),
         Frame("FAILED", REJECTED_MODEL),
     ]
     server.logs = {"Pusher": "components.errors.ModelRejectedError: loss"}
-    outages = iter([[503, 503]])
+    outages = iter([answers])
     server.on_look = lambda: server.outages.extend(next(outages, []))
     result = run_submit(server, pipeline)
     assert result.exit_code == 3, result.output
