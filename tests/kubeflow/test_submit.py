@@ -108,6 +108,8 @@ def test_reason_comes_from_the_last_attempt_of_a_retried_task(
 ) -> None:
     server.frames = [Frame("FAILED", REJECTED_DATA)]
     server.retried = {"DataGate"}
+    # The log of the attempt before may be refused.
+    server.outages = [200, 200, 403]
     server.logs = {"DataGate": "components.errors.DataRejectedError: label: out of domain\n"}
     result = run_submit(server, pipeline)
     assert result.exit_code == 4, result.output
