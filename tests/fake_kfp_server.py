@@ -8,6 +8,8 @@ kubeflow/pipelines 2.5.0 to 2.17.0. In particular:
   task `<task>-driver`, `<task>` and `executor`; their `error` is never set;
 * errors of uploads are `{"error_message", "error_details"}`, all others a `google.rpc.Status`;
 * the log's route answers 200 before it looks for the log, so that an error is JSON with status 200;
+* Kubernetes' API server, which has the one of Kubeflow Pipelines below a path (`prefix`), keeps the
+  Authorization header to itself, so that nobody is known there in multi-user mode;
 * pipelines and experiments belong to the namespace that the request names, but in single-user mode
   to none (`ReplaceNamespace`); in multi-user mode an experiment has to belong to one.
 """
@@ -321,8 +323,10 @@ class _Handler(BaseHTTPRequestHandler):
         expected = f"Bearer {fake.token}"
         if not self.path.startswith(fake.prefix):
             raise RefusedError(404, _NOT_FOUND, "404 page not found")
-        if (fake.token is not None and self.headers.get("authorization") != expected) or (
-            fake.cookie is not None and self.headers.get("cookie") != fake.cookie
+        if (
+            (fake.token is not None and self.headers.get("authorization") != expected)
+            or (fake.cookie is not None and self.headers.get("cookie") != fake.cookie)
+            or (fake.prefix and fake.multi_user)
         ):
             message = "Unauthenticated: Request header error: there is no user identity header."
             raise RefusedError(401, _UNAUTHENTICATED, message)
