@@ -6,8 +6,9 @@ files, never what is in them, so an edited component, `preprocessing_fn`, `run_f
 silently give the old result. Here each component's executor specification gets one more flag that
 holds a digest of them; executors ignore it, and TFX includes it in the cache key.
 
-Code counts if it is in one of PACKAGES and imported by its whole name, files if a parameter has
-their absolute path. A file that code opens by itself does not: hand it in as a parameter.
+Code counts if it is in one of PACKAGES and imported by its whole name, and with it the templates
+that lie beside it; other files if a parameter has their absolute path. Any other file that code
+opens by itself does not: hand it in as a parameter.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tfx.orchestration.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("components", "models", "pipeline")
+_TEMPLATES = (".css", ".j2")
 _STACK = (
     "apache-beam",
     "keras",
@@ -51,9 +53,10 @@ def add_cache_keys(
         if not isinstance(component, BaseComponent):
             continue
         modules, files = _dependencies(component)
+        sources = source_closure(modules, root)
         parts = [
             *versions,
-            *(_file_digest(path) for path in [*source_closure(modules, root), *files]),
+            *(_file_digest(path) for path in [*sources, *_templates_beside(sources), *files]),
             (outside or {}).get(component.id, ""),
         ]
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -78,6 +81,12 @@ def source_closure(modules: Iterable[str], root: Path = ROOT) -> list[Path]:
                 found.add(path)
                 waiting.extend(_imports_of(path))
     return sorted(found)
+
+
+def _templates_beside(sources: Iterable[Path]) -> list[Path]:
+    directories = {path.parent for path in sources}
+    found = (path for directory in directories for path in directory.iterdir())
+    return sorted(path for path in found if path.suffix in _TEMPLATES)
 
 
 def _dependencies(component: BaseComponent) -> tuple[list[str], list[Path]]:

@@ -114,5 +114,6 @@ _DESCRIPTIONS: dict[str, Callable[[Outputs], str]] = {
     "Baseline": _baseline,
     "Evaluator": lambda _: "metrics on the test images",
     "ModelGate": _verdict,
+    "RunReport": lambda _: "data, training, answers and verdict, on one page",
     "Pusher": _release,
 }

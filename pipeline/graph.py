@@ -25,6 +25,7 @@ from components.model_gate.component import ModelGate
 from components.model_gate.eval_config import make_eval_config
 from components.pushed_baseline.component import PushedBaseline
 from components.pusher.component import Pusher
+from components.report.component import RunReport
 from pipeline.settings import Settings
 
 PIPELINE_NAME = "mnist"
@@ -87,6 +88,13 @@ def create_pipeline(settings: Settings) -> Pipeline:
         baseline_model=baseline_model,
         thresholds=_thresholds(settings),
     )
+    report = RunReport(
+        examples=examples,
+        model=model,
+        model_run=trainer.outputs["model_run"],
+        blessing=model_gate.outputs["blessing"],
+        hyperparameters=json.dumps(_shown_hyperparameters(settings)),
+    )
     pusher = Pusher(
         model=model,
         blessing=model_gate.outputs["blessing"],
@@ -94,6 +102,8 @@ def create_pipeline(settings: Settings) -> Pipeline:
         serving_dir=str(settings.serving_dir.absolute()),
         model_name=PIPELINE_NAME,
     )
+    # It fails on a model that is not blessed, which ends the run.
+    pusher.add_upstream_node(report)
     components: list[BaseNode] = [
         example_gen,
         schema_gen,
@@ -105,6 +115,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         *([baseline] if baseline else []),
         evaluator,
         model_gate,
+        report,
         pusher,
     ]
     root = settings.pipeline_root.absolute()
@@ -152,6 +163,13 @@ def _hyperparameters(settings: Settings) -> dict[str, str | int | float]:
         "reduce_lr_factor": settings.reduce_lr_factor,
         "backup_dir": backup_dir,
     }
+
+
+def _shown_hyperparameters(settings: Settings) -> dict[str, str | int | float]:
+    """Without a place on this machine, which says nothing of the model."""
+    hyperparameters = _hyperparameters(settings)
+    del hyperparameters["backup_dir"]
+    return hyperparameters
 
 
 def _thresholds(settings: Settings) -> str:

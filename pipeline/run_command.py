@@ -58,13 +58,14 @@ def run_pipeline(settings: Settings, verbose: bool) -> ExitStatus:
         with locked(settings.pipeline_root):
             log_file = settings.pipeline_root / "logs" / f"{started:%Y%m%dT%H%M%S}.log"
             _print_header(console, settings, source, log_file)
-            result = _run_logged(settings, source, log_file, verbose)
+            result, report = _run_logged(settings, source, log_file, verbose)
     except (SourceUnavailableError, PipelineRootBusyError, OSError) as error:
         return _fail(console, str(error))
     except KeyboardInterrupt:
         console.print("Interrupted: run again to go on from the last finished stage.")
         return ExitStatus.INTERRUPTED
-    _print_summary(console, result, source, (datetime.now().astimezone() - started).total_seconds())
+    seconds = (datetime.now().astimezone() - started).total_seconds()
+    _print_summary(console, result, report, source, seconds)
     if result.succeeded:
         return ExitStatus.PUSHED
     return _report_failure(console, result, log_file)
@@ -88,8 +89,12 @@ def _check_limit(settings: Settings, source: ResolvedSource) -> None:
 
 def _run_logged(
     settings: Settings, source: ResolvedSource, log_file: Path, verbose: bool
-) -> RunResult:
-    """Loads TFX and runs the pipeline, with all of their output in the log file."""
+) -> tuple[RunResult, str]:
+    """Loads TFX and runs the pipeline, with all of their output in the log file.
+
+    Returns:
+      What became of the run, and where its report is, if it got so far.
+    """
     with (
         output_to_log_file(log_file, verbose) as stream,
         RunConsole(make_console(stream), live=not verbose).live() as run_console,
@@ -101,7 +106,21 @@ def _run_logged(
             raise
         if result.error is not None:
             _log.error("The run failed", exc_info=result.error)
-        return result
+        return result, _draw_report(settings, result)
+
+
+def _draw_report(settings: Settings, result: RunResult) -> str:
+    """Path of the run's page, or why there is none; empty if the run did not get so far."""
+    if "RunReport" not in result.stages or not result.stages["RunReport"].succeeded:
+        return ""
+    from pipeline.run_page import write_newest
+
+    try:
+        return str(write_newest(settings.pipeline_root))
+    except Exception as error:  # What the run has done counts, whether it can be shown or not.
+        _log.exception("The report can't be drawn")
+        reason = " ".join(str(error).split())
+        return f"WARNING: it can't be drawn: {type(error).__name__}: {reason}"
 
 
 def _load_and_run(settings: Settings, source: ResolvedSource, run_console: RunConsole) -> RunResult:
@@ -148,7 +167,7 @@ def _print_warning(console: Console, source: ResolvedSource) -> None:
 
 
 def _print_summary(
-    console: Console, result: RunResult, source: ResolvedSource, seconds: float
+    console: Console, result: RunResult, report: str, source: ResolvedSource, seconds: float
 ) -> None:
     console.print()
     rows = list(gates(result.stages))
@@ -157,6 +176,9 @@ def _print_summary(
         console.print()
     for name, value in summarise(result.stages):
         console.print(f"{name:<12}{value}", soft_wrap=True)
+    if report:
+        style = "bold yellow" if report.startswith("WARNING") else ""
+        console.print(f"{'report':<12}{report}", style=style, soft_wrap=True)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     console.print(f"{'in all':<12}{seconds:.1f} s, peak memory {memory:.2f} GiB")
     _print_warning(console, source)

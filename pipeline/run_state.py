@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,21 @@ class Stage:
         return _STATES.Value(self.state) in _SUCCEEDED
 
 
+@dataclass(frozen=True)
+class Run:
+    """One run of the pipeline.
+
+    Attributes:
+      name: its id.
+      started: in local time.
+      stages: by component id, in the order in which they started.
+    """
+
+    name: str
+    started: datetime
+    stages: Mapping[str, Stage]
+
+
 def open_store(database: Path) -> ml_metadata.MetadataStore:
     """Opens the ML Metadata of a pipeline root."""
     config = metadata_store_pb2.ConnectionConfig()
@@ -68,7 +84,7 @@ def read_stage(store: ml_metadata.MetadataStore, name: str, execution_id: int) -
     ]
     artifacts = {a.id: a for a in store.get_artifacts_by_id([e.artifact_id for e in events])}
     for event in events:
-        artifact = _artifact(artifacts[event.artifact_id])
+        artifact = to_artifact(artifacts[event.artifact_id])
         outputs.setdefault(event.path.steps[0].key, []).append(artifact)
     milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
     return Stage(
@@ -90,6 +106,17 @@ def read_run(store: ml_metadata.MetadataStore, run_id: str) -> dict[str, Stage]:
         name = _component_id(store, execution.id)
         stages[name] = read_stage(store, name, execution.id)
     return stages
+
+
+def newest_run_with(store: ml_metadata.MetadataStore, stage: str) -> Run | None:
+    """The newest run in which a stage succeeded; None if there is none."""
+    runs = store.get_contexts_by_type("pipeline_run")
+    for context in sorted(runs, key=lambda context: context.id, reverse=True):
+        stages = read_run(store, context.name)
+        if stage in stages and stages[stage].succeeded:
+            seconds = context.create_time_since_epoch / 1000
+            return Run(context.name, datetime.fromtimestamp(seconds).astimezone(), stages)
+    return None
 
 
 def fail_abandoned_executions(store: ml_metadata.MetadataStore) -> int:
@@ -117,7 +144,8 @@ def _component_id(store: ml_metadata.MetadataStore, execution_id: int) -> str:
     raise ValueError(f"execution {execution_id} is in no context of type node")
 
 
-def _artifact(message: metadata_store_pb2.Artifact) -> Artifact:
+def to_artifact(message: metadata_store_pb2.Artifact) -> Artifact:
+    """Makes an Artifact of ML Metadata's message."""
     properties = {
         name: getattr(value, value.WhichOneof("value"))
         for name, value in [*message.properties.items(), *message.custom_properties.items()]

@@ -1,0 +1,151 @@
+"""Where an artifact comes from, read from ML Metadata and laid out like a version history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import ml_metadata
+from ml_metadata.proto import metadata_store_pb2
+
+from components.report.page import Lineage, LineageEdge, LineageRow, short_uri
+
+_INPUTS = (metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.DECLARED_INPUT)
+_OUTPUTS = (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.DECLARED_OUTPUT)
+_BASELINE = "baseline_model"
+
+
+@dataclass(frozen=True)
+class Node:
+    """An artifact or an execution.
+
+    Attributes:
+      sources: keys of the nodes that it comes from.
+      order: greater than that of all its sources.
+    """
+
+    key: str
+    title: str
+    detail: str
+    kind: str
+    sources: tuple[str, ...]
+    order: tuple[int, int, int]
+
+
+def read_lineage(store: ml_metadata.MetadataStore, artifact_id: int) -> Lineage:
+    """Reads an artifact's lineage, down to the data, and to the baseline, not into its lineage.
+
+    An artifact that the cache gave again comes from the execution that made it.
+    """
+    return lay_out(_Reader(store).read(artifact_id))
+
+
+class _Reader:
+    def __init__(self, store: ml_metadata.MetadataStore) -> None:
+        self.store = store
+        self.nodes: dict[str, Node] = {}
+
+    def read(self, artifact_id: int) -> list[Node]:
+        self._add_artifact(artifact_id, "", None)
+        return list(self.nodes.values())
+
+    def _add_artifact(self, artifact_id: int, role: str, consumer: int | None) -> str:
+        """Adds an artifact and all that it comes from, unless it is there; returns its key."""
+        key = f"artifact {artifact_id}"
+        producer = None if role == _BASELINE else self._producer(artifact_id)
+        if key in self.nodes:
+            return key
+        (artifact,) = self.store.get_artifacts_by_id([artifact_id])
+        # One without a producer here stands directly below what consumes it.
+        order = (producer, 1, artifact_id) if producer else (consumer or 0, -1, artifact_id)
+        name = "baseline" if role == _BASELINE else _words(artifact.type)
+        sources = (f"execution {producer}",) if producer else ()
+        detail = short_uri(artifact.uri)
+        self.nodes[key] = Node(key, f"{name} {artifact_id}", detail, "artifact", sources, order)
+        if producer:
+            self._add_execution(producer)
+        return key
+
+    def _producer(self, artifact_id: int) -> int | None:
+        events = self.store.get_events_by_artifact_ids([artifact_id])
+        return min((e.execution_id for e in events if e.type in _OUTPUTS), default=None)
+
+    def _add_execution(self, execution_id: int) -> None:
+        key = f"execution {execution_id}"
+        if key in self.nodes:
+            return
+        (execution,) = self.store.get_executions_by_id([execution_id])
+        events = self.store.get_events_by_execution_ids([execution_id])
+        inputs = {e.artifact_id: e.path.steps[0].key for e in events if e.type in _INPUTS}
+        sources = tuple(
+            self._add_artifact(artifact_id, role, execution_id)
+            for artifact_id, role in sorted(inputs.items(), reverse=True)
+        )
+        self.nodes[key] = Node(
+            key, self._stage(execution), _when(execution), "stage", sources, (execution_id, 0, 0)
+        )
+
+    def _stage(self, execution: Any) -> str:
+        """The component's id; TFX names the context of type `node` after it."""
+        contexts = self.store.get_contexts_by_execution(execution.id)
+        names = (context.name.split(".", 1)[-1] for context in contexts if context.type == "node")
+        return next(names, execution.type.split(".")[-1])
+
+
+def lay_out(nodes: Sequence[Node]) -> Lineage:
+    """Puts each node in a row above all its sources, and its lines in lanes, few and short.
+
+    As in a version history, a lane leads down to one node; all lines to it join there. A node is
+    put in the lane that leads to it.
+    """
+    ordered = sorted(nodes, key=lambda node: node.order, reverse=True)
+    rows = {node.key: row for row, node in enumerate(ordered)}
+    by_key = {node.key: node for node in ordered}
+    lanes: list[str | None] = []
+    lane_of: dict[str, int] = {}
+    edges: list[tuple[str, str]] = []
+    for node in ordered:
+        lane_of[node.key] = lane = _lane_to(node.key, lanes)
+        lanes[lane] = None
+        for source in sorted(node.sources, key=lambda key: rows[key]):
+            lanes[_lane_to(source, lanes)] = source
+            edges.append((node.key, source))
+    return Lineage(
+        rows=tuple(_row(node, by_key, lane_of[node.key]) for node in ordered),
+        edges=tuple(
+            LineageEdge(rows[top], rows[bottom], lane_of[top], lane_of[bottom])
+            for top, bottom in edges
+        ),
+    )
+
+
+def _lane_to(key: str, lanes: list[str | None]) -> int:
+    """The lane that leads to a node already, else the first free one, which may be a new one."""
+    if key in lanes:
+        return lanes.index(key)
+    if None in lanes:
+        return lanes.index(None)
+    lanes.append(None)
+    return len(lanes) - 1
+
+
+def _row(node: Node, by_key: Mapping[str, Node], lane: int) -> LineageRow:
+    # What an artifact comes from is in the next row or so; a stage's sources may be far away.
+    sources = node.sources if node.kind == "stage" else ()
+    titles = tuple(by_key[source].title for source in sources)
+    return LineageRow(node.title, node.detail, titles, node.kind, lane)
+
+
+def _words(type_name: str) -> str:
+    """TransformGraph is `transform graph`."""
+    name = type_name.split(".")[-1]
+    parts = (f" {letter.lower()}" if letter.isupper() else letter for letter in name)
+    return "".join(parts).strip()
+
+
+def _when(execution: Any) -> str:
+    """When it began, in local time."""
+    began = datetime.fromtimestamp(execution.create_time_since_epoch / 1000).astimezone()
+    return f"{began:%Y-%m-%d %H:%M:%S}"
