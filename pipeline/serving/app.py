@@ -1,0 +1,126 @@
+"""The application: all routes, what is measured of each, and how errors are told."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.serving.errors import RequestError
+from pipeline.serving.metrics import Metrics
+from pipeline.serving.page_api import PageApi
+from pipeline.serving.rest_api import RestApi
+from pipeline.serving.service import Service
+
+_log = logging.getLogger(__name__)
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_CLIENT_GONE = 499
+
+
+def make_app(service: Service) -> Starlette:
+    """Makes the ASGI application of a server."""
+
+    async def healthz(request: Request) -> Response:  # noqa: ARG001
+        return PlainTextResponse("ok\n")
+
+    async def readyz(request: Request) -> Response:  # noqa: ARG001
+        live = service.watcher.live
+        if live is None:
+            raise RequestError(503, "No model is loaded yet.")
+        return PlainTextResponse(f"version {live.version}\n")
+
+    async def metrics(request: Request) -> Response:  # noqa: ARG001
+        return Response(
+            generate_latest(service.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    routes = [
+        *PageApi(service).routes(),
+        Route("/v1/{rest:path}", RestApi(service).handle, methods=_METHODS, name="model"),
+        *(Route(f"/{check.__name__}", check) for check in (healthz, readyz, metrics)),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(_Measured, metrics=service.metrics)],
+        exception_handlers={
+            RequestError: _tell_request_error,
+            HTTPException: _tell_http_exception,
+            ClientDisconnect: _tell_nobody,
+            Exception: _tell_bug,
+        },
+    )
+
+
+class _Measured:
+    """Measures requests, and sends the headers that every answer has."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 500
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_on)
+        finally:
+            route = _route_name(scope)
+            self._metrics.requests.labels(route, status).inc()
+            self._metrics.seconds.labels(route).observe(time.perf_counter() - began)
+
+
+def _route_name(scope: Scope) -> str:
+    """Of a few: a label for each path that is asked would fill the memory."""
+    if "route_name" in scope:
+        return scope["route_name"]
+    path = scope["path"]
+    if path.startswith("/v1/"):
+        return "model"
+    if path in ("/healthz", "/readyz", "/metrics", "/api/digit", "/api/model"):
+        return path.removeprefix("/").replace("api/", "")
+    return "page" if path in ("/", "/page.js", "/page.css") else "other"
+
+
+async def _tell_request_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    if not isinstance(error, RequestError):
+        raise error
+    return _error(error.status, str(error), error.headers)
+
+
+async def _tell_http_exception(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    message = f"{error.detail}: {request.method} {request.url.path[:200]}"
+    return _error(error.status_code, message, error.headers)
+
+
+async def _tell_nobody(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    return _error(_CLIENT_GONE, "The client went away.")
+
+
+async def _tell_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    return _error(500, "Internal error; the server's log says more.")
+
+
+def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"error": message}, status, headers)

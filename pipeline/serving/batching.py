@@ -1,0 +1,159 @@
+"""Runs the model on what all waiting requests ask together.
+
+One thread runs the model. Requests that come meanwhile wait, and are then run at once, as far as
+they are of the same kind: the busier the server, the larger the batch; a lone request never waits
+for others. Convolving many images at once is several times cheaper than one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipeline.serving.errors import RequestError
+from pipeline.serving.tensor_json import Tensors
+
+_RETRY_SECONDS = "1"
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What a request asks of the model.
+
+    Attributes:
+      run: asks it.
+      kind: work of equal kinds can be run at once: inputs are joined along their first dimension,
+        and outputs split; None: it can't be joined with any.
+      inputs: by name.
+      rows: size of the first dimension.
+    """
+
+    run: Callable[[Tensors], Tensors]
+    kind: Hashable | None
+    inputs: Tensors
+    rows: int
+
+
+_Answer = Tensors | BaseException
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    work: Work
+    future: asyncio.Future[Tensors]
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+
+class Batcher:
+    """A queue, and the thread that empties it."""
+
+    def __init__(self, max_rows: int, max_waiting: int, ran: Callable[[int], None]) -> None:
+        """Starts the thread.
+
+        Args:
+          max_rows: to join in one batch; larger work runs alone.
+          max_waiting: requests; further ones are refused.
+          ran: is told the rows of each batch.
+        """
+        self._max_rows = max_rows
+        self._max_waiting = max_waiting
+        self._ran = ran
+        self._waiting: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+        self._thread.start()
+
+    async def submit(self, work: Work) -> Tensors:
+        """Waits for the outputs.
+
+        Raises:
+          RequestError: 503 if too many are waiting; else, what `work.run` raised.
+        """
+        waiting = _Waiting(work, asyncio.get_running_loop().create_future())
+        with self._changed:
+            if self._closed or len(self._waiting) >= self._max_waiting:
+                raise RequestError(
+                    503,
+                    f"The server is busy: {len(self._waiting)} requests are waiting. Try later.",
+                    {"Retry-After": _RETRY_SECONDS},
+                )
+            self._waiting.append(waiting)
+            self._changed.notify()
+        return await waiting.future
+
+    def close(self) -> None:
+        """Finishes what is waiting, and ends the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
+                    return
+                batch = self._take()
+            answers = self._run([waiting.work for waiting in batch])
+            batch[0].loop.call_soon_threadsafe(_deliver, batch, answers)
+
+    def _take(self) -> list[_Waiting]:
+        """The first that waits, and those behind it that fit."""
+        batch = [self._waiting.popleft()]
+        kind, rows = batch[0].work.kind, batch[0].work.rows
+        others: deque[_Waiting] = deque()
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            fits = rows + waiting.work.rows <= self._max_rows
+            if kind is not None and waiting.work.kind == kind and fits:
+                batch.append(waiting)
+                rows += waiting.work.rows
+            else:
+                others.append(waiting)
+        self._waiting = others
+        return batch
+
+    def _run(self, works: Sequence[Work]) -> list[_Answer]:
+        """Answers in the same order; where a batch fails, its halves are tried."""
+        try:
+            outputs = works[0].run(_join([work.inputs for work in works]))
+            answers: list[_Answer] = [*_split(outputs, [work.rows for work in works])]
+        except Exception as error:  # noqa: BLE001 - it belongs to the request, not to the thread
+            if len(works) == 1:
+                return [error]
+            half = len(works) // 2
+            return [*self._run(works[:half]), *self._run(works[half:])]
+        self._ran(sum(work.rows for work in works))
+        return answers
+
+
+def _join(inputs: Sequence[Tensors]) -> Tensors:
+    if len(inputs) == 1:
+        return inputs[0]
+    return {name: np.concatenate([tensors[name] for tensors in inputs]) for name in inputs[0]}
+
+
+def _split(outputs: Tensors, rows: Sequence[int]) -> list[Tensors]:
+    if len(rows) == 1:
+        return [outputs]
+    ends = np.cumsum(rows)
+    columns: dict[str, Any] = {name: np.split(array, ends[:-1]) for name, array in outputs.items()}
+    return [{name: parts[index] for name, parts in columns.items()} for index in range(len(rows))]
+
+
+def _deliver(batch: Sequence[_Waiting], answers: Sequence[_Answer]) -> None:
+    for waiting, answer in zip(batch, answers, strict=True):
+        if waiting.future.done():  # Cancelled.
+            continue
+        if isinstance(answer, BaseException):
+            waiting.future.set_exception(answer)
+        else:
+            waiting.future.set_result(answer)

@@ -1,0 +1,165 @@
+"""Follows a model's directory: loads a new version beside the live one, and then replaces it."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import logging
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.pusher.versions import list_versions
+from pipeline.served_model import ServedModelError
+from pipeline.serving.live_model import DamagedReleaseError, LiveModel, load_live_model
+from pipeline.serving.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+_SAVED_MODEL = "saved_model.pb"
+_REMEMBERED = 20
+
+_Fingerprint = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """What became of a version, in TensorFlow Serving's words.
+
+    Attributes:
+      state: LOADING, AVAILABLE, UNLOADING or END.
+      error_code: OK, or why it could not be served.
+      error_message: empty if OK.
+    """
+
+    state: str
+    error_code: str = "OK"
+    error_message: str = ""
+
+
+class ModelWatcher:
+    """A thread that keeps the highest version that can be served in memory.
+
+    It goes by what is there, as TensorFlow Serving does: if the live version is deleted, it goes
+    on answering until another one has been loaded. A version that can't be served is tried again
+    only when its files have changed.
+    """
+
+    def __init__(self, model_dir: Path, poll_seconds: float, metrics: Metrics) -> None:
+        """Does nothing yet.
+
+        Args:
+          model_dir: holds the versions; may appear later.
+          poll_seconds: between two looks.
+          metrics: to keep.
+        """
+        self.model_dir = model_dir
+        self._poll_seconds = poll_seconds
+        self._metrics = metrics
+        self._live: LiveModel | None = None
+        self._statuses: dict[int, VersionStatus] = {}
+        self._failed: dict[int, _Fingerprint] = {}
+        self._looked_once = threading.Event()
+        self._stopping = threading.Event()
+
+    @property
+    def live(self) -> LiveModel | None:
+        """The model that answers."""
+        return self._live
+
+    @property
+    def statuses(self) -> Mapping[int, VersionStatus]:
+        """Of all versions that were seen lately, newest first."""
+        return dict(sorted(self._statuses.items(), reverse=True))
+
+    def start(self, looked: Callable[[], None]) -> None:
+        """Starts to look.
+
+        Args:
+          looked: is called when a first model is live, or it is clear that there is none yet.
+        """
+        self._thread = threading.Thread(target=self._follow, args=[looked], name="watcher")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Waits until a load that has begun is through, and ends the thread."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _follow(self, looked: Callable[[], None]) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._look()
+            except Exception:  # noqa: BLE001 - the server goes on with what it has.
+                _log.exception("Can't look for new versions in %s", self.model_dir)
+            if not self._looked_once.is_set():
+                self._looked_once.set()
+                looked()
+            self._stopping.wait(self._poll_seconds)
+
+    def _look(self) -> None:
+        versions = {
+            version: path
+            for version, path in list_versions(self.model_dir).items()
+            if (path / _SAVED_MODEL).is_file()
+        }
+        if not versions and not self._looked_once.is_set():
+            _log.warning("No model in %s yet: push one with `make run`.", self.model_dir)
+        self._failed = {key: value for key, value in self._failed.items() if key in versions}
+        for version, path in reversed(versions.items()):
+            if self._live is not None and version == self._live.version:
+                return
+            if self._try(version, path) or self._stopping.is_set():
+                return
+
+    def _try(self, version: int, path: Path) -> bool:
+        """Makes a version live; false if it can't be."""
+        fingerprint = _fingerprint(path)
+        if self._failed.get(version) == fingerprint:
+            return False
+        self._statuses[version] = VersionStatus("LOADING")
+        _import_tensorflow()
+        try:
+            model = load_live_model(path)
+        except (DamagedReleaseError, ServedModelError) as error:
+            code = "DATA_LOSS" if isinstance(error, DamagedReleaseError) else "INTERNAL"
+            self._failed[version] = fingerprint
+            self._statuses[version] = VersionStatus("END", code, str(error))
+            self._metrics.load_failures.inc()
+            _log.error("Version %d is not served: %s", version, error)
+            return False
+        self._replace(model)
+        return True
+
+    def _replace(self, model: LiveModel) -> None:
+        old = self._live
+        self._live = model
+        if old is not None:
+            self._statuses[old.version] = VersionStatus("END")
+        self._statuses[model.version] = VersionStatus("AVAILABLE")
+        for version in sorted(self._statuses)[:-_REMEMBERED]:
+            del self._statuses[version]
+        self._metrics.live_version.set(model.version)
+        self._metrics.loads.inc()
+        accuracy = "unknown" if model.accuracy is None else f"{model.accuracy:.2%}"
+        _log.info("Version %d is live (accuracy %s).", model.version, accuracy)
+        del old
+        gc.collect()  # A model is in reference cycles; requests may still hold it for a moment.
+
+
+def _import_tensorflow() -> None:
+    """Imports TensorFlow once, and exempts its many objects from garbage collection.
+
+    Each full collection would look at all of them, and stop everything for 0.2 s.
+    """
+    if "tensorflow" not in sys.modules:
+        importlib.import_module("tensorflow")
+        gc.collect()
+        gc.freeze()
+
+
+def _fingerprint(path: Path) -> _Fingerprint:
+    """Changes when a file of the version does."""
+    entries = ((entry, entry.stat()) for entry in sorted(path.rglob("*")))
+    return tuple((str(entry), stat.st_size, stat.st_mtime_ns) for entry, stat in entries)

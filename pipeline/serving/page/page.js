@@ -1,0 +1,316 @@
+// The page: draws, asks the server about the drawing as it grows, and shows the answers.
+"use strict";
+
+const SENT_SIDE = 280;          // pixels of the drawing that is sent
+const PICTURE_SIDE = 1024;      // longest side of a picture that is sent
+const PEN = 0.075;              // width of the pen, as a share of the side
+const POLL_MILLISECONDS = 2000;
+const TIMEOUT_MILLISECONDS = 8000;
+const NOTICE_MILLISECONDS = 6000;
+const SPEAK_MILLISECONDS = 800;
+
+const element = (id) => document.getElementById(id);
+const canvas = element("canvas");
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+let strokes = [];               // lists of points [x, y], as shares of the side
+let picture = null;             // an ImageBitmap, instead of strokes
+let stroke = null;              // the one that is being drawn
+let generation = 0;             // grows when what was drawn is taken away
+let model = null;               // what answers: {version, accuracy, …}
+
+// Drawing
+
+function paint(context, side, colour) {
+  context.lineWidth = PEN * side;
+  context.lineCap = context.lineJoin = "round";
+  context.strokeStyle = colour;
+  for (const points of strokes) {
+    const at = (index) => points[Math.min(index, points.length - 1)].map((share) => share * side);
+    context.beginPath();
+    context.moveTo(...at(0));
+    for (let index = 1; index < points.length; index++) {
+      const [x, y] = at(index), [nextX, nextY] = at(index + 1);
+      context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
+    }
+    context.lineTo(...at(points.length - 1));
+    context.stroke();
+  }
+}
+
+function show() {
+  const side = Math.round(canvas.clientWidth * devicePixelRatio);
+  if (canvas.width !== side) canvas.width = canvas.height = side;
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, side, side);
+  if (picture) {
+    const scale = side / Math.max(picture.width, picture.height);
+    const width = picture.width * scale, height = picture.height * scale;
+    context.drawImage(picture, (side - width) / 2, (side - height) / 2, width, height);
+  }
+  paint(context, side, getComputedStyle(canvas).color);
+  const empty = !picture && !strokes.length;
+  element("hint").hidden = !empty;
+  element("clear").disabled = element("undo").disabled = empty;
+}
+
+function changed() {
+  requestAnimationFrame(show);
+  if (picture || strokes.length) ask();
+  else forget();
+}
+
+function clear() {
+  strokes = [];
+  picture = stroke = null;
+  changed();
+}
+
+function undo() {
+  if (picture) picture = null;
+  else strokes.pop();
+  stroke = null;
+  changed();
+}
+
+function addPoints(event) {
+  const box = canvas.getBoundingClientRect();
+  const coalesced = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
+  for (const { clientX, clientY } of coalesced.length ? coalesced : [event]) {
+    stroke.push([(clientX - box.left) / box.width, (clientY - box.top) / box.height]);
+  }
+  changed();
+}
+
+canvas.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0 || !event.isPrimary) return;
+  canvas.setPointerCapture(event.pointerId);
+  picture = null;
+  stroke = [];
+  strokes.push(stroke);
+  addPoints(event);
+});
+canvas.addEventListener("pointermove", (event) => {
+  if (stroke && event.isPrimary) addPoints(event);
+});
+for (const end of ["pointerup", "pointercancel"]) {
+  canvas.addEventListener(end, (event) => {
+    if (event.isPrimary) stroke = null;
+  });
+}
+element("clear").addEventListener("click", clear);
+element("undo").addEventListener("click", undo);
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape") clear();
+  if (event.key === "z" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    undo();
+  }
+});
+new ResizeObserver(show).observe(canvas);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+
+// Pictures
+
+async function openPicture(file) {
+  if (!file) return;
+  try {
+    const opened = await createImageBitmap(file);
+    strokes = [];
+    stroke = null;
+    picture = opened;
+    changed();
+  } catch {
+    notify("This file is not a picture that the browser can open.");
+  }
+}
+
+element("file").addEventListener("change", (event) => {
+  openPicture(event.target.files[0]);
+  event.target.value = "";
+});
+addEventListener("paste", (event) => openPicture(event.clipboardData.files[0]));
+for (const [name, inside] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
+  addEventListener(name, (event) => {
+    event.preventDefault();
+    document.querySelector(".paper").classList.toggle("dragged", inside);
+    if (name === "drop") openPicture(event.dataTransfer.files[0]);
+  });
+}
+
+function encode() {
+  const sent = document.createElement("canvas");
+  const context = sent.getContext("2d");
+  if (picture) {
+    const scale = Math.min(1, PICTURE_SIDE / Math.max(picture.width, picture.height));
+    sent.width = Math.max(1, Math.round(picture.width * scale));
+    sent.height = Math.max(1, Math.round(picture.height * scale));
+    context.drawImage(picture, 0, 0, sent.width, sent.height);
+  } else {
+    sent.width = sent.height = SENT_SIDE;
+    context.fillRect(0, 0, SENT_SIDE, SENT_SIDE);
+    paint(context, SENT_SIDE, "white");
+  }
+  return new Promise((resolve) => sent.toBlob(resolve, "image/png"));
+}
+
+// Asking: one request at a time, and the newest drawing always last
+
+let asking = false;
+let outdated = false;
+
+async function ask() {
+  outdated = true;
+  if (asking) return;
+  asking = true;
+  try {
+    while (outdated) {
+      outdated = false;
+      await askOnce();
+    }
+  } finally {
+    asking = false;
+  }
+}
+
+async function askOnce() {
+  const asked = generation;
+  const body = await encode();
+  const answer = await request("api/digit", { method: "POST", body });
+  if (asked !== generation || !answer) return;
+  if (answer.error) {
+    showNothing();
+    notify(answer.error);
+  } else {
+    showAnswer(answer);
+    if (model && answer.version !== model.version) look();
+  }
+}
+
+async function request(path, options) {
+  let response;
+  try {
+    response = await fetch(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS) });
+    const answer = await response.json();
+    if (response.status === 503) {
+      setState("waiting", "Waiting for a model …");
+      return null;
+    }
+    return answer;
+  } catch {
+    model = null;
+    setState("gone", "No connection to the server. Trying again …");
+    return null;
+  }
+}
+
+// Answers
+
+const bars = Array.from({ length: 10 }, (_, digit) => {
+  const item = document.createElement("li");
+  const [name, track, value] = ["name", "track", "value"].map((kind) => {
+    const part = document.createElement("span");
+    part.className = kind;
+    item.append(part);
+    return part;
+  });
+  name.textContent = digit;
+  const bar = document.createElement("span");
+  track.append(bar);
+  element("bars").append(item);
+  return { item, bar, value };
+});
+
+function showBars(probabilities) {
+  const best = Math.max(...probabilities);
+  probabilities.forEach((share, digit) => {
+    const { item, bar, value } = bars[digit];
+    item.className = share === best && share > 0 ? "best" : "";
+    bar.style.setProperty("--share", share);
+    value.textContent = percent(share);
+  });
+}
+
+function showAnswer({ digit, probabilities, image }) {
+  const sure = percent(probabilities[digit]);
+  element("digit").textContent = element("digit").dataset.digit = digit;
+  element("confidence").textContent = `${sure} sure`;
+  element("seen").src = image;
+  element("seen").hidden = false;
+  element("unseen").hidden = true;
+  showBars(probabilities);
+  speak(`${digit}, ${sure}`);
+}
+
+function showNothing() {
+  element("digit").textContent = "–";
+  element("digit").dataset.digit = "";
+  element("confidence").textContent = "nothing drawn yet";
+  element("seen").hidden = true;
+  element("unseen").hidden = false;
+  showBars(Array(10).fill(0));
+  speak("");
+}
+
+function forget() {
+  generation++;
+  outdated = false;
+  showNothing();
+}
+
+let speaking;
+
+function speak(text) {
+  clearTimeout(speaking);
+  speaking = setTimeout(() => { element("spoken").textContent = text; }, SPEAK_MILLISECONDS);
+}
+
+// The server's state
+
+let noticed;
+
+function notify(text) {
+  element("notice").textContent = text;
+  element("notice").hidden = false;
+  clearTimeout(noticed);
+  noticed = setTimeout(() => { element("notice").hidden = true; }, NOTICE_MILLISECONDS);
+}
+
+function setState(kind, text) {
+  element("dot").className = kind;
+  element("model").textContent = text;
+  document.body.dataset.state = kind;
+}
+
+function showModel(answer) {
+  const before = model;
+  if (answer.version === null) {
+    model = null;
+    setState("waiting", "Waiting for a model: push one with “make run”.");
+    return;
+  }
+  model = answer;
+  const parts = [`Model version ${model.version}`];
+  if (model.accuracy !== null) parts.push(`${(100 * model.accuracy).toFixed(2)} % of test images right`);
+  if (model.created) parts.push(`pushed ${new Date(model.created).toLocaleDateString()}`);
+  setState("ready", parts.join(" · "));
+  element("model").dataset.version = model.version;
+  if (before && before.version !== model.version) {
+    notify(`The model has changed: version ${model.version} answers now.`);
+  }
+  if ((!before || before.version !== model.version) && (picture || strokes.length)) ask();
+}
+
+async function look() {
+  const answer = await request("api/model");
+  if (answer) showModel(answer);
+}
+
+async function keepLooking() {
+  if (!document.hidden) await look();
+  setTimeout(keepLooking, POLL_MILLISECONDS);
+}
+
+showNothing();
+show();
+keepLooking();
