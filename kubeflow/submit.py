@@ -179,15 +179,17 @@ def submit(
     Raises:
       ApiError: the API server refused, or can't be reached.
     """
-    run_id = None
+    run_id, left = None, "nothing was started"
     try:
         experiment_id, source = upload(api, submission, say)
         name, cron = submission.run_name, submission.cron
         if cron is not None:
+            left = "the recurring run may have been made, beside an older one; look in the UI"
             new, replaced = api.schedule(name, experiment_id, cron, **source)
             instead = f", instead of {replaced} of the same name" if replaced else ""
             say(f"Recurring run: {name} ({new}) at {cron!r}{instead}")
             return ExitStatus.PUSHED
+        left = "the run may have been made; look in the UI"
         with _interruption_put_off():
             run_id = api.run(name, experiment_id, **source)
             say(f"Run: {name} ({run_id}) in experiment {submission.experiment}")
@@ -195,17 +197,15 @@ def submit(
             return ExitStatus.PUSHED
         outcome = follow(api, run_id, submission.pipeline.tasks, say, interval)
     except KeyboardInterrupt:
-        say(f"Error: interrupted; {_stop(api, run_id)}")
+        say(f"Error: interrupted; {_stop(api, run_id) if run_id else left}")
         return ExitStatus.INTERRUPTED
     prefix = "" if outcome.status is ExitStatus.PUSHED else "Error: "
     say(f"{prefix}{outcome.reason}")
     return outcome.status
 
 
-def _stop(api: Api, run_id: str | None) -> str:
+def _stop(api: Api, run_id: str) -> str:
     """Tells the run to stop; returns what came of it."""
-    if run_id is None:
-        return "the API server had not answered yet"
     try:
         api.terminate(run_id)
     except ApiError as error:
@@ -215,7 +215,11 @@ def _stop(api: Api, run_id: str | None) -> str:
 
 @contextmanager
 def _interruption_put_off() -> Iterator[None]:
-    """Interrupts after the block, so that a run isn't made whose id is lost; at once if again."""
+    """Interrupts after the block, so that a run isn't made whose id is lost; at once if again.
+
+    Raises:
+      KeyboardInterrupt: also in place of what the block raises.
+    """
     interruptions: list[int] = []
 
     def put_off(number: int, _frame: FrameType | None) -> None:
@@ -230,5 +234,5 @@ def _interruption_put_off() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if interruptions:
-        raise KeyboardInterrupt
+        if interruptions:
+            raise KeyboardInterrupt

@@ -108,7 +108,7 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
       2    wrong usage
       3    the model did not pass its gate: nothing was pushed
       4    the data did not pass theirs: nothing was trained
-      130  interrupted: the run was told to stop
+      130  interrupted: a run whose id is known was told to stop
     """
     named = {"epochs": epochs, "accuracy_threshold": accuracy_threshold, "data": data}
     given = parameters | {name: value for name, value in named.items() if value is not None}
@@ -118,26 +118,31 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     except SubmitUsageError as error:
         raise click.UsageError(str(error)) from error
 
-    from mnist_kubeflow.api import Api, ApiError
-    from mnist_kubeflow.submit import Submission
-    from mnist_kubeflow.submit import submit as submit_pipeline
-
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
     # A schedule keeps its name, so that the next one takes its place.
     default_name = pipeline.name if cron else f"{pipeline.name} {pipeline.version} {now}"
-    submission = Submission(
-        pipeline=pipeline,
-        parameters=typed,
-        experiment=experiment or pipeline.name,
-        run_name=run_name or default_name,
-        pipeline_root=pipeline_root,
-        service_account=service_account,
-        cron=cron,
-    )
     try:
-        api = Api(host, namespace, token_file, ca_cert)
-        status = submit_pipeline(api, submission, click.echo, wait=wait, interval=interval)
-    except ApiError as error:
-        click.echo(f"Error: {error}", err=True)
-        status = ExitStatus.FAILED
+        from mnist_kubeflow.api import Api, ApiError
+        from mnist_kubeflow.submit import Submission
+        from mnist_kubeflow.submit import submit as submit_pipeline
+
+        submission = Submission(
+            pipeline=pipeline,
+            parameters=typed,
+            experiment=experiment or pipeline.name,
+            run_name=run_name or default_name,
+            pipeline_root=pipeline_root,
+            service_account=service_account,
+            cron=cron,
+        )
+        try:
+            api = Api(host, namespace, token_file, ca_cert)
+            status = submit_pipeline(api, submission, click.echo, wait=wait, interval=interval)
+        except ApiError as error:
+            click.echo(f"Error: {error}", err=True)
+            status = ExitStatus.FAILED
+    except KeyboardInterrupt:
+        # Before anything is sent, or while a run is told to stop: else `submit_pipeline` says more.
+        click.echo("Error: interrupted", err=True)
+        status = ExitStatus.INTERRUPTED
     sys.exit(status)

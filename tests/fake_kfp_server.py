@@ -73,8 +73,10 @@ class FakeKfpServer:
     logs: dict[str, str] = field(default_factory=dict)
     retried: set[str] = field(default_factory=set)
     outages: list[int] = field(default_factory=list)
-    on_look: Callable[[], None] = lambda: None
-    on_create: Callable[[], None] = lambda: None
+    on_look: Callable[[], object] = lambda: None
+    on_upload: Callable[[], object] = lambda: None
+    on_create: Callable[[], object] = lambda: None
+    on_delete: Callable[[], object] = lambda: None
 
     pipelines: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class FakeKfpServer:
         return namespace
 
     def upload(self, query: dict[str, str], content: bytes) -> Any:
+        self.on_upload()
         name, namespace = query["name"], self.namespace(query)
         if any(
             (one["display_name"], one["namespace"]) == (name, namespace)
@@ -166,6 +169,11 @@ class FakeKfpServer:
         made = body | {"recurring_run_id": str(uuid.uuid4()), "status": "ENABLED"}
         self.recurring[made["recurring_run_id"]] = made
         return made
+
+    def delete_recurring_run(self, recurring_run_id: str) -> Any:
+        self.on_delete()
+        del self.recurring[recurring_run_id]
+        return {}
 
     def _check_source(self, body: dict[str, Any], title: str) -> None:
         if body["experiment_id"] not in self.experiments:
@@ -369,7 +377,7 @@ class _Handler(BaseHTTPRequestHandler):
                 ),
             ),
             (rf"POST {api}/recurringruns", lambda: fake.create_recurring_run(json.loads(content))),
-            (rf"DELETE {api}/recurringruns/([^/]+)", lambda one: fake.recurring.pop(one) and {}),
+            (rf"DELETE {api}/recurringruns/([^/]+)", fake.delete_recurring_run),
             (r"GET /apis/v1beta1/runs/([^/:]+)", fake.get_run_v1),
             (r"GET /apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log", fake.log),
         ]

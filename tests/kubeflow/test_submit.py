@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from fake_kfp_server import FakeKfpServer, Frame, fake_kfp_server
+from fake_kfp_server import FakeKfpServer, Frame, RefusedError, fake_kfp_server
 from kfp.client import Client
 
 from mnist_kubeflow.submit_command import submit
@@ -504,9 +504,11 @@ def test_namespace_of_the_pod_is_neither_taken_nor_remembered(
     assert not context_file.exists()
 
 
-def interruptible_submit(server: FakeKfpServer, pipeline: Path) -> "subprocess.Popen[str]":
+def interruptible_submit(
+    server: FakeKfpServer, pipeline: Path, *options: str
+) -> "subprocess.Popen[str]":
     code = "from mnist_kubeflow.submit_command import submit; submit()"
-    arguments = [str(pipeline), "--host", server.url, "--interval", "0.1"]
+    arguments = [str(pipeline), "--host", server.url, "--interval", "0.1", *options]
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE,
@@ -553,5 +555,71 @@ def test_second_interruption_does_not_wait_for_the_run(
 
     server.on_create = interrupt_twice
     assert process.wait(timeout=60) == 130
-    assert list(lines) == ["Error: interrupted; the API server had not answered yet\n"]
+    assert list(lines) == ["Error: interrupted; the run may have been made; look in the UI\n"]
     assert not server.terminated
+
+
+def test_interruption_before_a_run_that_is_then_refused_says_that_it_may_be_there(
+    server: FakeKfpServer, pipeline: Path
+) -> None:
+    process = interruptible_submit(server, pipeline)
+    assert process.stdout is not None
+    lines = iter(process.stdout)
+
+    def interrupt_and_refuse() -> None:
+        process.send_signal(signal.SIGINT)
+        assert any(line.startswith("Interrupted: waiting") for line in lines)
+        raise RefusedError(503, 14, "upstream connect error")
+
+    server.on_create = interrupt_and_refuse
+    assert process.wait(timeout=60) == 130
+    assert list(lines) == ["Error: interrupted; the run may have been made; look in the UI\n"]
+
+
+def test_interrupted_schedule_says_that_it_may_be_there_beside_an_older_one(
+    server: FakeKfpServer, pipeline: Path
+) -> None:
+    nightly = ("--cron", "0 0 3 * * *")
+    assert run_submit(server, pipeline, *nightly).exit_code == 0
+    process = interruptible_submit(server, pipeline, *nightly)
+    server.on_delete = lambda: (process.send_signal(signal.SIGINT), process.wait(timeout=60))
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output.splitlines()[-1] == (
+        "Error: interrupted; the recurring run may have been made, beside an older one; "
+        "look in the UI"
+    )
+
+
+def test_interruption_during_the_upload_says_that_nothing_was_started(
+    server: FakeKfpServer, pipeline: Path
+) -> None:
+    process = interruptible_submit(server, pipeline)
+    server.on_upload = lambda: (process.send_signal(signal.SIGINT), process.wait(timeout=60))
+    output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output) == (130, "Error: interrupted; nothing was started\n")
+
+
+def test_interruption_of_the_sdks_import_is_exit_status_130(
+    server: FakeKfpServer, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = "import time\nprint('importing', flush=True)\ntime.sleep(60)"
+    (tmp_path / "kfp" / "__init__.py").write_text(slow)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    process = interruptible_submit(server, pipeline)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output) == (130, "Error: interrupted\n")
+
+
+def test_interruption_of_the_connection_is_exit_status_130(
+    server: FakeKfpServer, pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_client: Client) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Client, "_load_context_setting_or_default", interrupted)
+    result = run_submit(server, pipeline)
+    assert (result.exit_code, result.output) == (130, "Error: interrupted\n")
