@@ -64,7 +64,13 @@ class _Client(Client):
 
     def _load_context_setting_or_default(self) -> None:
         """Reads ~/.config/kfp/context.json: its cookie and header are the SDK's authentication."""
-        super()._load_context_setting_or_default()
+        try:
+            super()._load_context_setting_or_default()
+            if not isinstance(self._context_setting, dict):
+                raise ValueError(f"received a {type(self._context_setting).__name__}")
+        except ValueError as error:
+            rule = f"expected a JSON object in {self._LOCAL_KFP_CONTEXT}"
+            raise ApiError(f"{rule}: {error}; mend or delete it", passing=False) from error
         # Without a name, the SDK would take the pod's namespace, and write it into that file.
         self._context_setting["namespace"] = "unused"
 
@@ -224,6 +230,9 @@ class Api:
         except (HTTPError, TimeoutError, OSError) as error:
             hint = "check --host, --ca-cert, the network and the token"
             raise ApiError(f"can't reach {self._host}: {error}; {hint}", passing=True) from error
+        except ValueError as error:
+            said = " ".join(str(error).split())
+            raise ApiError(f"the SDK refused: {said}", passing=False) from error
         finally:
             logging.disable(level)
 

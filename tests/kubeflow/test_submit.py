@@ -488,6 +488,29 @@ def test_cookie_of_the_sdks_context_file_is_sent_and_its_namespace_is_not(
     assert json.loads(context_file.read_text()) == settings
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"), [("{", "Expecting property name .*"), ("[]", "received a list")]
+)
+def test_broken_context_file_of_the_sdk_is_said_in_one_line(
+    server: FakeKfpServer, pipeline: Path, context_file: Path, content: str, reason: str
+) -> None:
+    context_file.write_text(content)
+    result = run_submit(server, pipeline)
+    assert result.exit_code == 1
+    line = rf"Error: expected a JSON object in {context_file}: {reason}; mend or delete it\n"
+    assert re.fullmatch(line, result.output)
+
+
+def test_what_the_sdk_refuses_is_said_in_one_line(server: FakeKfpServer, pipeline: Path) -> None:
+    for _ in range(2):
+        server.create_experiment({"display_name": "mnist"})
+    result = run_submit(server, pipeline)
+    assert result.exit_code == 1
+    assert result.output == (
+        "Error: the SDK refused: Multiple experiments is found with name mnist.\n"
+    )
+
+
 def test_namespace_of_the_pod_is_neither_taken_nor_remembered(
     server: FakeKfpServer,
     pipeline: Path,
