@@ -76,18 +76,28 @@ def test_commands_pass_option_parsing(
         command.make_context(name, arguments, parent=context)
 
 
-def test_release_waits_for_the_exit_status_of_the_run() -> None:
+def test_release_is_of_the_default_branch_and_waits_for_the_exit_status_of_the_run() -> None:
     workflow = release()
     jobs = workflow["jobs"]
-    assert "train" in jobs["release"]["needs"]
+    assert jobs["train"]["needs"] == "image"
+    assert jobs["release"]["needs"] == ["image", "train"]
+    default_branch = "format('refs/heads/{0}', github.event.repository.default_branch)"
+    conditions = {name: job["if"] for name, job in jobs.items() if "if" in job}
+    assert conditions == {"image": f"github.ref == {default_branch}"}
     for job in jobs.values():
-        assert "if" not in job
         assert "continue-on-error" not in job
     for step in steps(workflow):
         assert not {"if", "continue-on-error", "shell"} & set(step)
         assert not re.search(r"\|\||;|\|(?!$)|set \+e", step.get("run", ""))
     last = jobs["train"]["steps"][-1]
     assert " submit " in last["run"]
+
+
+def test_another_attempt_has_another_name() -> None:
+    jobs = release()["jobs"]
+    attempt = "${{ github.run_attempt }}"
+    assert jobs["train"]["steps"][-1]["env"]["RUN_NAME"].endswith(attempt)
+    assert jobs["release"]["steps"][-1]["env"]["TAG"].endswith(f"-{attempt}")
 
 
 def test_stages_run_in_the_image_of_this_commit_by_digest() -> None:
@@ -98,7 +108,6 @@ def test_stages_run_in_the_image_of_this_commit_by_digest() -> None:
     assert build["env"]["IMAGE"] == push["env"]["IMAGE"] == tag
     assert ".RepoDigests" in push["run"]
     assert jobs["image"]["outputs"] == {"image": f"${{{{ steps.{push['id']}.outputs.image }}}}"}
-    assert jobs["train"]["needs"] == "image"
     (compiling,) = (step for step in jobs["train"]["steps"] if step.get("name") == "Compile")
     assert compiling["env"] == {"IMAGE": "${{ needs.image.outputs.image }}"}
 
