@@ -33,7 +33,8 @@ function paint(context, side, colour) {
       const [x, y] = at(index), [nextX, nextY] = at(index + 1);
       context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
     }
-    context.lineTo(...at(points.length - 1));
+    const [x, y] = at(points.length - 1);
+    context.lineTo(x + 0.01, y);  // A line of no length would leave no dot.
     context.stroke();
   }
 }
@@ -180,7 +181,7 @@ async function askOnce() {
   if (asked !== generation || !answer) return;
   if (answer.error) {
     showNothing();
-    notify(answer.error);
+    if (picture) notify(answer.error);
   } else {
     showAnswer(answer);
     if (model && answer.version !== model.version) look();
@@ -199,7 +200,8 @@ async function request(path, options) {
     return answer;
   } catch {
     model = null;
-    setState("gone", "No connection to the server. Trying again …");
+    setState("gone", "No connection to the server");
+    notify("Server unreachable. Trying again …", Infinity);
     return null;
   }
 }
@@ -227,7 +229,7 @@ function showBars(probabilities) {
     const { item, bar, value } = bars[digit];
     item.className = share === best && share > 0 ? "best" : "";
     bar.style.setProperty("--share", share);
-    value.textContent = percent(share);
+    value.textContent = best > 0 ? percent(share) : "";
   });
 }
 
@@ -269,14 +271,15 @@ function speak(text) {
 
 let noticed;
 
-function notify(text) {
-  element("notice").textContent = text;
-  element("notice").hidden = false;
+function notify(text, milliseconds = NOTICE_MILLISECONDS) {
+  if (element("notice").textContent !== text) element("notice").textContent = text;
+  element("notice").hidden = !text;
   clearTimeout(noticed);
-  noticed = setTimeout(() => { element("notice").hidden = true; }, NOTICE_MILLISECONDS);
+  if (milliseconds < Infinity) noticed = setTimeout(notify, milliseconds, "");
 }
 
 function setState(kind, text) {
+  if (document.body.dataset.state === "gone" && kind !== "gone") notify("");
   element("dot").className = kind;
   element("model").textContent = text;
   document.body.dataset.state = kind;
@@ -292,7 +295,7 @@ function showModel(answer) {
   model = answer;
   const parts = [`Model version ${model.version}`];
   if (model.accuracy !== null) parts.push(`${(100 * model.accuracy).toFixed(2)} % of test images right`);
-  if (model.created) parts.push(`pushed ${new Date(model.created).toLocaleDateString()}`);
+  if (model.created) parts.push(`pushed ${new Date(model.created).toLocaleDateString([], { dateStyle: "medium" })}`);
   setState("ready", parts.join(" · "));
   element("model").dataset.version = model.version;
   if (before && before.version !== model.version) {
