@@ -156,10 +156,13 @@ def test_names_point_at_each_other() -> None:
                 assert (subject["kind"], subject["name"]) in documents
 
 
-def readme_patches() -> list[dict[str, Any]]:
+def readme_blocks() -> list[dict[str, Any]]:
     text = (MANIFESTS.parent / "README.md").read_text(encoding="utf-8")
-    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
-    overlays = [block for block in blocks if "patches" in block]
+    return [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+
+
+def readme_patches() -> list[dict[str, Any]]:
+    overlays = [block for block in readme_blocks() if "patches" in block]
     for overlay in overlays:
         assert overlay["resources"] == ["../kubeflow/manifests"]
     return [patch for overlay in overlays for patch in overlay["patches"]]
@@ -178,6 +181,15 @@ def test_patches_of_the_readme_fit() -> None:
         assert operation["op"] == ("replace" if field in parent else "add")
         parent[field] = operation["value"]
         validate(document)
+
+
+def test_token_of_the_readme_is_one_of_the_submitter() -> None:
+    (secret,) = (block for block in readme_blocks() if block.get("kind") == "Secret")
+    validate(secret)
+    account = secret["metadata"]["annotations"]["kubernetes.io/service-account.name"]
+    assert ("ServiceAccount", account) in applied()
+    assert secret["type"] == "kubernetes.io/service-account-token"
+    assert not {"data", "stringData"} & set(secret)
 
 
 def test_service_budget_and_policy_select_the_server_by_its_ports() -> None:
