@@ -22,7 +22,7 @@ import ssl
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -73,10 +73,10 @@ class FakeKfpServer:
     logs: dict[str, str] = field(default_factory=dict)
     retried: set[str] = field(default_factory=set)
     outages: list[int] = field(default_factory=list)
-    on_look: Callable[[], object] = lambda: None
-    on_upload: Callable[[], object] = lambda: None
-    on_create: Callable[[], object] = lambda: None
-    on_delete: Callable[[], object] = lambda: None
+    on_look: Callable[[], None] = lambda: None
+    on_upload: Callable[[], None] = lambda: None
+    on_create: Callable[[], None] = lambda: None
+    on_delete: Callable[[], None] = lambda: None
 
     pipelines: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -323,8 +323,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        # An interrupted client does not wait for the answer.
+        with suppress(ConnectionError):
+            self.end_headers()
+            self.wfile.write(body)
 
     def _route(self, route: str, query: dict[str, str], content: bytes) -> Any:
         fake = self.fake

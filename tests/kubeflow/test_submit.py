@@ -540,6 +540,11 @@ def interruptible_submit(
     )
 
 
+def interrupt(process: "subprocess.Popen[str]") -> None:
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=60)
+
+
 def test_interruption_stops_the_run_and_is_exit_status_130(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
@@ -605,7 +610,7 @@ def test_interrupted_schedule_says_that_it_may_be_there_beside_an_older_one(
     nightly = ("--cron", "0 0 3 * * *")
     assert run_submit(server, pipeline, *nightly).exit_code == 0
     process = interruptible_submit(server, pipeline, *nightly)
-    server.on_delete = lambda: (process.send_signal(signal.SIGINT), process.wait(timeout=60))
+    server.on_delete = lambda: interrupt(process)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert output.splitlines()[-1] == (
@@ -618,7 +623,7 @@ def test_interruption_during_the_upload_says_that_nothing_was_started(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     process = interruptible_submit(server, pipeline)
-    server.on_upload = lambda: (process.send_signal(signal.SIGINT), process.wait(timeout=60))
+    server.on_upload = lambda: interrupt(process)
     output, _ = process.communicate(timeout=60)
     assert (process.returncode, output) == (130, "Error: interrupted; nothing was started\n")
 
