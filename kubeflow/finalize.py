@@ -14,10 +14,15 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+import yaml
+
 from mnist_kubeflow.settings import KubeflowSettings, Secret, Stage
 from pipeline.settings import SettingsError
 
 ENTRYPOINT = ("python", "-m", "mnist_kubeflow.entrypoint")
+# As KFP's SDK compiles the types that its UI shows (kfp/dsl/types/artifact_types.py).
+_UI_TYPES = "system."
+_UI_TYPE_VERSION = "0.0.1"
 _INPUTS_SPEC = "--json_serialized_inputs_spec_args"
 # Argo's names of DAG tasks; KFP hands on those of the pipeline's tasks.
 _TASK_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
@@ -54,6 +59,7 @@ RUN_PARAMETERS = (
     RunParameter("data", "STRING", "MnistExampleGen", "source"),
     RunParameter("data_version", "STRING", "MnistExampleGen", "data_version"),
     RunParameter("epochs", "NUMBER_INTEGER", "Trainer", "custom_config", "epochs"),
+    RunParameter("epochs", "NUMBER_INTEGER", "RunReport", "hyperparameters", "epochs"),
     RunParameter("accuracy_threshold", "NUMBER_DOUBLE", "ModelGate", "thresholds", "accuracy"),
 )
 
@@ -212,6 +218,7 @@ def _finish_task(spec: Spec, name: str, task: Spec, kubeflow: KubeflowSettings) 
             "backoffFactor": 2.0,
             "backoffMaxDuration": "3600s",
         }
+    _name_ui_types(spec["components"][task["componentRef"]["name"]])
     container = _executor(spec, task).get("container")
     if container is None:
         return
@@ -221,6 +228,21 @@ def _finish_task(spec: Spec, name: str, task: Spec, kubeflow: KubeflowSettings) 
     definitions = spec["components"][task["componentRef"]["name"]].get("inputDefinitions", {})
     args = container["args"]
     args[args.index(_INPUTS_SPEC) + 1] = json.dumps(definitions, indent=2, sort_keys=True)
+
+
+def _name_ui_types(component: Mapping[str, Any]) -> None:
+    """Gives outputs the types of KFP's own by their titles alone.
+
+    The launcher would take the title out of TFX's schema, too (`getArtifactSchema` in
+    component/launcher_v2.go), but that is for types that KFP doesn't know.
+    """
+    for output in component.get("outputDefinitions", {}).get("artifacts", {}).values():
+        schema = yaml.safe_load(output["artifactType"].get("instanceSchema", "{}"))
+        if schema.get("title", "").startswith(_UI_TYPES):
+            output["artifactType"] = {
+                "schemaTitle": schema["title"],
+                "schemaVersion": _UI_TYPE_VERSION,
+            }
 
 
 def _resources(stage: Stage, gpu_type: str) -> Spec:

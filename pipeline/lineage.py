@@ -107,10 +107,10 @@ def lay_out(nodes: Sequence[Node]) -> Lineage:
     lane_of: dict[str, int] = {}
     edges: list[tuple[str, str]] = []
     for node in ordered:
-        lane_of[node.key] = lane = _lane_to(node.key, lanes)
+        lane_of[node.key] = lane = _lane_to(node.key, lanes, 0)
         lanes[lane] = None
         for source in sorted(node.sources, key=lambda key: rows[key]):
-            lanes[_lane_to(source, lanes)] = source
+            lanes[_lane_to(source, lanes, lane)] = source
             edges.append((node.key, source))
     return Lineage(
         rows=tuple(_row(node, by_key, lane_of[node.key]) for node in ordered),
@@ -121,10 +121,12 @@ def lay_out(nodes: Sequence[Node]) -> Lineage:
     )
 
 
-def _lane_to(key: str, lanes: list[str | None]) -> int:
-    """The lane that leads to a node already, else the first free one, which may be a new one."""
+def _lane_to(key: str, lanes: list[str | None], preferred: int) -> int:
+    """The lane that leads to a node already, else a free one, which may be a new one."""
     if key in lanes:
         return lanes.index(key)
+    if preferred < len(lanes) and lanes[preferred] is None:
+        return preferred
     if None in lanes:
         return lanes.index(None)
     lanes.append(None)
@@ -132,15 +134,17 @@ def _lane_to(key: str, lanes: list[str | None]) -> int:
 
 
 def _row(node: Node, by_key: Mapping[str, Node], lane: int) -> LineageRow:
-    # What an artifact comes from is in the next row or so; a stage's sources may be far away.
-    sources = node.sources if node.kind == "stage" else ()
-    titles = tuple(by_key[source].title for source in sources)
-    return LineageRow(node.title, node.detail, titles, node.kind, lane)
+    if node.kind == "artifact":
+        return LineageRow(node.title, node.detail, node.kind, lane)
+    # A stage's sources may be far below, so that they are named, too.
+    sources = ", ".join(by_key[source].title for source in node.sources)
+    title = f"{node.title}, {node.detail}"
+    return LineageRow(title, f"from {sources}" if sources else "", node.kind, lane)
 
 
 def _words(type_name: str) -> str:
     """TransformGraph is `transform graph`."""
-    name = type_name.split(".")[-1]
+    name = type_name.rsplit(".", maxsplit=1)[-1]
     parts = (f" {letter.lower()}" if letter.isupper() else letter for letter in name)
     return "".join(parts).strip()
 

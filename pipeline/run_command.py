@@ -117,7 +117,7 @@ def _draw_report(settings: Settings, result: RunResult) -> str:
 
     try:
         return str(write_newest(settings.pipeline_root))
-    except Exception as error:  # What the run has done counts, whether it can be shown or not.
+    except Exception as error:  # noqa: BLE001 - what the run has done counts, shown or not
         _log.exception("The report can't be drawn")
         reason = " ".join(str(error).split())
         return f"WARNING: it can't be drawn: {type(error).__name__}: {reason}"

@@ -275,7 +275,9 @@ class _Execution:
             (artifact,) = listed["artifacts"]
             if name != LOGS and name in said:
                 (merged,) = said[name]["artifacts"]
-                artifact["uri"] = merged.get("uri") or artifact["uri"]
+                for key in ("uri", "customPath"):
+                    if merged.get(key):
+                        artifact[key] = merged[key]
                 artifact["metadata"] |= merged.get("metadata", {})
             recorded[name] = self._upload(name, artifact)
         return recorded

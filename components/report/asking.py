@@ -61,20 +61,19 @@ def ask_model(model_dir: Path, split_uri: str) -> Asked:
     """
     signature = tf.saved_model.load(str(model_dir)).signatures[_SIGNATURE]
     worst = WorstMistakes(MISTAKES)
-    labels, answers, samples = [], [], []
+    samples: list[Shown] = []
+    labels, answers = [], []
     seen = 0
     for batch in read_batches(split_uri):
         probabilities = signature(examples=batch.serialized)[PROBABILITIES].numpy()
         worst.add(seen, batch.labels, batch.images, probabilities)
-        for i in range(min(SAMPLES - len(samples), len(batch.labels))):
-            samples.append(
-                Shown(seen + i, int(batch.labels[i]), batch.images[i], probabilities[i])
-            )
+        samples += [
+            Shown(seen + i, int(batch.labels[i]), batch.images[i], probabilities[i])
+            for i in range(min(SAMPLES - len(samples), len(batch.labels)))
+        ]
         labels.append(batch.labels)
         answers.append(probabilities)
         seen += len(batch.labels)
-    if not seen:
-        raise ValueError(f"expected examples in {split_uri}, found none")
     return Asked(np.concatenate(labels), np.concatenate(answers), samples, worst.kept)
 
 
@@ -92,15 +91,19 @@ def first_of_each_class(split_uri: str, count: int) -> dict[int, list[npt.NDArra
 
 
 def read_batches(split_uri: str) -> Iterator[Batch]:
-    """Reads raw tf.Examples of gzipped TFRecords, file by file in the order of their names."""
+    """Reads raw tf.Examples of gzipped TFRecords, file by file in the order of their names.
+
+    Raises:
+      ValueError: if there are no files.
+    """
     spec = {
         IMAGE: tf.io.FixedLenFeature([], tf.string),
         LABEL: tf.io.FixedLenFeature([], tf.int64),
     }
     files = sorted(tf.io.gfile.glob(f"{split_uri}/*"))
+    if not files:
+        raise ValueError(f"expected examples in {split_uri}, found no files")
     for serialized in tf.data.TFRecordDataset(files, compression_type="GZIP").batch(_BATCH):
         features = tf.io.parse_example(serialized, spec)
         pixels = np.frombuffer(b"".join(features[IMAGE].numpy()), np.uint8)
-        yield Batch(
-            serialized, pixels.reshape(-1, IMAGE_SIDE, IMAGE_SIDE), features[LABEL].numpy()
-        )
+        yield Batch(serialized, pixels.reshape(-1, IMAGE_SIDE, IMAGE_SIDE), features[LABEL].numpy())

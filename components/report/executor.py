@@ -81,7 +81,7 @@ class _Sections:
         """What `make` returns; None if it raises anything."""
         try:
             return make()
-        except Exception as error:  # A report about a bad run must be there above all.
+        except Exception as error:  # noqa: BLE001 - the rest is wanted all the more
             _log.exception("The report's section %s could not be made", section)
             lines = str(error).strip().splitlines() or [""]
             self.problems[section] = f"{type(error).__name__}: {lines[0][:300]}"
@@ -145,9 +145,7 @@ def _answers(model: Artifact, examples: Artifact, directory: Path) -> Answers:
     from components.report import asking, pictures, predictions
 
     path = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
-    asked = asking.ask_model(
-        Path(path), artifact_utils.get_split_uri([examples], TEST_SPLIT)
-    )
+    asked = asking.ask_model(Path(path), artifact_utils.get_split_uri([examples], TEST_SPLIT))
     predicted = predictions.predicted_digits(asked.probabilities)
     matrix, unanswered = predictions.confusion(asked.labels, predicted)
     return Answers(
@@ -205,10 +203,11 @@ def _contradictions(verdict: Verdict | None, answers: Answers | None) -> tuple[s
         return ()
     judged = verdict.metrics.get("correct")
     counted = answers.examples - answers.wrong
-    return (
+    warning = (
         f"The gate judged other answers than the model gives now: it counted {judged} right of "
-        f"{verdict.metrics.get('examples')}, and this report {counted} of {answers.examples}.",
+        f"{verdict.metrics.get('examples')}, and this report {counted} of {answers.examples}."
     )
+    return (warning,)
 
 
 def _baseline(blessing: Artifact, verdict: Verdict | None) -> Baseline | None:

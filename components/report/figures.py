@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -25,7 +26,8 @@ from models.features import NUM_CLASSES
 
 _DPI = 192
 _CSS_DPI = 96
-_SMALL = (4.4, 2.9)
+_SMALL = (3.4, 2.6)
+_WIDE = (4.4, 3.2)
 _SQUARE = (4.4, 4.2)
 
 
@@ -62,38 +64,24 @@ Draw = Callable[[Plot, Theme], None]
 
 def draw_training(training: Training, directory: Path) -> dict[str, Figure]:
     """Draws loss, accuracy and learning rate by epoch, with the epoch that was kept."""
-    epochs = [epoch.epoch for epoch in training.epochs]
-    best = training.best_epoch
-
-    def curves(
-        values: Mapping[str, Sequence[float | None]], title: str, percent: bool = False
-    ) -> Draw:
-        return lambda plot, theme: _draw_curves(plot, theme, epochs, values, best, title, percent)
-
-    def column(name: str) -> list[float | None]:
-        return [getattr(epoch, name) for epoch in training.epochs]
-
-    kept = f"the weights of epoch {best} were kept"
+    kept = f"the weights of epoch {training.best_epoch} were kept"
     plots = {
-        "loss": (
-            curves({"training": column("loss"), "validation": column("val_loss")}, "Loss"),
-            f"Loss by epoch, for training and validation; {kept}.",
-        ),
         "accuracy": (
-            curves(
-                {"training": column("accuracy"), "validation": column("val_accuracy")},
-                "Accuracy",
-                percent=True,
-            ),
+            _Curves("Accuracy", {"training": "accuracy", "validation": "val_accuracy"}, True),
             f"Accuracy by epoch, for training and validation; {kept}.",
         ),
+        "loss": (
+            _Curves("Loss", {"training": "loss", "validation": "val_loss"}),
+            f"Loss by epoch, for training and validation; {kept}.",
+        ),
         "learning_rate": (
-            curves({"learning rate": column("learning_rate")}, "Learning rate"),
+            _Curves("Learning rate", {"learning rate": "learning_rate"}),
             "Learning rate by epoch.",
         ),
     }
     return {
-        name: _save(directory, name, _SMALL, draw, alt) for name, (draw, alt) in plots.items()
+        name: _save(directory, name, _SMALL, partial(_draw_curves, training, curves), alt)
+        for name, (curves, alt) in plots.items()
     }
 
 
@@ -118,11 +106,11 @@ def draw_distribution(
             left = digits - 0.4 + width * (i + 0.5)
             axes.bar(left, shares, width * 0.9, color=theme.series[i % 3], label=split)
         axes.set_xticks(digits)
-        _finish(axes, theme, "Digits in each split", "digit", percent=True)
+        _finish(axes, theme, "Digits in each split", ("digit", ""), percent=True)
         axes.grid(visible=False, axis="x")
         _legend(axes, len(counts))
 
-    return {"distribution": _save(directory, "distribution", (8.9, 2.9), draw, alt)}
+    return {"distribution": _save(directory, "distribution", _WIDE, draw, alt)}
 
 
 def draw_confusion(matrix: Sequence[Sequence[int]], directory: Path) -> dict[str, Figure]:
@@ -150,7 +138,7 @@ def draw_confusion(matrix: Sequence[Sequence[int]], directory: Path) -> dict[str
         sns.heatmap(mistakes, mask=diagonal, cmap=colours, vmin=0, vmax=top, **common, **style)
         of_right = ListedColormap([theme.grid])
         sns.heatmap(counts, mask=~diagonal, cmap=of_right, **common, **style)
-        _finish(axes, theme, "Confusion matrix", "predicted", "actual")
+        _finish(axes, theme, "Confusion matrix", ("predicted", "actual"))
         axes.grid(visible=False)
         axes.tick_params(length=0, rotation=0)
 
@@ -172,58 +160,64 @@ def draw_reliability(calibration: Calibration, directory: Path) -> dict[str, Fig
         heights = [bin_.accuracy or 0 for bin_ in calibration.bins]
         upper.bar(middles, heights, width * 0.9, color=theme.series[0], label="accuracy")
         upper.plot([0, 1], [0, 1], "--", color=theme.muted, linewidth=1, label="calibrated")
-        points = [
-            (bin_.confidence, bin_.accuracy) for bin_ in calibration.bins if bin_.examples
-        ]
+        points = [(bin_.confidence, bin_.accuracy) for bin_ in calibration.bins if bin_.examples]
         if points:
             upper.plot(
-                *zip(*points, strict=True), "o", color=theme.series[1], markersize=4,
+                *zip(*points, strict=True),
+                "o",
+                color=theme.series[1],
+                markersize=4,
                 label="mean confidence",
             )
-        _finish(upper, theme, "Reliability", "", percent=True)
+        _finish(upper, theme, "Reliability", ("", ""), percent=True)
         upper.set_ylim(0, 1.02)
         _legend(upper, 3)
         examples = [bin_.examples for bin_ in calibration.bins]
         lower.bar(middles, examples, width * 0.9, color=theme.muted)
         lower.set_yscale("log")
         lower.set_ylim(0.5, max(*examples, 1) * 3)
-        _finish(lower, theme, "", "confidence", "answers")
+        _finish(lower, theme, "", ("confidence", "answers"))
         lower.set_xlim(0, 1)
         lower.xaxis.set_major_formatter(FuncFormatter(_percent))
 
     return {"reliability": _save(directory, "reliability", _SQUARE, draw, alt)}
 
 
-def _draw_curves(
-    plot: Plot,
-    theme: Theme,
-    epochs: Sequence[int],
-    values: Mapping[str, Sequence[float | None]],
-    best: int,
-    title: str,
-    percent: bool,
-) -> None:
+class _Curves(NamedTuple):
+    """What a plot by epoch shows: by label, a value of `Epoch`."""
+
+    title: str
+    values: Mapping[str, str]
+    percent: bool = False
+
+
+def _draw_curves(training: Training, curves: _Curves, plot: Plot, theme: Theme) -> None:
     axes = plot.add_subplot()
+    best = training.best_epoch
     axes.axvline(best, color=theme.muted, linewidth=1, linestyle=":")
-    for (label, points), colour, marker in zip(values.items(), theme.series, "os", strict=False):
-        finite = [np.nan if point is None else point for point in points]
-        axes.plot(epochs, finite, color=colour, marker=marker, markersize=3.5, label=label)
+    epochs = [epoch.epoch for epoch in training.epochs]
+    styles = zip(curves.values.items(), theme.series, "os", strict=False)
+    for (label, name), colour, marker in styles:
+        values = [getattr(epoch, name) for epoch in training.epochs]
+        points = [np.nan if value is None else value for value in values]
+        axes.plot(epochs, points, color=colour, marker=marker, markersize=3.5, label=label)
         if best in epochs:
-            axes.plot(best, finite[epochs.index(best)], marker, color=colour, markersize=7)
-    _finish(axes, theme, title, "epoch", percent=percent)
+            axes.plot(best, points[epochs.index(best)], marker, color=colour, markersize=7)
+    _finish(axes, theme, curves.title, ("epoch", ""), curves.percent)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
-    if len(values) > 1:
-        _legend(axes, len(values))
+    if len(curves.values) > 1:
+        _legend(axes, len(curves.values))
     else:
         axes.set_ylim(bottom=0)
 
 
 def _finish(
-    axes: Axes, theme: Theme, title: str, x_label: str, y_label: str = "", percent: bool = False
+    axes: Axes, theme: Theme, title: str, labels: tuple[str, str], percent: bool = False
 ) -> None:
+    """Gives axes a title and labels (of x and y) in the theme's colours, and takes clutter away."""
     axes.set_title(title, loc="left", color=theme.text, fontsize=10, fontweight="bold", pad=20)
-    axes.set_xlabel(x_label, color=theme.muted)
-    axes.set_ylabel(y_label, color=theme.muted)
+    axes.set_xlabel(labels[0], color=theme.muted)
+    axes.set_ylabel(labels[1], color=theme.muted)
     axes.tick_params(colors=theme.muted, which="both", length=0)
     axes.grid(visible=True, color=theme.grid, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -235,8 +229,14 @@ def _finish(
 
 def _legend(axes: Axes, columns: int) -> None:
     axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, frameon=False,
-        labelcolor="linecolor", handlelength=1.2, columnspacing=1.2, borderaxespad=0.2,
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 0.99),
+        ncols=columns,
+        frameon=False,
+        labelcolor="linecolor",
+        handlelength=1.2,
+        columnspacing=1.2,
+        borderaxespad=0.2,
     )
 
 
@@ -244,9 +244,7 @@ def _percent(value: float, _: Any) -> str:
     return f"{value * 100:.4g} %"
 
 
-def _save(
-    directory: Path, name: str, inches: tuple[float, float], draw: Draw, alt: str
-) -> Figure:
+def _save(directory: Path, name: str, inches: tuple[float, float], draw: Draw, alt: str) -> Figure:
     """Draws a plot for both themes, in `<name>-light.png` and `<name>-dark.png`."""
     directory.mkdir(parents=True, exist_ok=True)
     files = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from components.report.content import Report
 
 _TEMPLATE = "page.html.j2"
 _CSS = "page.css"
+_UNKNOWN = "-"
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,13 @@ class LineageRow:
 
     Attributes:
       title: what it is.
-      detail: more about it.
-      sources: titles of what it comes from.
+      detail: more about it; may be empty.
       kind: `artifact` or `stage`.
       lane: column of its dot, from 0.
     """
 
     title: str
     detail: str
-    sources: tuple[str, ...]
     kind: str
     lane: int
 
@@ -130,13 +129,14 @@ def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    filters: dict[str, Callable[..., str]] = {
         "percent": _percent,
         "number": _number,
-        "grouped": lambda value: "–" if value is None else f"{value:,}",
+        "grouped": _grouped,
         "duration": _duration,
         "short_uri": short_uri,
     }
+    environment.filters |= filters
     environment.globals |= {
         "inline": lambda name: _data_uri(directory / name),
         "chart": _chart,
@@ -165,12 +165,16 @@ def _data_uri(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
+def _grouped(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:,}"
+
+
 def _percent(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None else f"{value * 100:.{digits}f} %"
+    return _UNKNOWN if value is None else f"{value * 100:.{digits}f} %"
 
 
 def _number(value: float | None, digits: int = 6) -> str:
-    return "–" if value is None else f"{value:.{digits}g}"
+    return _UNKNOWN if value is None else f"{value:.{digits}g}"
 
 
 def _duration(seconds: float) -> str:
@@ -193,7 +197,5 @@ def _chart(models: tuple[BlessedModel, ...], width: float, height: float) -> Map
     step = width / max(len(models) - 1, 1)
     return {
         "points": [(i * step, y_of(accuracy)) for i, accuracy in enumerate(accuracies)],
-        "lines": [
-            (y_of(value), _percent(value)) for value in (low, (low + high) / 2, high)
-        ],
+        "lines": [(y_of(value), _percent(value)) for value in (low, (low + high) / 2, high)],
     }

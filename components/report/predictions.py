@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -123,7 +122,8 @@ def _bin(lower: float, upper: float, confidences: Floats, right: npt.NDArray[np.
     )
 
 
-class Shown(NamedTuple):
+@dataclass(frozen=True)
+class Shown:
     """An example and the answer to it.
 
     Attributes:

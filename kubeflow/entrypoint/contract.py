@@ -10,10 +10,13 @@ from typing import Any
 
 from components.absent import ABSENT
 from components.origin import ORIGIN_URI
+from components.report.content import REPORT_PAGE
 
 Json = dict[str, Any]
 
 _EXECUTOR_LOGS = "executor-logs"
+_HTML = "system.HTML"
+_HTML_CLASS = "components.report.artifact.HtmlReport"
 _STAGING = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 
 
@@ -41,6 +44,8 @@ def adapt_input(executor_input: Json, inputs_spec: Json) -> Json:
     - Inputs that are marked absent are left out; TFX gets an empty list.
     - The output `executor-logs`, which is the launcher's own (driver.go, provisionOutputs), is left
       out; its type, system.Artifact, is not one of TFX's.
+    - An output of the type system.HTML gets that of the class that stands for it, which is what TFX
+      looks for in a type's title.
     - URIs become the local paths at which KFP's launcher has put the inputs, and from which it will
       take the outputs (launcher_v2.go, retrieveArtifactPath); for `gs://` they are those at which
       Vertex AI mounts Cloud Storage. The URIs of inputs are kept in the metadata as ORIGIN_URI, for
@@ -77,7 +82,12 @@ def adapt_input(executor_input: Json, inputs_spec: Json) -> Json:
         "outputs": outputs
         | {
             "artifacts": {
-                name: {"artifacts": [_adapt_artifact(artifact) for artifact in _artifacts(listed)]}
+                name: {
+                    "artifacts": [
+                        _adapt_artifact(artifact) | _class_of(artifact)
+                        for artifact in _artifacts(listed)
+                    ]
+                }
                 for name, listed in outputs.get("artifacts", {}).items()
                 if name != _EXECUTOR_LOGS
             }
@@ -91,6 +101,10 @@ def adapt_output(executor_output: Json, executor_input: Json) -> Json:
     - Local paths become the URIs that they stand for, wherever they are in strings: the launcher
       would record a local path and upload nothing (launcher_v2.go, uploadOutputArtifacts), and in
       metadata, such as a blessing's `current_model`, it would mean nothing after the task.
+    - An output of the type system.HTML becomes the page in its directory: what the UI shows is the
+      object that the URI names (getHtmlViewerConfig in frontend/src/components/viewers/
+      MetricsVisualizations.tsx), and the launcher uploads what it names. The pictures beside it
+      are in the page as well, and not uploaded.
     - Metadata that is null is left out: it would fail the task (converter.go,
       StructValueToMLMDValue).
 
@@ -114,11 +128,11 @@ def adapt_output(executor_output: Json, executor_input: Json) -> Json:
                 f"output {name!r}: its artifacts must stay at {expected}, where the launcher "
                 f"looks for them, but the executor moved them to {received}"
             )
-        for artifact in _artifacts(listed):
+        told = _artifacts(executor_input["outputs"]["artifacts"][name])
+        for artifact, place in zip(_artifacts(listed), told, strict=True):
             metadata = artifact.get("metadata", {})
-            artifact["metadata"] = {
-                key: value for key, value in metadata.items() if value is not None
-            }
+            kept = {key: value for key, value in metadata.items() if value is not None}
+            artifact.update({"metadata": kept} | _page_of(place))
     return output
 
 
@@ -154,6 +168,23 @@ def _artifacts(listed: Json) -> list[Json]:
 
 def _type_of(artifact_spec: Json) -> Json:
     return {"type": artifact_spec["artifactType"]} if "artifactType" in artifact_spec else {}
+
+
+def _is_html(artifact: Json) -> bool:
+    return artifact.get("type", {}).get("schemaTitle") == _HTML
+
+
+def _class_of(artifact: Json) -> Json:
+    """The type of an output in TFX's terms, where it has to be another."""
+    return {"type": {"instanceSchema": f"title: {_HTML_CLASS}"}} if _is_html(artifact) else {}
+
+
+def _page_of(artifact: Json) -> Json:
+    """Where the page of a report is, from where its directory is."""
+    if not _is_html(artifact):
+        return {}
+    places = {key: artifact[key] for key in ("uri", "customPath") if artifact.get(key)}
+    return {key: f"{place}/{REPORT_PAGE}" for key, place in places.items()}
 
 
 def _adapt_artifact(artifact: Json) -> Json:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from html_check import Page
 from pipeline_runs import Place
 
+from components.report.page import short_uri
 from pipeline.exit_status import ExitStatus
 
 STAGES = [
@@ -26,8 +28,14 @@ STAGES = [
     "Baseline",
     "Evaluator",
     "ModelGate",
+    "RunReport",
     "Pusher",
 ]
+
+
+def report_of(place: Place) -> Path:
+    """The page of the newest run."""
+    return max((place.root / "reports").glob("*/report.html"))
 
 
 def test_first_run_pushes_a_model(shared_place: Place, capfd: pytest.CaptureFixture[str]) -> None:
@@ -43,6 +51,7 @@ def test_first_run_pushes_a_model(shared_place: Place, capfd: pytest.CaptureFixt
     assert "1,050 train, 150 validation, 300 test images" in printed
     assert "a first model has nothing to be compared with" in printed
     assert "Running launcher" not in printed, "TFX's log belongs in its file"
+    assert f"report      {report_of(shared_place)}" in printed
 
 
 def test_log_file_has_what_the_console_spares(shared_place: Place) -> None:
@@ -57,6 +66,20 @@ def test_pushed_model_answers(shared_place: Place) -> None:
     example.features.feature["image"].bytes_list.value.append(bytes(784))
     answer = served.signatures["serving_default"](tf.constant([example.SerializeToString()]))
     assert float(tf.reduce_sum(answer["probabilities"])) == pytest.approx(1, abs=1e-5)
+
+
+def test_report_shows_the_push_and_where_it_comes_from(shared_place: Place) -> None:
+    (version,) = shared_place.versions()
+    page = Page(report_of(shared_place).read_text(encoding="utf-8"))
+    assert "✓ blessed" in page.text
+    assert f"released as version {version}" in page.text
+    stages = shared_place.last_run()
+    examples = stages["MnistExampleGen"].outputs["examples"][0]
+    assert examples.properties["fingerprint"] in page.text
+    for artifact in (stages["Pusher"].outputs["pushed_model"][0], examples):
+        assert short_uri(artifact.uri) in page.text
+    assert "(this run)" in page.text
+    assert "could not be made" not in page.text
 
 
 def test_manifest_tells_where_the_model_came_from(shared_place: Place) -> None:
@@ -79,6 +102,7 @@ def test_second_run_with_nothing_changed_uses_the_cache(
     assert set(states.values()) == {"CACHED"}
     assert shared_place.versions() == before
     assert "up to date" in capfd.readouterr().out
+    assert "already released as version" in report_of(shared_place).read_text(encoding="utf-8")
 
 
 def test_vanished_release_is_pushed_again_from_the_cache(shared_place: Place) -> None:
@@ -97,7 +121,23 @@ def test_blocked_model_leaves_the_served_one(
     assert (states["Evaluator"], states["ModelGate"]) == ("CACHED", "COMPLETE")
     assert states["Pusher"] == "FAILED"
     assert shared_place.versions() == before
-    assert "model rejected: " in capfd.readouterr().out
+    printed = capfd.readouterr().out
+    assert "model rejected: " in printed
+    assert f"report      {report_of(shared_place)}" in printed
+    text = Page(report_of(shared_place).read_text(encoding="utf-8")).text
+    assert "✗ not blessed" in text
+    assert "not pushed" in text
+
+
+def test_report_that_can_not_be_drawn_does_not_change_the_exit_status(
+    shared_place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pages = shared_place.root / "reports"
+    pages.rename(shared_place.root / "other")
+    pages.write_text("in the way")
+    assert shared_place.run() == ExitStatus.PUSHED
+    assert "report      WARNING: it can't be drawn: " in capfd.readouterr().out
+    pages.unlink()
 
 
 def test_changed_setting_reruns_its_stage_and_those_below(shared_place: Place) -> None:

@@ -33,6 +33,7 @@ TASKS = {
     "PushedBaseline",
     "Evaluator",
     "ModelGate",
+    "RunReport",
     "Pusher",
 }
 # What a change of the epochs, or of a threshold, leaves to be taken from the cache.
@@ -140,6 +141,20 @@ def test_all_that_is_recorded_is_in_the_object_store(cluster: Cluster, first_run
         if not cluster.backend.store.keys(cluster.backend.key(artifact["uri"]))
     }
     assert empty <= EMPTY
+
+
+def test_the_report_is_what_the_ui_shows(cluster: Cluster, first_run: Run) -> None:
+    """As getVertifiedHtmlArtifacts and getHtmlViewerConfig in MetricsVisualizations.tsx do."""
+    store = cluster.backend.metadata.store
+    types = {type_.id: type_.name for type_ in store.get_artifact_types()}
+    (artifact,) = store.get_artifacts_by_id([int(first_run.outputs["RunReport"]["report"]["name"])])
+    assert types[artifact.type_id] == "system.HTML"
+    assert artifact.custom_properties["display_name"].string_value
+    page = cluster.backend.store.read(cluster.backend.key(artifact.uri)).decode()
+    assert page.startswith("<!DOCTYPE html>")
+    assert "could not be made" not in page
+    assert f"Model {first_run.outputs['Trainer']['model']['name']}" in page
+    assert "<span>epochs</span><span>3</span>" in page
 
 
 def test_no_path_of_a_container_is_recorded(first_run: Run) -> None:

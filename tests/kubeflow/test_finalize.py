@@ -64,6 +64,7 @@ def spec() -> Spec:
         MnistExampleGen={"source": "tfds", "data_dir": "", "data_version": ""},
         Trainer={"custom_config": '{"seed": 42, "epochs": 10}'},
         ModelGate={"thresholds": '{"accuracy": "0.95", "loss": "0.25"}'},
+        RunReport={"hyperparameters": '{"epochs": 10}'},
         Pusher={"serving_dir": "/serving", "model_name": "mnist"},
     )
 
@@ -111,6 +112,26 @@ def test_number_within_json_is_the_one_of_the_run(spec: Spec) -> None:
     final, _ = finalize(spec, KFP)
     trainer = launch(final, "Trainer", {"epochs": "5"})
     assert json.loads(trainer["custom_config"]) == {"seed": 42, "epochs": 5}
+
+
+def test_report_shows_the_number_of_the_run(spec: Spec) -> None:
+    final, _ = finalize(spec, KFP)
+    report = launch(final, "RunReport", {"epochs": "5"})
+    assert json.loads(report["hyperparameters"]) == {"epochs": 5}
+
+
+def test_output_of_a_type_that_kfp_shows_is_named_as_its_sdk_names_it(spec: Spec) -> None:
+    types = {
+        "report": {"instanceSchema": "title: system.HTML\ntype: object\n"},
+        "model": {"instanceSchema": "title: tfx.Model\ntype: object\n"},
+    }
+    artifacts = {name: {"artifactType": type_} for name, type_ in types.items()}
+    spec["components"]["RunReport"]["outputDefinitions"] = {"artifacts": artifacts}
+    final, _ = finalize(spec, KFP)
+    assert final["components"]["RunReport"]["outputDefinitions"]["artifacts"] == {
+        "report": {"artifactType": {"schemaTitle": "system.HTML", "schemaVersion": "0.0.1"}},
+        "model": artifacts["model"],
+    }
 
 
 def test_threshold_of_the_run_stays_an_exact_decimal(spec: Spec) -> None:

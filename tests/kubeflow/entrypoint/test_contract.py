@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
+from tfx.utils import import_utils
 
 from mnist_kubeflow.entrypoint.contract import (
     ContractError,
@@ -172,6 +174,45 @@ def test_a_task_without_inputs_is_adapted() -> None:
     received = make_input()
     del received["inputs"]
     assert adapt_input(received, SPEC)["inputs"] == {"artifacts": {}}
+
+
+HTML = {"schemaTitle": "system.HTML", "schemaVersion": "0.0.1"}
+
+
+def make_report_input(**fields: Any) -> dict[str, Any]:
+    """What the launcher hands over for a task whose output the UI shows as a page."""
+    received = make_input()
+    report = artifact(f"{TASK_ROOT}/report", type=HTML, **fields)
+    received["outputs"]["artifacts"] = {"report": listed(report)}
+    return received
+
+
+def adapted_report(local: str = f"{LOCAL_ROOT}/report", **fields: Any) -> dict[str, Any]:
+    output = {"artifacts": {"report": listed({"uri": local, "metadata": {"page": local}})}}
+    adapted = adapt_output(output, make_report_input(**fields))
+    (report,) = adapted["artifacts"]["report"]["artifacts"]
+    return report
+
+
+def test_a_page_has_the_class_that_stands_for_its_type() -> None:
+    adapted = adapt_input(make_report_input(), SPEC)
+    (report,) = adapted["outputs"]["artifacts"]["report"]["artifacts"]
+    (name,) = re.findall(r"^title: (.+)$", report["type"]["instanceSchema"])
+    assert import_utils.import_class_by_path(name).TYPE_NAME == "system.HTML"
+    assert report["uri"] == f"{LOCAL_ROOT}/report"
+
+
+def test_the_uri_of_a_page_is_that_of_its_file() -> None:
+    report = adapted_report()
+    assert report["uri"] == f"{TASK_ROOT}/report/report.html"
+    assert report["metadata"] == {"page": f"{TASK_ROOT}/report"}
+    assert "customPath" not in report
+
+
+def test_a_path_of_its_own_becomes_that_of_the_file_too() -> None:
+    report = adapted_report("/data/here", customPath="/data/here")
+    assert report["uri"] == f"{TASK_ROOT}/report/report.html"
+    assert report["customPath"] == "/data/here/report.html"
 
 
 def make_output(model_uri: str = f"{LOCAL_ROOT}/model", **metadata: Any) -> dict[str, Any]:

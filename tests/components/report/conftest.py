@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from report_inputs import Inputs
+
+
+@pytest.fixture
+def inputs(toy: Any) -> Inputs:
+    """Forty questions, the last four answered wrongly."""
+    return Inputs(toy, toy.questions(right=36, wrong=4))

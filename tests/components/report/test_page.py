@@ -1,0 +1,232 @@
+"""The page, from made-up content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from html_check import Page
+from PIL import Image
+from report_inputs import EPOCHS, make_verdict
+
+from components.pusher.manifest import ArtifactRecord, Data, Git
+from components.report.content import Answer, Answers, Calibration, Figure, Report, Training
+from components.report.page import (
+    BlessedModel,
+    Lineage,
+    LineageEdge,
+    LineageRow,
+    RunFacts,
+    StageTime,
+    lane_path,
+    render,
+    short_uri,
+)
+
+HOSTILE = "<script>alert('&\"')</script>"
+MATRIX = [[9 if row == column else 0 for column in range(10)] for row in range(10)]
+
+
+def make_report(**changes: Any) -> Report:
+    content: dict[str, Any] = {
+        "model": ArtifactRecord(id=5, type="Model", uri="/root/Trainer/model/7"),
+        "data": Data(source="tfds", fingerprint="f" * 64, counts={"train": 1234, "test": 90}),
+        "verdict": make_verdict(MATRIX, [0] * 10),
+        "training": Training.model_validate({"best_epoch": 2, "epochs": EPOCHS}),
+        "hyperparameters": {"batch_size": 64},
+        "git": Git(commit="c" * 40, dirty=True),
+        "packages": {"tfx": "1.2.3"},
+    }
+    return Report(**(content | changes))
+
+
+def make_facts(**changes: Any) -> RunFacts:
+    rows = (
+        LineageRow("pushed model 3", "…/a/b/3", "artifact", 0),
+        LineageRow("Pusher, today", "from model 1", "stage", 0),
+        LineageRow("model 1", "…/a/b/1", "artifact", 0),
+    )
+    edges = (LineageEdge(0, 1, 0, 0), LineageEdge(1, 2, 0, 0))
+    content: dict[str, Any] = {
+        "started": "2026-11-22 17:18",
+        "release": "released as version 17",
+        "stages": (
+            StageTime("Trainer", "complete", 705.5, 1.0),
+            StageTime("Evaluator", "cached", 0.1, 0.01),
+        ),
+        "history": (
+            BlessedModel(3, "2026-11-21 08:00", 0.991, current=False),
+            BlessedModel(9, "2026-11-22 17:31", 0.9938, current=True),
+        ),
+        "lineage": Lineage(rows, edges),
+    }
+    return RunFacts(**(content | changes))
+
+
+def drawn(tmp_path: Path, report: Report, run: RunFacts | None = None) -> tuple[str, Page]:
+    html = render(report, tmp_path, run)
+    return html, Page(html)
+
+
+def test_page_needs_nothing_from_outside(tmp_path: Path) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "x.png")
+    figure = Figure(light="x.png", dark="x.png", alt="a curve", width=10, height=10)
+    report = make_report(figures={"loss": figure}, class_pictures={3: "x.png"})
+    html, page = drawn(tmp_path, report, make_facts())
+    assert len(page.references()) == 3
+    assert all(reference.startswith("data:image/png;base64,") for reference in page.references())
+    assert not page.having("script")
+    assert "default-src 'none'" in html
+
+
+def test_every_picture_is_described(tmp_path: Path) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "x.png")
+    figure = Figure(light="x.png", dark="x.png", alt="a curve", width=10, height=10)
+    _, page = drawn(
+        tmp_path, make_report(figures={"loss": figure}, class_pictures={3: "x.png"}), make_facts()
+    )
+    assert [image["alt"] for image in page.having("img")] == [
+        "a curve",
+        "Training images of the digit 3",
+    ]
+
+
+def test_text_from_outside_stays_text(tmp_path: Path) -> None:
+    report = make_report(
+        data=Data(source=HOSTILE, fingerprint=HOSTILE, counts={HOSTILE: 1}),
+        model=ArtifactRecord(id=5, type=HOSTILE, uri=HOSTILE),
+        hyperparameters={HOSTILE: HOSTILE},
+        packages={HOSTILE: HOSTILE},
+        problems={"training": HOSTILE},
+        warnings=(HOSTILE,),
+        label_counts={HOSTILE: {1: 2}},
+    )
+    rows = (LineageRow(HOSTILE, HOSTILE, "artifact", 0),)
+    facts = make_facts(
+        release=HOSTILE,
+        stages=(StageTime(HOSTILE, HOSTILE, 1, 1),),
+        lineage=Lineage(rows, ()),
+        history=(BlessedModel(1, HOSTILE, 0.5, current=True),) * 2,
+    )
+    html, page = drawn(tmp_path, report, facts)
+    assert not page.having("script")
+    assert html.count("&lt;script&gt;") >= 15
+    assert HOSTILE in page.text
+
+
+def test_verdict_and_gates_are_there(tmp_path: Path) -> None:
+    _, page = drawn(tmp_path, make_report())
+    assert "✓ blessed" in page.text
+    for name in ("examples", "all digits", "accuracy", "digit accuracy", "loss", "baseline"):
+        assert name in page.text
+    assert page.text.count("✓ passed") == 6
+
+
+def test_run_without_its_facts_does_not_say_whether_it_was_pushed(tmp_path: Path) -> None:
+    _, page = drawn(tmp_path, make_report())
+    assert "not known here" in page.text
+    assert "Lineage" not in page.text
+
+
+def test_facts_of_the_run_are_there(tmp_path: Path) -> None:
+    _, page = drawn(tmp_path, make_report(), make_facts())
+    assert "2026-11-22 17:18 · released as version 17" in page.text
+    assert "Trainer 11 min 46 s" in page.text
+    assert "Evaluator cached" in page.text
+    assert "9 (this run) 2026-11-22 17:31 99.38 % 3 2026-11-21 08:00 99.10 %" in page.text
+    assert "pushed model 3 …/a/b/3 Pusher, today from model 1 model 1" in page.text
+    # One dot and one box, two lines; a point for each model.
+    assert [c for c in page.having("circle") if c.get("class") == "dot"] != []
+    assert len(page.having("rect")) == 1
+    assert len(page.having("path")) == 2
+    assert len([c for c in page.having("circle") if c.get("class") != "dot"]) == 2
+
+
+def test_higher_accuracy_is_higher_in_the_chart(tmp_path: Path) -> None:
+    _, page = drawn(tmp_path, make_report(), make_facts())
+    low, high = (float(c["cy"] or 0) for c in page.having("circle") if c.get("class") != "dot")
+    assert low > high
+
+
+def test_only_blessed_model_needs_no_chart(tmp_path: Path) -> None:
+    facts = make_facts(history=(BlessedModel(9, "today", 0.99, current=True),))
+    _, page = drawn(tmp_path, make_report(), facts)
+    assert "the only model" in page.text
+    assert not page.having("polyline")
+
+
+def test_models_of_the_same_accuracy_make_a_level_line(tmp_path: Path) -> None:
+    history = tuple(BlessedModel(i, "today", 1.0, current=False) for i in range(3))
+    _, page = drawn(tmp_path, make_report(), make_facts(history=history))
+    (line,) = page.having("polyline")
+    assert len({point.split(",")[1] for point in (line["points"] or "").split()}) == 1
+
+
+def test_page_of_next_to_nothing_can_be_drawn(tmp_path: Path) -> None:
+    report = Report(
+        model=ArtifactRecord(id=5, type="Model", uri="m"),
+        data=Data(source=None, fingerprint=None, counts={}),
+    )
+    facts = make_facts(history=(), lineage=None, stages=())
+    _, page = drawn(tmp_path, report, facts)
+    assert "no verdict" in page.text
+    assert "None has passed" in page.text
+    assert "ML Metadata does not have it" in page.text
+
+
+def test_no_mistakes_are_said_to_be_none(tmp_path: Path) -> None:
+    answers = Answers(
+        confusion_matrix=tuple(map(tuple, MATRIX)),
+        unanswered=(0,) * 10,
+        per_class=make_verdict(MATRIX, [0] * 10).per_class,
+        calibration=Calibration(bins=(), expected_error=None),
+        samples=(),
+        mistakes=(),
+    )
+    _, page = drawn(tmp_path, make_report(answers=answers))
+    assert "There are none: all answers are right." in page.text
+
+
+def test_more_mistakes_than_shown_are_counted(tmp_path: Path) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "x.png")
+    matrix = [list(row) for row in MATRIX]
+    matrix[0][1] = 3
+    mistake = Answer(
+        index=1,
+        label=0,
+        predicted=1,
+        confidence=0.9,
+        second=0,
+        second_confidence=0.1,
+        picture="x.png",
+    )
+    answers = Answers(
+        confusion_matrix=tuple(map(tuple, matrix)),
+        unanswered=(0,) * 10,
+        per_class=(),
+        calibration=Calibration(bins=(), expected_error=0.01),
+        samples=(),
+        mistakes=(mistake, mistake),
+    )
+    _, page = drawn(tmp_path, make_report(answers=answers))
+    assert "The 2 wrong answers of 3 that were given with the highest confidence." in page.text
+    assert "1 90.0 % label 0 · #1 then 0, 10.0 %" in page.text
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("/a/root/Trainer/model/7", "…/Trainer/model/7"),
+        ("minio://bucket/a/RunReport/1/report", "…/RunReport/1/report"),
+        ("model/7", "model/7"),
+    ],
+)
+def test_uris_are_shortened_to_what_tells_them_apart(uri: str, expected: str) -> None:
+    assert short_uri(uri) == expected
+
+
+def test_line_of_the_lineage_ends_at_both_dots() -> None:
+    path = lane_path(LineageEdge(top=1, bottom=4, start_lane=0, lane=2), 10, 20)
+    assert path.startswith("M5 30C")
+    assert path.endswith(" 25 50V90")
