@@ -1,0 +1,139 @@
+"""A pipeline root whose runs are made up, in a real ML Metadata store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from ml_metadata import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from report_inputs import make_verdict
+
+from components.pusher.manifest import ArtifactRecord, Data
+from components.report.content import Report
+
+PERFECT = [[9 if row == column else 0 for column in range(10)] for row in range(10)]
+
+
+class MadeUpRuns:
+    """Records executions as TFX does.
+
+    Args:
+      root: the pipeline root.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True)
+        config = mlmd.ConnectionConfig()
+        config.sqlite.filename_uri = str(root / "metadata.sqlite")
+        config.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        self.store = MetadataStore(config)
+        self.run = ""
+
+    def start(self, run: str) -> None:
+        """Begins a run; what is recorded from now on is of it."""
+        type_id = self.store.put_context_type(mlmd.ContextType(name="pipeline_run"))
+        self.store.put_contexts([mlmd.Context(type_id=type_id, name=run)])
+        self.run = run
+
+    def artifact(self, kind: str, **properties: str | int) -> int:
+        """Makes an artifact with a directory; returns its id."""
+        type_id = self.store.put_artifact_type(mlmd.ArtifactType(name=kind))
+        number = len(self.store.get_artifacts()) + 1
+        uri = self.root / kind / str(number)
+        uri.mkdir(parents=True)
+        artifact = mlmd.Artifact(type_id=type_id, uri=str(uri), state=mlmd.Artifact.LIVE)
+        for name, value in properties.items():
+            field = "int_value" if isinstance(value, int) else "string_value"
+            setattr(artifact.custom_properties[name], field, value)
+        (id_,) = self.store.put_artifacts([artifact])
+        return int(id_)
+
+    def uri(self, artifact: int) -> Path:
+        (found,) = self.store.get_artifacts_by_id([artifact])
+        return Path(found.uri)
+
+    def execution(
+        self,
+        stage: str,
+        inputs: Mapping[str, int] | None = None,
+        outputs: Mapping[str, int] | None = None,
+        state: mlmd.Execution.State = mlmd.Execution.COMPLETE,
+    ) -> int:
+        """Records a stage with its artifacts by key; returns its id."""
+        type_id = self.store.put_execution_type(mlmd.ExecutionType(name=f"a.b.{stage}"))
+        execution = mlmd.Execution(type_id=type_id, last_known_state=state)
+        events = [
+            *self._events(mlmd.Event.INPUT, inputs or {}),
+            *self._events(mlmd.Event.OUTPUT, outputs or {}),
+        ]
+        contexts = [
+            self.store.get_context_by_type_and_name("pipeline_run", self.run),
+            self._node(stage),
+        ]
+        id_, _, _ = self.store.put_execution(execution, events, contexts)
+        return int(id_)
+
+    def _node(self, stage: str) -> mlmd.Context:
+        name = f"mnist.{stage}"
+        found = self.store.get_context_by_type_and_name("node", name)
+        if found is None:
+            type_id = self.store.put_context_type(mlmd.ContextType(name="node"))
+            self.store.put_contexts([mlmd.Context(type_id=type_id, name=name)])
+        return self.store.get_context_by_type_and_name("node", name)
+
+    def _events(
+        self, kind: mlmd.Event.Type, artifacts: Mapping[str, int]
+    ) -> Sequence[tuple[mlmd.Artifact, mlmd.Event]]:
+        pairs = []
+        for key, id_ in artifacts.items():
+            step = mlmd.Event.Path.Step(key=key)
+            event = mlmd.Event(type=kind, artifact_id=id_, path=mlmd.Event.Path(steps=[step]))
+            (artifact,) = self.store.get_artifacts_by_id([id_])
+            pairs.append((artifact, event))
+        return pairs
+
+    def blessing(self, model: int, wrong: int = 0, blessed: int = 1) -> int:
+        """A verdict on a model, with so many of ninety wrong."""
+        id_ = self.artifact("ModelBlessing", blessed=blessed, current_model_id=model)
+        matrix = [list(row) for row in PERFECT]
+        matrix[0][0], matrix[0][1] = 9 - wrong, wrong
+        (self.uri(id_) / "verdict.json").write_text(make_verdict(matrix, [0] * 10).to_json())
+        return id_
+
+    def report(self) -> int:
+        """A report with next to nothing in it."""
+        id_ = self.artifact("system.HTML")
+        report = Report(
+            model=ArtifactRecord(id=1, type="Model", uri="m"),
+            data=Data(source="made up", fingerprint=None, counts={}),
+        )
+        (self.uri(id_) / "report.json").write_text(report.to_json())
+        return id_
+
+    def whole_run(self, name: str, wrong: int = 0, pushes: bool = True) -> dict[str, int]:
+        """A run from data to push, or to a Pusher that refuses; returns ids by output."""
+        self.start(name)
+        ids: dict[str, int] = {}
+        ids["examples"] = self.artifact("Examples")
+        self.execution("MnistExampleGen", outputs={"examples": ids["examples"]})
+        ids["model"] = self.artifact("Model")
+        self.execution("Trainer", {"examples": ids["examples"]}, {"model": ids["model"]})
+        ids["blessing"] = self.blessing(ids["model"], wrong, blessed=int(pushes))
+        self.execution("ModelGate", {"model": ids["model"]}, {"blessing": ids["blessing"]})
+        ids["report"] = self.report()
+        self.execution("RunReport", {"blessing": ids["blessing"]}, {"report": ids["report"]})
+        inputs = {key: ids[key] for key in ("model", "blessing", "examples")}
+        if not pushes:
+            self.execution("Pusher", inputs, state=mlmd.Execution.FAILED)
+            return ids
+        ids["pushed_model"] = self.artifact("PushedModel", pushed_version="17", up_to_date=0)
+        self.execution("Pusher", inputs, {"pushed_model": ids["pushed_model"]})
+        return ids
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> MadeUpRuns:
+    return MadeUpRuns(tmp_path / "root")
