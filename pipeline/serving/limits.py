@@ -11,13 +11,13 @@ from typing import Any
 
 import anyio
 from PIL import Image
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pipeline.serving.errors import RequestError, invalid
 
 HEADER_BYTES = 32 * 2**10
-HEADER_SECONDS = 10.0
+HEADER_SECONDS = 5.0
 BODY_SECONDS = 30.0
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")
@@ -53,7 +53,7 @@ async def read_body(request: Request, most: int) -> bytes:
 
     Raises:
       RequestError: 413 if it is longer, 415 if it is compressed, 408 if it takes BODY_SECONDS.
-      ClientDisconnect: if nobody waits for an answer any more.
+      starlette.requests.ClientDisconnect: if nobody waits for an answer any more.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise RequestError(415, "Expected a body without Content-Encoding: send it uncompressed.")
@@ -161,6 +161,3 @@ class PatientProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._deadline_off()
         self.transport.close()
-
-
-__all__ = ["ClientDisconnect", "Limits", "PatientProtocol", "check_pixels", "read_body"]

@@ -55,7 +55,7 @@ def serve_model(settings: ServerSettings) -> ExitStatus:
             "Can't listen on %s port %d: %s. Choose another with --host and --port.",
             settings.host,
             settings.port,
-            error.strerror or error,
+            os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror,
         )
         return ExitStatus.FAILED
     host, port = listener.getsockname()[:2]

@@ -1,0 +1,135 @@
+"""Which requests run together; the model is a function that waits until it may go on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from pipeline.serving.batching import Batcher, Work
+from pipeline.serving.errors import RequestError
+from pipeline.serving.tensor_json import Tensors
+
+
+class Model:
+    """Doubles numbers, except negative ones, which it refuses."""
+
+    def __init__(self) -> None:
+        self.may_go_on = threading.Event()
+        self.is_busy = threading.Event()
+        self.calls: list[list[int]] = []
+
+    def __call__(self, inputs: Tensors) -> Tensors:
+        self.is_busy.set()
+        assert self.may_go_on.wait(30)
+        self.calls.append(inputs["x"].tolist())
+        if (inputs["x"] < 0).any():
+            raise ValueError("negative")
+        return {"y": 2 * inputs["x"]}
+
+    def work(self, *numbers: int, kind: str | None = "a") -> Work:
+        return Work(self, kind, {"x": np.array(numbers)}, len(numbers))
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+@pytest.fixture
+def batch_rows() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def batcher(batch_rows: list[int]) -> Iterator[Batcher]:
+    made = Batcher(max_rows=4, max_waiting=6, ran=batch_rows.append)
+    yield made
+    made.close()
+
+
+async def _submit_while_busy(batcher: Batcher, model: Model, works: list[Work]) -> list[object]:
+    """Submits when the model has a first request, which is not in the answers."""
+    first = asyncio.create_task(batcher.submit(model.work(0)))
+    await asyncio.to_thread(model.is_busy.wait, 30)
+    tasks = [asyncio.create_task(batcher.submit(work)) for work in works]
+    await asyncio.sleep(0)
+    model.may_go_on.set()
+    await first
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    return [answer["y"].tolist() if isinstance(answer, dict) else answer for answer in answers]
+
+
+def submit_while_busy(batcher: Batcher, model: Model, *works: Work) -> list[object]:
+    return asyncio.run(_submit_while_busy(batcher, model, list(works)))
+
+
+def test_what_waits_is_run_at_once(batcher: Batcher, model: Model, batch_rows: list[int]) -> None:
+    answers = submit_while_busy(batcher, model, model.work(1), model.work(2, 3), model.work(4))
+    assert answers == [[2], [4, 6], [8]]
+    assert model.calls == [[0], [1, 2, 3, 4]]
+    assert batch_rows == [1, 4]
+
+
+def test_batch_has_no_more_rows_than_it_may(batcher: Batcher, model: Model) -> None:
+    answers = submit_while_busy(
+        batcher, model, model.work(1, 2, 3), model.work(4, 5), model.work(6), model.work(*range(9))
+    )
+    assert answers == [[2, 4, 6], [8, 10], [12], [2 * number for number in range(9)]]
+    assert model.calls == [[0], [1, 2, 3, 6], [4, 5], list(range(9))]
+
+
+def test_only_work_of_one_kind_is_joined(batcher: Batcher, model: Model) -> None:
+    kinds = ["a", "b", "a", "b", None, None]
+    works = [model.work(number, kind=kind) for number, kind in enumerate(kinds, 1)]
+    assert submit_while_busy(batcher, model, *works) == [[2], [4], [6], [8], [10], [12]]
+    assert model.calls == [[0], [1, 3], [2, 4], [5], [6]]
+
+
+def test_bad_work_fails_alone(batcher: Batcher, model: Model) -> None:
+    answers = submit_while_busy(
+        batcher, model, model.work(1), model.work(-1), model.work(2), model.work(3)
+    )
+    assert [answers[0], *answers[2:]] == [[2], [4], [6]]
+    assert isinstance(answers[1], ValueError)
+
+
+def test_work_beyond_the_queue_is_refused(batcher: Batcher, model: Model) -> None:
+    works = [model.work(number) for number in range(8)]
+    *answered, first_refused, second_refused = submit_while_busy(batcher, model, *works)
+    assert answered == [[2 * number] for number in range(6)]
+    for refused in (first_refused, second_refused):
+        assert isinstance(refused, RequestError)
+        assert (refused.status, refused.headers) == (503, {"Retry-After": "1"})
+
+
+def test_what_waits_is_finished_before_the_end(batcher: Batcher, model: Model) -> None:
+    async def submit_and_close() -> Tensors:
+        task = asyncio.create_task(batcher.submit(model.work(7)))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(asyncio.to_thread(batcher.close))
+        model.may_go_on.set()
+        await closing
+        return await task
+
+    assert asyncio.run(submit_and_close())["y"].tolist() == [14]
+    with pytest.raises(RequestError, match="busy"):
+        asyncio.run(batcher.submit(model.work(1)))
+
+
+def test_request_that_was_given_up_does_not_matter(batcher: Batcher, model: Model) -> None:
+    async def give_up() -> Tensors:
+        first = asyncio.create_task(batcher.submit(model.work(1)))
+        await asyncio.to_thread(model.is_busy.wait, 30)
+        given_up = asyncio.create_task(batcher.submit(model.work(2)))
+        third = asyncio.create_task(batcher.submit(model.work(3)))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        model.may_go_on.set()
+        await first
+        return await third
+
+    assert asyncio.run(give_up())["y"].tolist() == [6]

@@ -1,0 +1,218 @@
+"""What asks too much, or too slowly, is refused; nothing that a client sends breaks the server."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+import random
+import socket
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+from running_server import RunningServer, running_server
+from served_models import push_model, trained_model
+from small_trainings import real_digits, serialize
+
+from pipeline.serving.limits import HEADER_BYTES, HEADER_SECONDS
+
+PREDICT = "/v1/models/mnist:predict"
+MEMORY_MIB = 150  # A leak of each body would be ten times that.
+
+
+def b64(data: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(data).decode()}
+
+
+def png(side: int = 28) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.eye(side, dtype=np.uint8) * 255).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A small PNG file that says it is large."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(10**6))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
+def images(*encoded: bytes) -> bytes:
+    body = {"signature_name": "serving_images", "instances": [b64(image) for image in encoded]}
+    return json.dumps(body).encode()
+
+
+@pytest.fixture(scope="module")
+def small_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Has low limits."""
+    serving_dir = tmp_path_factory.mktemp("small")
+    push_model(trained_model(), serving_dir)
+    limits = ["--max-body-mib", "1", "--max-instances", "3", "--max-pixels", "2000"]
+    with running_server(serving_dir, *limits) as running:
+        yield running
+
+
+def malformed(generator: random.Random) -> tuple[str, bytes, dict[str, str]]:
+    """A path, a body, and headers, of a request that can't be answered."""
+    digit = png()
+    good = json.dumps({"instances": [b64(serialize(real_digits()[0][0], 3))]}).encode()
+    cut = generator.randrange(1, len(digit) - 20)
+    noise = generator.randbytes(generator.randrange(1, 300))
+    nested = b"[" * generator.choice([20, 900, 10**5])
+    boundary = {"Content-Type": "multipart/form-data; boundary=x"}
+    wrong_tensors = [
+        {"instances": []},
+        {"instances": {}},
+        {"instances": [[["a"]]]},
+        {"instances": [1.5]},
+        {"instances": [None]},
+        {"instances": [{}]},
+        {"instances": [{"b64": "%%%"}]},
+        {"instances": ["a", ["b"]]},
+        {"instances": ["a"], "inputs": ["a"]},
+        {"inputs": None},
+        {"inputs": {"images": ["a"]}},
+        {"inputs": [[["a"], "b"]]},
+        {"instances": ["a"], "signature_name": ["x"]},
+        {"instances": ["a"], "signature_name": "other"},
+        {"instances": [b64(noise)]},
+        {"instances": [b64(serialize(np.zeros(generator.randrange(783), np.uint8), 3))]},
+        [],
+        "instances",
+        3,
+        None,
+    ]
+    broken_image = bytearray(digit)
+    broken_image[generator.randrange(8, 40)] ^= 0xFF
+    bodies: list[tuple[str, bytes, dict[str, str]]] = [
+        (PREDICT, good[: generator.randrange(len(good) - 1)], {}),
+        (PREDICT, noise, {"Content-Type": "application/json"}),
+        (PREDICT, b'{"instances": [NaN]}', {}),
+        (PREDICT, b'{"instances": [[Infinity, -Infinity]]}', {}),
+        (PREDICT, b'{"instances": ' + nested, {}),
+        (PREDICT, b'{"instances": ' + nested + b"]" * len(nested) + b"}", {}),
+        (PREDICT, json.dumps(generator.choice(wrong_tensors)).encode(), {}),
+        (PREDICT, json.dumps(generator.choice(wrong_tensors)).encode(), {}),
+        (PREDICT, b"--x\r\n\r\n" + good + b"\r\n--x--", boundary),
+        (PREDICT, zlib.compress(good), {"Content-Encoding": "deflate"}),
+        (PREDICT, good.decode().encode("utf-16"), {}),
+        (PREDICT, images(digit[:cut]), {}),
+        (PREDICT, images(digit, digit[:cut]), {}),
+        (PREDICT, images(bytes(broken_image)), {}),
+        (PREDICT, images(bomb(60_000, 60_000)), {}),
+        (PREDICT, images(bomb(2**31 - 1, 2**31 - 1)), {}),
+        (PREDICT, images(noise), {}),
+        (PREDICT, images(*[png(1000)] * 5), {}),
+        ("/v1/models/mnist:classify", good, {}),
+        (f"/v1/models/mnist/versions/{generator.randrange(99)}:predict", good, {}),
+        (f"/v1/{noise.hex()[:40]}", good, {}),
+        ("/api/digit", digit[:cut], {"Content-Type": "image/png"}),
+        ("/api/digit", noise, {"Content-Type": "image/jpeg"}),
+        ("/api/digit", b"", {}),
+        ("/api/digit", bomb(60_000, 60_000), {}),
+        ("/api/digit", bytes(Image.new("L", (50, 50)).tobytes()), {}),
+        ("/api/digit", b"--x\r\n\r\n" + digit + b"\r\n--x--", boundary),
+    ]
+    return generator.choice(bodies)
+
+
+def test_malformed_requests_get_a_reason_and_leave_no_trace(server: RunningServer) -> None:
+    cases = [malformed(random.Random(seed)) for seed in range(200)]
+    assert len({(path, body) for path, body, _ in cases}) > 100
+
+    def send_all() -> None:
+        for seed, (path, body, headers) in enumerate(cases):
+            response = server.post(path, data=body, headers=headers)
+            told = (seed, path, body[:80], response.status_code, response.text[:200])
+            assert 400 <= response.status_code < 500, told
+            assert list(response.json()) == ["error"], told
+            assert response.json()["error"], told
+
+    send_all()
+    before = server.memory()
+    send_all()
+    send_all()
+    assert server.memory() < before + MEMORY_MIB
+    digit, label = real_digits()[0][-1], real_digits()[1][-1]
+    answer = server.predict({"instances": [b64(serialize(digit, 0))]}).json()["predictions"]
+    assert np.argmax(answer[0]) == label
+    assert "Traceback" not in server.log()
+
+
+def test_body_that_is_too_long_is_refused(small_server: RunningServer) -> None:
+    for path in (PREDICT, "/api/digit"):
+        response = small_server.post(path, data=b"x" * (2**20 + 1))
+        assert response.status_code == 413
+        assert "at most 1048576 bytes, received 1048577" in response.json()["error"]
+        in_parts = iter([b"x" * 2**19] * 3)
+        response = requests.post(small_server.url + path, data=in_parts, timeout=30)
+        assert response.status_code == 413
+
+
+def test_too_many_instances_are_refused(small_server: RunningServer) -> None:
+    instance = b64(serialize(real_digits()[0][0], 0))
+    assert small_server.predict({"instances": [instance] * 3}).status_code == 200
+    response = small_server.predict({"instances": [instance] * 4})
+    assert response.status_code == 400
+    assert "at most 3 instances, received 4" in response.json()["error"]
+
+
+def test_pixels_of_all_images_together_are_limited(small_server: RunningServer) -> None:
+    assert small_server.post(PREDICT, data=images(png(), png())).status_code == 200
+    response = small_server.post(PREDICT, data=images(png(), png(), png()))
+    assert response.status_code == 400
+    assert "at most 2000 pixels in all, received 2352" in response.json()["error"]
+    response = small_server.post("/api/digit", data=png(50))
+    assert "at most 2000 pixels in all, received 2500" in response.json()["error"]
+
+
+def test_headers_that_are_too_long_end_the_connection(server: RunningServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                client.sendall(b"X: " + b"y" * (HEADER_BYTES // 10) + b"\r\n")
+                time.sleep(0.005)
+            pytest.fail("it took ten times as much")
+
+
+def test_unfinished_headers_end_the_connection(server: RunningServer) -> None:
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        assert client.recv(100) == b"", "closed by the server"
+    assert time.monotonic() - began > HEADER_SECONDS - 1, "but not at once"
+
+
+def test_connection_can_be_used_again(server: RunningServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        for _ in range(3):
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"\r\n\r\nok\n"):
+                answer += client.recv(10_000)
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_requests_beyond_the_queue_are_told_to_come_later(tmp_path: Path) -> None:
+    push_model(trained_model(), tmp_path)
+    body = {"instances": [b64(serialize(real_digits()[0][0], 0))] * 200}
+    with running_server(tmp_path, "--max-waiting", "2") as server, ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: server.predict(body), range(60)))
+        assert {answer.status_code for answer in answers} == {200, 503}
+        refused = next(answer for answer in answers if answer.status_code == 503)
+        assert refused.headers["Retry-After"] == "1"
+        assert "2 requests are waiting" in refused.json()["error"]
+        assert server.predict(body).status_code == 200

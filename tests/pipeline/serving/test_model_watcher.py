@@ -1,0 +1,198 @@
+"""The server goes with what is pushed, and never stops answering for it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running_server import RunningServer, running_server
+from served_models import ACCURACY, push_model
+
+RELOADS = 20
+MEMORY_MIB = 60  # A model takes some 15, and its graph as much.
+
+
+@pytest.fixture
+def serving_dir(tmp_path: Path) -> Path:
+    return tmp_path / "serving"
+
+
+@pytest.fixture
+def empty_server(serving_dir: Path) -> Iterator[RunningServer]:
+    """Has no model yet."""
+    server = RunningServer(serving_dir)
+    try:
+        server.wait_until(lambda: server.answers("/healthz"))
+        yield server
+    finally:
+        server.stop()
+
+
+def digit(server: RunningServer) -> int:
+    """What everything is taken for."""
+    (row,) = server.predict({"instances": ["anything"]}).json()["predictions"]
+    return row.index(max(row))
+
+
+def status(server: RunningServer, version: int) -> dict[str, Any]:
+    (entry,) = server.get(f"/v1/models/mnist/versions/{version}").json()["model_version_status"]
+    return entry
+
+
+def test_server_waits_for_a_first_model(
+    empty_server: RunningServer, serving_dir: Path, constant_models: list[Path]
+) -> None:
+    server = empty_server
+    server.wait_until(lambda: "Serving on http://127.0.0.1" in server.log())
+    assert "No model in" in server.log()
+    assert "push one with `make run`" in server.log()
+    assert server.get("/readyz").status_code == 503
+    assert server.get("/").status_code == 200
+    assert server.get("/api/model").json() == {"model": "mnist", "version": None}
+    answer = server.predict({"instances": ["anything"]})
+    assert (answer.status_code, answer.json()["error"]) == (
+        404,
+        "Servable not found for request: Latest(mnist)",
+    )
+    assert server.get("/v1/models/mnist").status_code == 404
+
+    version = push_model(constant_models[1], serving_dir)
+    server.wait_until(lambda: server.answers("/readyz"))
+    assert server.get("/readyz").text == f"version {version}\n"
+    assert digit(server) == 1
+    described = server.get("/api/model").json()
+    assert described.pop("created")
+    assert described == {"model": "mnist", "version": str(version), "accuracy": ACCURACY}
+
+
+def test_pushes_are_followed_and_every_request_is_answered(
+    serving_dir: Path, constant_models: list[Path]
+) -> None:
+    first = push_model(constant_models[0], serving_dir)
+    with running_server(serving_dir) as server:
+        answers: list[tuple[int, str]] = []
+        enough = threading.Event()
+
+        def keep_asking() -> None:
+            while not enough.is_set():
+                response = server.predict({"instances": ["anything"]})
+                answers.append((response.status_code, response.text))
+
+        asking = threading.Thread(target=keep_asking)
+        asking.start()
+        versions = [first]
+        for number in range(1, 4):
+            versions.append(push_model(constant_models[number], serving_dir))
+            server.wait_for_version(versions[-1])
+            assert digit(server) == number
+        enough.set()
+        asking.join()
+
+        assert {code for code, _ in answers} == {200}
+        digits = [json.loads(text)["predictions"][0].index(1.0) for _, text in answers]
+        assert digits == sorted(digits), "never back to an older model"
+        assert status(server, versions[-1])["state"] == "AVAILABLE"
+        assert status(server, versions[-2])["state"] == "END"
+        assert server.metric("mnist_live_version") == versions[-1]
+        assert server.metric("mnist_model_loads_total") == 4
+        gone = server.post(
+            f"/v1/models/mnist/versions/{first}:predict", json={"instances": ["anything"]}
+        )
+        assert gone.status_code == 404
+
+
+@pytest.mark.parametrize("damage", ["variables", "saved_model", "manifest", "not loadable"])
+def test_damaged_release_is_not_served_and_is_once_it_is_whole(
+    serving_dir: Path, constant_models: list[Path], tmp_path: Path, damage: str
+) -> None:
+    version = push_model(constant_models[0], serving_dir)
+    with running_server(serving_dir) as server:
+        bad = version + 1
+        whole = push_model(constant_models[1], tmp_path / "elsewhere")
+        copy = tmp_path / "copy"
+        shutil.copytree(tmp_path / "elsewhere" / "mnist" / str(whole), copy)
+        name = {"variables": "variables/variables.index", "manifest": "release.json"}
+        file = copy / name.get(damage, "saved_model.pb")
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2])
+        if damage == "not loadable":
+            (copy / "release.json").unlink()
+        copy.rename(serving_dir / "mnist" / str(bad))
+
+        server.wait_until(lambda: server.metric("mnist_model_load_failures_total") == 1)
+        assert f"Version {bad} is not served: " in server.log()
+        told = status(server, bad)
+        assert told["state"] == "END"
+        assert told["status"]["error_code"] == (
+            "INTERNAL" if damage == "not loadable" else "DATA_LOSS"
+        )
+        assert told["status"]["error_message"]
+        assert digit(server) == 0
+        assert server.get("/readyz").text == f"version {version}\n"
+        assert server.metric("mnist_model_load_failures_total") == 1, "tried once"
+
+        (serving_dir / "mnist" / str(bad) / file.relative_to(copy)).write_bytes(content)
+        server.wait_for_version(bad)
+        assert digit(server) == 1
+
+
+def test_whole_older_release_is_served_where_the_newest_is_damaged_at_the_start(
+    serving_dir: Path, constant_models: list[Path]
+) -> None:
+    version = push_model(constant_models[2], serving_dir)
+    newest = push_model(constant_models[1], serving_dir)
+    (serving_dir / "mnist" / str(newest) / "fingerprint.pb").unlink()
+    with running_server(serving_dir) as server:
+        assert server.get("/readyz").text == f"version {version}\n"
+        assert "fingerprint.pb is missing" in status(server, newest)["status"]["error_message"]
+
+
+def test_model_of_another_tool_needs_no_manifest(
+    serving_dir: Path, constant_models: list[Path]
+) -> None:
+    shutil.copytree(constant_models[2], serving_dir / "mnist" / "5")
+    with running_server(serving_dir) as server:
+        assert server.get("/api/model").json() == {
+            "model": "mnist",
+            "version": "5",
+            "accuracy": None,
+        }
+        assert digit(server) == 2
+
+
+def test_deleted_version_is_served_until_there_is_another(
+    serving_dir: Path, constant_models: list[Path]
+) -> None:
+    older = push_model(constant_models[1], serving_dir)
+    version = push_model(constant_models[2], serving_dir)
+    with running_server(serving_dir) as server:
+        whole = serving_dir / "mnist"
+        whole.rename(serving_dir / "elsewhere")
+        assert not whole.exists()
+        time.sleep(0.5)  # It looks every 0.1 s.
+        assert (digit(server), server.get("/readyz").status_code) == (2, 200)
+
+        shutil.rmtree(serving_dir / "elsewhere" / str(version))
+        (serving_dir / "elsewhere").rename(whole)
+        server.wait_for_version(older)
+        assert digit(server) == 1
+
+
+def test_reloads_leave_no_memory_behind(serving_dir: Path, constant_models: list[Path]) -> None:
+    def reload(count: int) -> None:
+        for number in range(count):
+            server.wait_for_version(push_model(constant_models[number % 2], serving_dir))
+            assert digit(server) == number % 2
+
+    push_model(constant_models[1], serving_dir)
+    with running_server(serving_dir) as server:
+        reload(RELOADS // 4)
+        before = server.memory()
+        reload(RELOADS)
+        assert server.memory() < before + MEMORY_MIB

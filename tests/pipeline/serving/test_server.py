@@ -1,0 +1,132 @@
+"""How the server starts and ends, and what operators see of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+import requests
+from click.testing import CliRunner
+from running_server import RunningServer, free_port, running_server
+from served_models import push_model, trained_model
+from small_trainings import real_digits, serialize
+
+from pipeline.serve_command import serve
+
+
+@pytest.mark.parametrize(("by", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_signals_end_it_and_open_requests_are_finished(
+    tmp_path: Path, by: signal.Signals, status: int
+) -> None:
+    push_model(trained_model(), tmp_path)
+    with running_server(tmp_path) as server, socket.socket() as client:
+        client.settimeout(30)
+        client.connect(("127.0.0.1", server.port))
+        example = base64.b64encode(serialize(real_digits()[0][0], 0)).decode()
+        body = json.dumps({"instances": [{"b64": example}]}).encode()
+        head = f"POST /v1/models/mnist:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
+        client.sendall(head.encode() + b"\r\n\r\n" + body[:-5])
+        server.wait_until(lambda: server.answers("/healthz"))
+        server.process.send_signal(by)
+        with pytest.raises(requests.ConnectionError):  # noqa: PT012 - until it has noticed
+            while True:
+                requests.get(f"{server.url}/healthz", timeout=30)
+        client.sendall(body[-5:])
+        assert b"200 OK" in client.recv(10_000)
+        assert server.process.wait(30) == status
+        assert "Traceback" not in server.log()
+        assert "Error" not in server.log()
+
+
+def test_it_can_be_ended_while_it_loads(tmp_path: Path) -> None:
+    push_model(trained_model(), tmp_path)
+    server = RunningServer(tmp_path)
+    server.wait_until(lambda: server.answers("/healthz"))
+    assert server.stop() == 0
+
+
+def test_health_comes_before_the_model(tmp_path: Path) -> None:
+    push_model(trained_model(), tmp_path)
+    server = RunningServer(tmp_path)
+    try:
+        server.wait_until(lambda: server.answers("/healthz"))
+        assert server.get("/readyz").status_code == 503
+        assert "Serving on" not in server.log()
+        server.wait_until(lambda: server.answers("/readyz"))
+        server.wait_until(lambda: f"Serving on {server.url}/" in server.log())
+        lines = server.log().splitlines()
+        assert [line.split(" ", 2)[-1] for line in lines if "is live" in line] == [
+            line.split(" ", 2)[-1] for line in lines if not line.startswith("Serving on")
+        ], "nothing else is printed"
+    finally:
+        server.stop()
+
+
+def test_port_in_use_is_said_in_a_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = RunningServer(tmp_path, port=taken.getsockname()[1])
+        assert server.process.wait(60) == 1
+        (line,) = server.log().splitlines()
+        assert "Address already in use. Choose another with --host and --port." in line
+        server.stop()
+
+
+def test_unknown_host_is_said_in_a_line(tmp_path: Path) -> None:
+    server = RunningServer(tmp_path, "--host", "nowhere.invalid")
+    assert server.process.wait(60) == 1
+    (line,) = server.log().splitlines()
+    assert "Can't listen on nowhere.invalid port" in line
+    server.stop()
+
+
+def test_only_this_machine_is_served_unless_told_otherwise(server: RunningServer) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", server.port), timeout=10)
+
+
+def test_all_interfaces_can_be_served(tmp_path: Path) -> None:
+    port = free_port()
+    server = RunningServer(tmp_path, "--host", "::1", port=port)
+    try:
+        server.wait_until(lambda: _answers(f"http://[::1]:{port}/healthz"))
+        server.wait_until(lambda: f"Serving on http://[::1]:{port}/" in server.log())
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("option", ["--max-batch=0", "--port=70000", "--poll-seconds=0"])
+def test_wrong_options_are_wrong_usage(option: str) -> None:
+    assert CliRunner().invoke(serve, [option]).exit_code == 2
+
+
+def test_errors_are_json_everywhere(server: RunningServer) -> None:
+    missing = server.get("/nothing")
+    assert (missing.status_code, missing.json()) == (404, {"error": "Not Found: GET /nothing"})
+    wrong = server.post("/healthz")
+    assert wrong.status_code == 405
+    assert wrong.json() == {"error": "Method Not Allowed: POST /healthz"}
+    assert "POST" not in wrong.headers["allow"]
+
+
+def test_requests_are_counted_by_their_route(server: RunningServer) -> None:
+    for path in ("/one", "/two"):
+        server.get(path)
+    counted = 'mnist_requests_total{route="other",status="404"}'
+    before = server.metric(counted)
+    server.get("/three")
+    assert server.metric(counted) == before + 1
+    text = server.get("/metrics").text
+    assert "/three" not in text
+    assert 'mnist_request_seconds_bucket{le="0.001",route="other"}' in text
+    assert server.get("/metrics").headers["content-type"].startswith("text/plain; version=")
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=10).ok
+    except requests.ConnectionError:
+        return False
