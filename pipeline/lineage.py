@@ -152,4 +152,4 @@ def _words(type_name: str) -> str:
 def _when(execution: Any) -> str:
     """When it began, in local time."""
     began = datetime.fromtimestamp(execution.create_time_since_epoch / 1000).astimezone()
-    return f"{began:%Y-%m-%d %H:%M:%S}"
+    return f"{began:%Y-%m-%d %H:%M}"
