@@ -14,6 +14,8 @@ import pytest
 from running_server import RunningServer, running_server
 from served_models import ACCURACY, push_model
 
+from components.pusher.rollback import roll_back
+
 RELOADS = 20
 MEMORY_MIB = 60  # A model takes some 15, and its graph as much.
 
@@ -105,6 +107,16 @@ def test_pushes_are_followed_and_every_request_is_answered(
             f"/v1/models/mnist/versions/{first}:predict", json={"instances": ["anything"]}
         )
         assert gone.status_code == 404
+
+
+def test_rollback_is_followed(serving_dir: Path, constant_models: list[Path]) -> None:
+    push_model(constant_models[0], serving_dir)
+    push_model(constant_models[1], serving_dir)
+    with running_server(serving_dir) as server:
+        assert digit(server) == 1
+        pushed, _ = roll_back(serving_dir / "mnist")
+        server.wait_for_version(pushed.version)
+        assert digit(server) == 0
 
 
 @pytest.mark.parametrize("damage", ["variables", "saved_model", "manifest", "not loadable"])

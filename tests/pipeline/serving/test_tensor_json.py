@@ -153,15 +153,15 @@ def test_types_that_json_can_not_hold_are_not_implemented() -> None:
 @pytest.mark.parametrize(
     ("outputs", "by_row", "expected"),
     [
-        ({"p": np.float32([[0.5, 1.0]])}, True, {"predictions": [[0.5, 1.0]]}),
-        ({"p": np.float32([[0.5, 1.0]])}, False, {"outputs": [[0.5, 1.0]]}),
+        ({"p": np.array([[0.5, 1.0]], np.float32)}, True, {"predictions": [[0.5, 1.0]]}),
+        ({"p": np.array([[0.5, 1.0]], np.float32)}, False, {"outputs": [[0.5, 1.0]]}),
         (
-            {"b": np.int64([1, 2]), "a": np.float32([[3], [4]])},
+            {"b": np.array([1, 2]), "a": np.array([[3.0], [4.0]])},
             True,
             {"predictions": [{"a": [3.0], "b": 1}, {"a": [4.0], "b": 2}]},
         ),
         (
-            {"b": np.int64([1, 2]), "a": np.float32(3)},
+            {"b": np.array([1, 2]), "a": np.array(3.0)},
             False,
             {"outputs": {"a": 3.0, "b": [1, 2]}},
         ),
