@@ -1,6 +1,6 @@
 # Each target does the set-up that it needs. STACK=compat or STACK=current overrides the choice.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-current lint format lock image clean
+.PHONY: help setup browser run test test-all test-current lint format lock image clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
@@ -14,14 +14,17 @@ help: ## Show this help
 setup: ## Install the locked packages and this project in .venv, unless they are there
 	@sh stacks/install.sh
 
+browser:
+	@sh stacks/install_chromium.sh
+
 run: setup ## Run the pipeline; takes DATA= EPOCHS= SERVING_DIR= PIPELINE_ROOT= ARGS=
 	@$(PYTHON) -m pipeline run $(call option,data,DATA) $(call option,epochs,EPOCHS) \
 		$(call option,serving-dir,SERVING_DIR) $(call option,pipeline-root,PIPELINE_ROOT) $(ARGS)
 
-test: setup ## Run the tests but the slow ones; takes ARGS= for pytest
+test: setup browser ## Run the tests but the slow ones; takes ARGS= for pytest
 	@$(PYTHON) -m pytest -m "not slow" $(ARGS)
 
-test-all: setup ## Run all tests
+test-all: setup browser ## Run all tests
 	@$(PYTHON) -m pytest $(ARGS)
 
 test-current: ## Run `make test` with stack current in a Debian 13 made by debootstrap (needs root)
