@@ -13,6 +13,7 @@ from tfx.utils import path_utils
 
 from components import digests
 from components.absent import ABSENT
+from components.pusher.history import withdrawals
 from components.pusher.manifest import (
     RELEASE_FILE,
     ManifestError,
@@ -77,8 +78,10 @@ def newest_other_release(model_dir: Path, candidate_sha256: str) -> tuple[Path, 
         already, when a run is repeated with nothing changed.
 
     Returns:
-      Directory and manifest of the newest whole release of another model, or None.
+      Directory and manifest of the newest whole release of another model that no rollback withdrew,
+      or None.
     """
+    withdrawn = withdrawals(model_dir)
     for path in reversed(list_versions(model_dir).values()):
         try:
             problems = release_problems(path)
@@ -87,7 +90,7 @@ def newest_other_release(model_dir: Path, candidate_sha256: str) -> tuple[Path, 
             problems = [str(error)]
         if problems:
             _log.warning("Passed over %s: %s", path, "; ".join(problems))
-        elif release.model_sha256 != candidate_sha256:
+        elif release.model_sha256 not in (candidate_sha256, *withdrawn):
             return path, release
     return None
 

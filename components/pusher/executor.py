@@ -21,7 +21,7 @@ from components.model_gate.rules import Verdict, VerdictError
 from components.origin import ORIGIN_URI
 from components.pusher import provenance, smoke_check
 from components.pusher.manifest import ArtifactRecord, Data, FileRecord, Release
-from components.pusher.release import Pushed, model_directory, push
+from components.pusher.release import Pushed, WithdrawnError, model_directory, push
 
 MODEL = "model"
 BLESSING = "blessing"
@@ -52,7 +52,8 @@ class Executor(base_executor.BaseExecutor):
           exec_properties: serving_dir and model_name.
 
         Raises:
-          ModelRejectedError: if the gate did not bless the model, or blessed another one.
+          ModelRejectedError: if the gate did not bless the model, or blessed another one, or a
+            rollback withdrew it.
           PushError: if the model can't be served or written.
         """
         inputs = {
@@ -65,12 +66,15 @@ class Executor(base_executor.BaseExecutor):
         examples = smoke_check.read_examples(
             artifact_utils.get_split_uri([inputs[EXAMPLES]], TEST_SPLIT), SMOKE_EXAMPLES
         )
-        pushed = push(
-            source,
-            model_directory(exec_properties[SERVING_DIR], model_name),
-            describe=_Manifest(model_name, verdict, inputs).describe,
-            check=lambda staging: smoke_check.check_model(staging, examples),
-        )
+        try:
+            pushed = push(
+                source,
+                model_directory(exec_properties[SERVING_DIR], model_name),
+                describe=_Manifest(model_name, verdict, inputs).describe,
+                check=lambda staging: smoke_check.check_model(staging, examples),
+            )
+        except WithdrawnError as error:
+            raise ModelRejectedError(str(error)) from error
         _record(artifact_utils.get_single_instance(output_dict[PUSHED_MODEL]), pushed)
         _log.info("%s: %s", "Up to date" if pushed.up_to_date else "Pushed", pushed.path)
 

@@ -55,6 +55,22 @@ class FileRecord(_Frozen):
     bytes: int
 
 
+class Rollback(_Frozen):
+    """What a version that went back to an earlier one replaced, and why.
+
+    Attributes:
+      from_version: the live version that it withdrew.
+      from_model_sha256: that version's model.
+      to_version: the earlier version, whose model it holds.
+      reason: as people gave it; may be empty.
+    """
+
+    from_version: int
+    from_model_sha256: str
+    to_version: int
+    reason: str
+
+
 class Release(_Frozen):
     """The content of a manifest.
 
@@ -71,6 +87,8 @@ class Release(_Frozen):
       packages: versions by name.
       ml_metadata: artifacts by their role in the push.
       files: by relative path (POSIX style), all but the manifest itself.
+      rollback: None for a version that the pipeline pushed. All else but `version` and `created` is
+        then as in the manifest of the version that was gone back to.
     """
 
     format: Literal[1] = 1
@@ -85,6 +103,7 @@ class Release(_Frozen):
     packages: dict[str, str]
     ml_metadata: dict[str, ArtifactRecord]
     files: dict[str, FileRecord]
+    rollback: Rollback | None = None
 
     def to_json(self) -> str:
         """Standard JSON, indented for people."""

@@ -7,17 +7,19 @@ rename.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
 
 from components import digests
+from components.pusher.history import withdrawals
 from components.pusher.manifest import (
     RELEASE_FILE,
     FileRecord,
@@ -25,17 +27,20 @@ from components.pusher.manifest import (
     Release,
     release_problems,
 )
-from components.pusher.versions import list_versions, next_version
+from components.pusher.versions import SAVED_MODEL, list_versions, next_version
 
 LOCK_FILE = ".push.lock"
 STAGING_PREFIX = ".staging-"
 LOCK_SECONDS = 600.0
-_SAVED_MODEL = "saved_model.pb"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class PushError(Exception):
     """A model could not be pushed; no version appeared."""
+
+
+class WithdrawnError(PushError):
+    """The model was pushed before, and a rollback withdrew it."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +88,42 @@ def push(
       clock: seconds since 1970.
 
     Raises:
+      WithdrawnError: if a rollback withdrew this very model: a pipeline that runs again by itself
+        must not bring it back.
       PushError: if the source is no SavedModel, the copy differs from it, another push holds the
         lock for LOCK_SECONDS, no version can come after the newest, or on any error of the disk.
+    """
+    with releasing(model_dir):
+        files = digests.directory_sha256(source)
+        if SAVED_MODEL not in files:
+            raise PushError(f"Expected a SavedModel in {source}, found no {SAVED_MODEL} there.")
+        versions = list_versions(model_dir)
+        newest = max(versions, default=None)
+        if newest is not None and _holds(versions[newest], files):
+            return Pushed(newest, versions[newest], up_to_date=True)
+        withdrawal = withdrawals(model_dir).get(digests.model_sha256(files))
+        if withdrawal is not None:
+            raise WithdrawnError(
+                "Nothing was pushed: a rollback to version "
+                f"{withdrawal.to_version} withdrew this model, version {withdrawal.from_version}. To "
+                f"serve it again: mnist-pipeline releases rollback --to {withdrawal.from_version}"
+            )
+        return add_version(source, model_dir, describe, check, clock)
+
+
+@contextlib.contextmanager
+def releasing(model_dir: Path) -> Iterator[None]:
+    """Holds the lock of a model's directory, cleaned of what a killed push has left.
+
+    Raises:
+      PushError: if another one holds it for LOCK_SECONDS, or on any error of the disk in the block.
     """
     try:
         model_dir.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(model_dir / LOCK_FILE, timeout=LOCK_SECONDS):
-            return _push_locked(source, model_dir, describe, check, clock)
+            for leftover in model_dir.glob(f"{STAGING_PREFIX}*"):
+                shutil.rmtree(leftover)
+            yield
     except filelock.Timeout as error:
         raise PushError(
             f"Another push has held {error.lock_file} for {LOCK_SECONDS:.0f} s: "
@@ -102,26 +136,29 @@ def push(
         ) from error
 
 
-def _push_locked(
+def add_version(
     source: Path,
     model_dir: Path,
     describe: Callable[[int, float, Mapping[str, FileRecord]], Release],
     check: Callable[[Path], None],
     clock: Callable[[], float],
 ) -> Pushed:
-    for leftover in model_dir.glob(f"{STAGING_PREFIX}*"):
-        shutil.rmtree(leftover)
-    files = digests.directory_sha256(source)
-    if _SAVED_MODEL not in files:
-        raise PushError(f"Expected a SavedModel in {source}, found no {_SAVED_MODEL} there.")
-    versions = list_versions(model_dir)
-    newest = max(versions, default=None)
-    if newest is not None and _holds(versions[newest], files):
-        return Pushed(newest, versions[newest], up_to_date=True)
+    """Makes a new version, above all others; for a caller that is `releasing`.
 
+    Args:
+      source: the SavedModel's directory, or that of a version.
+      model_dir: as of `push`, and so the others.
+      describe: likewise.
+      check: likewise.
+      clock: likewise.
+
+    Raises:
+      PushError: if the copy differs from the source, or no version can come after the newest.
+    """
+    files = digests.directory_sha256(source, leave_out=[RELEASE_FILE])
     now = clock()
     try:
-        version = next_version(versions, now)
+        version = next_version(list_versions(model_dir), now)
     except ValueError as error:
         raise PushError(f"Can't push to {model_dir}: {error}") from error
     staging = model_dir / f"{STAGING_PREFIX}{version}"

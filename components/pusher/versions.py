@@ -9,6 +9,9 @@ from pathlib import Path
 MAX_VERSION = 2**63 - 1
 """TensorFlow Serving keeps versions as int64."""
 
+SAVED_MODEL = "saved_model.pb"
+"""What makes a directory one that can be served."""
+
 _NUMBER = re.compile(r"[0-9]{1,20}")
 
 
@@ -34,6 +37,16 @@ def list_versions(model_dir: Path) -> dict[int, Path]:
         return {}
     numbered = ((parse_version(path.name), path) for path in model_dir.iterdir())
     return dict(sorted((version, path) for version, path in numbered if version is not None))
+
+
+def live_version(model_dir: Path) -> int | None:
+    """The version that TensorFlow Serving serves: the highest that holds a SavedModel, or None."""
+    servable = [
+        version
+        for version, path in list_versions(model_dir).items()
+        if (path / SAVED_MODEL).is_file()
+    ]
+    return max(servable, default=None)
 
 
 def next_version(existing: Collection[int], now: float) -> int:

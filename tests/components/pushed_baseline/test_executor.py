@@ -15,6 +15,7 @@ from components.pushed_baseline.component import PushedBaseline
 from components.pushed_baseline.executor import Executor, newest_other_release
 from components.pusher.manifest import RELEASE_FILE, Data, FileRecord, Release
 from components.pusher.release import PushError, push
+from components.pusher.rollback import roll_back
 
 
 class Shelf:
@@ -140,6 +141,14 @@ def test_release_that_was_changed_or_is_none_is_passed_over(
     assert shelf.found("candidate") == "first"
     assert "variables/data has changed" in caplog.text
     assert "1999999999" in caplog.text
+
+
+def test_model_that_a_rollback_withdrew_is_no_baseline(shelf: Shelf) -> None:
+    shelf.push("first")
+    shelf.push("second")
+    roll_back(shelf.serving / "mnist")
+    assert shelf.found("candidate") == "first"
+    assert shelf.found("first") is None
 
 
 def test_release_that_is_not_finished_is_not_seen(shelf: Shelf) -> None:

@@ -15,6 +15,7 @@ from components.pusher.component import Pusher
 from components.pusher.executor import Executor
 from components.pusher.manifest import read_release
 from components.pusher.release import PushError
+from components.pusher.rollback import roll_back
 
 
 class Stage:
@@ -121,6 +122,17 @@ def test_second_push_is_up_to_date(stage: Stage) -> None:
     for name in ("pushed_version", "pushed_destination"):
         assert again.get_string_custom_property(name) == first.get_string_custom_property(name)
     assert len(stage.versions()) == 1
+
+
+def test_model_that_a_rollback_withdrew_is_rejected(stage: Stage) -> None:
+    stage.push()
+    (stage.saved_model / "assets.extra").touch()
+    stage.judge(right=100)
+    stage.push()
+    roll_back(stage.serving / "mnist")
+    with pytest.raises(ModelRejectedError, match=r"^Nothing was pushed: a rollback to version"):
+        stage.push()
+    assert len(stage.versions()) == 3
 
 
 def test_model_that_is_not_blessed_is_rejected_and_the_served_one_stays(stage: Stage) -> None:
