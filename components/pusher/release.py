@@ -104,8 +104,8 @@ def push(
         withdrawal = withdrawals(model_dir).get(digests.model_sha256(files))
         if withdrawal is not None:
             raise WithdrawnError(
-                "Nothing was pushed: a rollback to version "
-                f"{withdrawal.to_version} withdrew this model, version {withdrawal.from_version}. To "
+                f"Nothing was pushed: a rollback to version {withdrawal.to_version} withdrew this "
+                f"model, version {withdrawal.from_version}. To "
                 f"serve it again: mnist-pipeline releases rollback --to {withdrawal.from_version}"
             )
         return add_version(source, model_dir, describe, check, clock)
