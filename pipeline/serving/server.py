@@ -87,11 +87,13 @@ def _run(settings: ServerSettings, listener: socket.socket, address: str) -> Exi
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
-    # Uvicorn raises the signal that ended it once more.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    server = uvicorn.Server(config)
+    # For the moment before Uvicorn has its own handler, and because it raises the signal that
+    # ended it once more.
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     watcher.start(lambda: click.echo(f"Serving on {address} (Ctrl+C ends it)"))
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     finally:

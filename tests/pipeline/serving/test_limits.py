@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import io
@@ -22,7 +23,10 @@ from PIL import Image
 from running_server import RunningServer, running_server
 from served_models import push_model, trained_model
 from small_trainings import real_digits, serialize
+from starlette.requests import Request
 
+from pipeline.serving import limits
+from pipeline.serving.errors import RequestError
 from pipeline.serving.limits import HEADER_BYTES, HEADER_SECONDS
 
 PREDICT = "/v1/models/mnist:predict"
@@ -59,8 +63,8 @@ def small_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSe
     """Has low limits."""
     serving_dir = tmp_path_factory.mktemp("small")
     push_model(trained_model(), serving_dir)
-    limits = ["--max-body-mib", "1", "--max-instances", "3", "--max-pixels", "2000"]
-    with running_server(serving_dir, *limits) as running:
+    options = ["--max-body-mib", "1", "--max-instances", "3", "--max-pixels", "2000"]
+    with running_server(serving_dir, *options) as running:
         yield running
 
 
@@ -194,6 +198,21 @@ def test_unfinished_headers_end_the_connection(server: RunningServer) -> None:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
         assert client.recv(100) == b"", "closed by the server"
     assert time.monotonic() - began > HEADER_SECONDS - 1, "but not at once"
+
+
+def test_body_that_does_not_come_is_waited_for_only_so_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "BODY_SECONDS", 0.05)
+
+    async def receive() -> dict[str, object]:
+        await asyncio.sleep(60)
+        return {}
+
+    request = Request({"type": "http", "headers": [(b"content-length", b"5")]}, receive)
+    with pytest.raises(RequestError, match="Expected the body within") as raised:
+        asyncio.run(limits.read_body(request, 100))
+    assert (raised.value.status, raised.value.headers) == (408, {"Connection": "close"})
 
 
 def test_connection_can_be_used_again(server: RunningServer) -> None:

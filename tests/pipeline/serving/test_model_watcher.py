@@ -119,39 +119,61 @@ def test_rollback_is_followed(serving_dir: Path, constant_models: list[Path]) ->
         assert digit(server) == 0
 
 
-@pytest.mark.parametrize("damage", ["variables", "saved_model", "manifest", "not loadable"])
-def test_damaged_release_is_not_served_and_is_once_it_is_whole(
-    serving_dir: Path, constant_models: list[Path], tmp_path: Path, damage: str
+@pytest.fixture(scope="module")
+def followed(
+    tmp_path_factory: pytest.TempPathFactory, constant_models: list[Path]
+) -> Iterator[tuple[RunningServer, Path]]:
+    """A server, and the directory that it follows, which has a first model."""
+    directory = tmp_path_factory.mktemp("followed")
+    push_model(constant_models[0], directory)
+    with running_server(directory) as server:
+        yield server, directory / "mnist"
+
+
+DAMAGED = {
+    "variables": "variables/variables.index",
+    "model": "saved_model.pb",
+    "manifest": "release.json",
+    "not loadable": "saved_model.pb",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_damaged_release_is_not_served_until_it_is_whole(
+    followed: tuple[RunningServer, Path],
+    constant_models: list[Path],
+    tmp_path: Path,
+    damage: str,
 ) -> None:
-    version = push_model(constant_models[0], serving_dir)
-    with running_server(serving_dir) as server:
-        bad = version + 1
-        whole = push_model(constant_models[1], tmp_path / "elsewhere")
-        copy = tmp_path / "copy"
-        shutil.copytree(tmp_path / "elsewhere" / "mnist" / str(whole), copy)
-        name = {"variables": "variables/variables.index", "manifest": "release.json"}
-        file = copy / name.get(damage, "saved_model.pb")
-        content = file.read_bytes()
-        file.write_bytes(content[: len(content) // 2])
-        if damage == "not loadable":
-            (copy / "release.json").unlink()
-        copy.rename(serving_dir / "mnist" / str(bad))
+    server, model_dir = followed
+    before, failures = server.get("/readyz").text, _failures(server)
+    bad = push_model(constant_models[1], tmp_path) + 1000 * (failures + 1)
+    copy = next((tmp_path / "mnist").glob("[0-9]*"))
+    file = copy / DAMAGED[damage]
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    if damage == "not loadable":
+        (copy / "release.json").unlink()
+    copy.rename(model_dir / str(bad))
 
-        server.wait_until(lambda: server.metric("mnist_model_load_failures_total") == 1)
-        assert f"Version {bad} is not served: " in server.log()
-        told = status(server, bad)
-        assert told["state"] == "END"
-        assert told["status"]["error_code"] == (
-            "INTERNAL" if damage == "not loadable" else "DATA_LOSS"
-        )
-        assert told["status"]["error_message"]
-        assert digit(server) == 0
-        assert server.get("/readyz").text == f"version {version}\n"
-        assert server.metric("mnist_model_load_failures_total") == 1, "tried once"
+    server.wait_until(lambda: _failures(server) > failures)
+    told = status(server, bad)
+    assert told["state"] == "END"
+    code = "INTERNAL" if damage == "not loadable" else "DATA_LOSS"
+    assert told["status"]["error_code"] == code
+    reason = told["status"]["error_message"]
+    assert f"Version {bad} is not served: {reason}" in server.log()
+    assert server.get("/readyz").text == before
+    time.sleep(0.5)  # It looks every 0.1 s.
+    assert _failures(server) == failures + 1, "tried once"
 
-        (serving_dir / "mnist" / str(bad) / file.relative_to(copy)).write_bytes(content)
-        server.wait_for_version(bad)
-        assert digit(server) == 1
+    (model_dir / str(bad) / DAMAGED[damage]).write_bytes(content)
+    server.wait_for_version(bad)
+    assert digit(server) == 1
+
+
+def _failures(server: RunningServer) -> int:
+    return int(server.metric("mnist_model_load_failures_total"))
 
 
 def test_whole_older_release_is_served_where_the_newest_is_damaged_at_the_start(

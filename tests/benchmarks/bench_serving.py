@@ -1,0 +1,154 @@
+"""Measures `mnist-pipeline serve` on loopback, beside the same SavedModel called directly.
+
+    python tests/benchmarks/bench_serving.py SERVING_DIR [--requests 2000]
+
+The client is this process, and the server one of its own. Each request holds one serialized
+tf.Example for `serving_default`. The direct calls are made by as many threads as there are
+connections. All share the machine's processors, so that the client's share counts, too. Each row
+is the best of some rounds.
+"""
+
+# ruff: noqa: T201 - the table is what it is for
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+CONCURRENCIES = (1, 8, 64)
+WARM_UP = 100
+
+
+def main() -> None:
+    """Prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("serving_dir", type=Path, help="with a model in mnist/<version>/")
+    parser.add_argument("--requests", type=int, default=2000, help="for each row of the table")
+    parser.add_argument("--rounds", type=int, default=3, help="the best one counts")
+    arguments = parser.parse_args()
+
+    from running_server import running_server
+    from small_trainings import real_digits, serialize
+
+    from pipeline.served_model import ServedModel, served_version
+
+    examples = [serialize(image, 0) for image in real_digits()[0][:256]]
+    model = ServedModel.load(served_version(arguments.serving_dir / "mnist")[1])
+    signature = model.signatures["serving_default"]
+    rows: dict[tuple[str, int], tuple[float, float, float]] = {}
+
+    def measure(name: str, ask_all: Callable[[int, int], list[float]]) -> None:
+        for concurrency in CONCURRENCIES:
+            ask_all(concurrency, WARM_UP)
+            rounds = [summary(ask_all, concurrency, arguments) for _ in range(arguments.rounds)]
+            rows[name, concurrency] = max(rounds)
+            requests, p50, p99 = rows[name, concurrency]
+            print(f"{name:<28}{concurrency:>12}{requests:>12.0f}{p50:>10.2f}{p99:>10.2f}")
+
+    print(f"{'':<28}{'concurrency':>12}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}")
+    measure("direct", lambda *how: call_directly(signature, examples, *how))
+    for name, options in (("HTTP, batching", []), ("HTTP, --max-batch 1", ["--max-batch", "1"])):
+        with running_server(arguments.serving_dir, *options) as server:
+            port = server.port
+            measure(name, lambda *how: asyncio.run(call_by_http(port, examples, *how)))  # noqa: B023
+
+    overhead = rows["HTTP, batching", 1][1] - rows["direct", 1][1]
+    print(f"\nA single request takes {overhead:.2f} ms more by HTTP (p50).")
+    for concurrency in CONCURRENCIES:
+        batched, single = (
+            rows[name, concurrency][0] for name in ("HTTP, batching", "HTTP, --max-batch 1")
+        )
+        direct = rows["direct", concurrency][0]
+        print(
+            f"At concurrency {concurrency}, batching gives {batched / single:.2f} times the "
+            f"requests/s of no batching, and {batched / direct:.2f} times those of direct calls."
+        )
+
+
+def summary(
+    ask_all: Callable[[int, int], list[float]], concurrency: int, arguments: Any
+) -> tuple[float, float, float]:
+    """Requests a second, and p50 and p99 of their milliseconds."""
+    began = time.perf_counter()
+    seconds = ask_all(concurrency, arguments.requests)
+    in_all = time.perf_counter() - began
+    p50, p99 = np.percentile(seconds, [50, 99]) * 1000
+    return len(seconds) / in_all, float(p50), float(p99)
+
+
+def call_directly(
+    signature: Callable[..., Any], examples: list[bytes], concurrency: int, count: int
+) -> list[float]:
+    """Seconds of each call."""
+    import tensorflow as tf
+
+    seconds: list[float] = []
+
+    def call_some(numbers: Iterable[int]) -> None:
+        for number in numbers:
+            began = time.perf_counter()
+            example = tf.constant([examples[number % len(examples)]])
+            signature(examples=example)["probabilities"].numpy()
+            seconds.append(time.perf_counter() - began)
+
+    threads = [
+        threading.Thread(target=call_some, args=[range(first, count, concurrency)])
+        for first in range(concurrency)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return seconds
+
+
+async def call_by_http(
+    port: int, examples: list[bytes], concurrency: int, count: int
+) -> list[float]:
+    """Seconds of each request, on as many connections."""
+    requests = [request(example) for example in examples]
+    seconds: list[float] = []
+
+    async def call_some(numbers: Iterable[int]) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for number in numbers:
+            began = time.perf_counter()
+            writer.write(requests[number % len(requests)])
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            body = await reader.readexactly(length)
+            seconds.append(time.perf_counter() - began)
+            if not body.startswith(b'{"predictions"'):
+                raise RuntimeError(body.decode())
+        writer.close()
+        await writer.wait_closed()
+
+    await asyncio.gather(
+        *(call_some(range(first, count, concurrency)) for first in range(concurrency))
+    )
+    return seconds
+
+
+def request(example: bytes) -> bytes:
+    """A whole request, as bytes."""
+    body = json.dumps({"instances": [{"b64": base64.b64encode(example).decode()}]}).encode()
+    head = f"POST /v1/models/mnist:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
+    return head.encode() + b"\r\n\r\n" + body
+
+
+if __name__ == "__main__":
+    main()
