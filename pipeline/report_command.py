@@ -25,14 +25,14 @@ from pipeline.settings import Settings
 )
 @click.option("--open", "open_browser", is_flag=True, help="Show it in a browser.")
 def report(pipeline_root: Path, output: Path | None, open_browser: bool) -> None:
-    r"""Draws the page of the last run that has a report, and prints its path.
+    """Draws the page of the last run that has a report, and prints its path.
 
     \b
     Exit status:
       0  the page is written
       1  there is no report, or no browser to open it with
       2  wrong usage
-    """
+    """  # noqa: D301 - click wants the character, not a backslash and a letter
     from components.report.content import ReportError
     from pipeline.run_page import write_newest
 

@@ -69,7 +69,7 @@ def read_facts(store: ml_metadata.MetadataStore, run: Run) -> RunFacts:
     return RunFacts(
         started=f"{run.started:%Y-%m-%d %H:%M}",
         release=_release(run.stages),
-        stages=_times(run.stages),
+        stages=stage_times(run),
         history=_history(store, _blessed_model(run.stages)),
         lineage=_lineage(store, run.stages),
     )
@@ -84,11 +84,16 @@ def _release(stages: Mapping[str, Stage]) -> str:
     return f"{word} version {properties['pushed_version']}"
 
 
-def _times(stages: Mapping[str, Stage]) -> tuple[StageTime, ...]:
-    longest = max([stage.seconds for stage in stages.values()], default=0) or 1
+def stage_times(run: Run) -> tuple[StageTime, ...]:
+    """How long each stage took, and how long that is beside the longest."""
+    stages = run.stages
+    seconds = {
+        name: 0 if stage.state == "CACHED" else stage.seconds for name, stage in stages.items()
+    }
+    longest = max(seconds.values(), default=0) or 1
     return tuple(
-        StageTime(stage.name, stage.state.lower(), stage.seconds, stage.seconds / longest)
-        for stage in stages.values()
+        StageTime(name, stage.state.lower(), stage.seconds, seconds[name] / longest)
+        for name, stage in stages.items()
     )
 
 

@@ -22,7 +22,7 @@ class StageTime:
 
     Attributes:
       state: in ML Metadata, in lower case: complete, cached, failed …
-      share: of the longest stage's time, from 0 to 1.
+      share: of the longest stage's time, from 0 to 1; 0 if it came from the cache.
     """
 
     name: str

@@ -64,6 +64,10 @@ def test_missing_browser_is_said_after_the_path(runs: Any, monkeypatch: pytest.M
     assert error.startswith("Error: no browser was found")
 
 
+def test_help_lists_the_exit_statuses_in_lines_of_their_own() -> None:
+    assert "\n    0  the page is written\n    1  there is no report" in invoke("--help").output
+
+
 def test_wrong_usage_has_status_2(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert invoke("--pipeline-root", tmp_path / "file").exit_code == 2

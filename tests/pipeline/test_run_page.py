@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.report.content import ReportError
 from pipeline import run_state
-from pipeline.run_page import read_facts, write_newest
+from pipeline.run_page import read_facts, stage_times, write_newest
 
 NAME = "2026-11-22T17:18:41.123456"
 
@@ -83,6 +84,16 @@ def test_times_are_those_of_the_stages_in_their_order(runs: Any) -> None:
     names = [stage.name for stage in facts(runs).stages]
     assert names == ["MnistExampleGen", "Trainer", "ModelGate", "RunReport", "Pusher"]
     assert {stage.state for stage in facts(runs).stages} == {"complete"}
+
+
+def test_stage_that_the_cache_gave_has_no_bar() -> None:
+    stages = {
+        "Trainer": run_state.Stage("Trainer", 1, "CACHED", 4.0),
+        "Evaluator": run_state.Stage("Evaluator", 2, "COMPLETE", 1.0),
+        "Pusher": run_state.Stage("Pusher", 3, "FAILED", 2.0),
+    }
+    run = run_state.Run(NAME, datetime.now().astimezone(), stages)
+    assert [stage.share for stage in stage_times(run)] == [0, 0.5, 1]
 
 
 def test_history_has_the_newest_blessed_models_the_oldest_first(runs: Any) -> None:
