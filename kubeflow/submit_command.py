@@ -99,7 +99,7 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     wait: bool,
     interval: float,
 ) -> None:
-    r"""Runs a compiled pipeline on Kubeflow Pipelines, and waits for its end.
+    """Runs a compiled pipeline on Kubeflow Pipelines, and waits for its end.
 
     \b
     Exit status (for a run that is not waited for: 0 when it was accepted):
@@ -109,7 +109,7 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
       3    the model did not pass its gate: nothing was pushed
       4    the data did not pass theirs: nothing was trained
       130  interrupted: a run whose id is known was told to stop
-    """
+    """  # noqa: D301 - click wants the character
     named = {"epochs": epochs, "accuracy_threshold": accuracy_threshold, "data": data}
     given = parameters | {name: value for name, value in named.items() if value is not None}
     try:

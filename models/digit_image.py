@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +32,13 @@ BOX_SIDE = 20
 _Ink = npt.NDArray[np.float32]
 """Shape (height, width), 0 (none) to 1 (full)."""
 
-_WORKING_SIDE = 1024
-_BACKGROUND_SIDE = 96
-_LEAST_CONTRAST = 0.08
-_NOISE_DEVIATIONS = 5.0
-_EDGE_LEVEL = 0.2
-_THIN = 1.7
-_USUAL = 2.2
+_WORKING_SIDE = 1024  # Longer side, in pixels, at which ink is looked for.
+_BACKGROUND_SIDE = 96  # And at which light is estimated, which changes slowly.
+_LEAST_CONTRAST = 0.08  # Of ink to its background, of 1.
+_NOISE_DEVIATIONS = 5.0  # Of the paper's noise, which is no ink.
+_HALF = 128  # Of the brightness, and of opacity, of 8 bits.
+_OWN_CONTRAST = 64  # What the visible part of a picture has if it is more than ink.
+_EDGE_LEVEL = 0.2  # Least ink at the digit's edges.
 
 
 class DigitImageError(ValueError):
@@ -93,7 +94,7 @@ def to_mnist(image: Image.Image) -> npt.NDArray[np.uint8]:
     Whether the ink is dark or bright is told from the border, and uneven light is evened out.
 
     Args:
-      image: of any size and mode.
+      image: of any size and mode; what is in MNIST's form already stays as it is.
 
     Returns:
       Shape (IMAGE_SIDE, IMAGE_SIDE): the digit bright (255) on dark (0), its longer side BOX_SIDE,
@@ -103,10 +104,26 @@ def to_mnist(image: Image.Image) -> npt.NDArray[np.uint8]:
       DigitImageError: if there is no ink.
     """
     gray = to_grayscale(image)
+    if _is_in_form(np.asarray(gray)):
+        return np.array(gray)
     gray.thumbnail((_WORKING_SIDE, _WORKING_SIDE), Image.Resampling.BOX)
     ink = _crop(find_ink(np.asarray(gray)))
-    fitted = _fit(_thicken(ink))
-    return _centre(fitted)
+    return _centre(_fit(ink))
+
+
+def _is_in_form(pixels: npt.NDArray[np.uint8]) -> bool:
+    """Whether it could be one of MNIST, whose pixels mean more than what is made of them anew."""
+    if pixels.shape != (IMAGE_SIDE, IMAGE_SIDE) or pixels.max() < _HALF:
+        return False
+    inked = [np.flatnonzero(pixels.any(axis=axis)) for axis in (0, 1)]
+    centred = all(abs(centre - IMAGE_SIDE / 2) <= 1 for centre in _centre_of_mass(pixels))
+    return centred and max(np.ptp(places) for places in inked) + 1 == BOX_SIDE
+
+
+def _centre_of_mass(pixels: npt.NDArray[Any]) -> list[float]:
+    """Row and column, counted from the outer edges of the first ones."""
+    masses = [pixels.sum(axis=axis, dtype=np.float64) for axis in (1, 0)]
+    return [float((mass * (np.arange(mass.size) + 0.5)).sum() / mass.sum()) for mass in masses]
 
 
 def _known_formats() -> list[str]:
@@ -135,13 +152,9 @@ def to_grayscale(image: Image.Image) -> Image.Image:
 def _eight_bit(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     """Pixels of more than 8 bits, by the range that they seem to use: 1, 255 or 65535."""
     values = np.nan_to_num(pixels.astype(np.float32))
-    greatest = values.max(initial=0)
-    if pixels.dtype.kind == "f" and greatest <= 1:
-        scale = 255.0
-    elif pixels.dtype.itemsize > 2 and greatest <= 255:
-        scale = 1.0
-    else:
-        scale = 255.0 / max(65535.0, float(greatest))
+    greatest = float(values.max(initial=0))
+    ranges = {"f": [1, 255, 65535], "i": [255, 65535]}.get(pixels.dtype.kind, [65535])
+    scale = 255 / next((top for top in ranges if greatest <= top), greatest)
     return np.clip(np.round(values * scale), 0, 255).astype(np.uint8)
 
 
@@ -153,14 +166,12 @@ def _opaque(image: Image.Image) -> Image.Image:
     """
     gray = image.convert("RGB").convert("L")
     alpha = image.getchannel("A")
-    visible = np.asarray(gray)[np.asarray(alpha) >= 128]
+    visible = np.asarray(gray)[np.asarray(alpha) >= _HALF]
     if not visible.size:
         return Image.new("L", image.size)
     low, usual, high = np.percentile(visible, [5, 50, 95])
-    if high - low >= 64:
-        fill = round(usual)
-    else:
-        fill = 255 if usual < 128 else 0
+    opposite = 255 if usual < _HALF else 0
+    fill = round(usual) if high - low >= _OWN_CONTRAST else opposite
     return Image.composite(gray, Image.new("L", image.size, fill), alpha)
 
 
@@ -243,10 +254,6 @@ def _crop(ink: _Ink) -> _Ink:
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _thicken(ink: _Ink) -> _Ink:
-    return ink
-
-
 def _fit(ink: _Ink) -> _Ink:
     scale = BOX_SIDE / max(ink.shape)
     shape = tuple(max(1, round(side * scale)) for side in ink.shape)
@@ -257,12 +264,10 @@ def _fit(ink: _Ink) -> _Ink:
 def _centre(fitted: _Ink) -> npt.NDArray[np.uint8]:
     """Places the digit; never so that a part of it would be cut off."""
     image = np.zeros((IMAGE_SIDE, IMAGE_SIDE), np.uint8)
-    corner = []
-    for axis, side in enumerate(fitted.shape):
-        mass = fitted.sum(axis=1 - axis)
-        centre = float((mass * (np.arange(side) + 0.5)).sum() / mass.sum())
-        corner.append(min(max(round(IMAGE_SIDE / 2 - centre), 0), IMAGE_SIDE - side))
-    top, left = corner
+    top, left = (
+        min(max(round(IMAGE_SIDE / 2 - centre), 0), IMAGE_SIDE - side)
+        for centre, side in zip(_centre_of_mass(fitted), fitted.shape, strict=True)
+    )
     height, width = fitted.shape
     image[top : top + height, left : left + width] = np.round(fitted * 255)
     return image

@@ -80,7 +80,7 @@ def _metavar(name: str, annotation: Any) -> str:
 @click.option("--verbose", is_flag=True, help="Show TFX's log here, too, not only in its file.")
 @settings_options
 def run(settings_file: Path | None, verbose: bool, **options: str | None) -> None:
-    r"""Runs the pipeline here, from the data to a pushed model.
+    """Runs the pipeline here, from the data to a pushed model.
 
     \b
     Exit status:
@@ -90,7 +90,7 @@ def run(settings_file: Path | None, verbose: bool, **options: str | None) -> Non
       3    the model did not pass its gate: nothing was pushed
       4    the data did not pass theirs: nothing was trained
       130  interrupted
-    """
+    """  # noqa: D301 - click wants the character
     given = {name: value for name, value in options.items() if value is not None}
     file_values = read_settings_file(settings_file) if settings_file else {}
     settings = make_settings(file_values, given)

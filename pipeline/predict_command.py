@@ -61,7 +61,7 @@ class Prediction:
     help="Print a JSON array: an object for each picture, with `error` for one that can't be read.",
 )
 def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
-    r"""Says which digit each IMAGE shows, how sure the model is, and its second guess.
+    """Says which digit each IMAGE shows, how sure the model is, and its second guess.
 
     Any size, colours, dark on light or light on dark; - reads one from standard input. A picture
     should hold one digit on an even background.
@@ -71,7 +71,7 @@ def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
       0  all pictures were read
       1  some could not be (the others are answered all the same), or there is no model
       2  wrong usage
-    """
+    """  # noqa: D301 - click wants the character
     from pipeline.served_model import ServedModelError
 
     digits, errors = _read_all(images)

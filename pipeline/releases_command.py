@@ -37,14 +37,14 @@ MODEL_NAME = "mnist"
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @click.pass_context
 def releases(context: click.Context, serving_dir: Path, as_json: bool) -> None:
-    r"""Lists the releases, newest last; with a command, shows, verifies or rolls back.
+    """Lists the releases, newest last; with a command, shows, verifies or rolls back.
 
     \b
     Exit status:
       0  done; for verify: every release is whole
       1  a release is not whole, or can't be gone back to, or there is none
       2  wrong usage
-    """
+    """  # noqa: D301 - click wants the character
     context.obj = serving_dir / MODEL_NAME
     if context.invoked_subcommand is None:
         _print_list(context.obj, as_json)

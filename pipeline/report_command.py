@@ -32,7 +32,7 @@ def report(pipeline_root: Path, output: Path | None, open_browser: bool) -> None
       0  the page is written
       1  there is no report, or no browser to open it with
       2  wrong usage
-    """  # noqa: D301 - click wants the character, not a backslash and a letter
+    """  # noqa: D301 - click wants the character
     from components.report.content import ReportError
     from pipeline.run_page import write_newest
 

@@ -69,7 +69,7 @@ _MODEL_NAME = "mnist"
     help="Between two looks for a new version.",
 )
 def serve(serving_dir: Path, host: str, port: int, poll_seconds: float, **limits: int) -> None:
-    r"""Serves the newest release: a page to draw digits on, and TensorFlow Serving's REST API.
+    """Serves the newest release: a page to draw digits on, and TensorFlow Serving's REST API.
 
     New pushes and rollbacks are followed without a restart. There is no login: leave --host as it
     is, or put a proxy in front.
@@ -80,7 +80,7 @@ def serve(serving_dir: Path, host: str, port: int, poll_seconds: float, **limits
       1    the address can't be used
       2    wrong usage
       130  ended by Ctrl+C
-    """
+    """  # noqa: D301 - click wants the character
     from pipeline.serving.limits import Limits
     from pipeline.serving.server import ServerSettings, serve_model
 
