@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from kubernetes import client
+
+from pipeline.releases_command import releases
 
 MANIFESTS = Path(__file__).parents[2] / "kubeflow" / "manifests"
 FILES = sorted(path.name for path in MANIFESTS.glob("*.yaml") if path.name != "kustomization.yaml")
@@ -190,6 +193,22 @@ def test_token_of_the_readme_is_one_of_the_submitter() -> None:
     assert ("ServiceAccount", account) in applied()
     assert secret["type"] == "kubernetes.io/service-account-token"
     assert not {"data", "stringData"} & set(secret)
+
+
+def test_job_of_the_readme_rolls_back_on_the_volume(tmp_path: Path) -> None:
+    (job,) = (block for block in readme_blocks() if block.get("kind") == "Job")
+    validate(job)
+    pod = job["spec"]["template"]["spec"]
+    claim = pod["volumes"][0]["persistentVolumeClaim"]["claimName"]
+    assert ("PersistentVolumeClaim", claim) in applied()
+    (container,) = pod["containers"]
+    program, command, *arguments = container["command"]
+    assert (program, command) == ("mnist-pipeline", "releases")
+    mount = container["volumeMounts"][0]["mountPath"]
+    here = [str(tmp_path) if argument == mount else argument for argument in arguments]
+    result = CliRunner().invoke(releases, here)
+    assert result.exit_code == 1, "there is nothing to go back to"
+    assert f"Expected releases in {tmp_path}/mnist, found none" in result.output
 
 
 def test_service_budget_and_policy_select_the_server_by_its_ports() -> None:
