@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from pipeline.serving.batching import Batcher, Work
 from pipeline.serving.errors import RequestError
 from pipeline.serving.tensor_json import Tensors
+
+_Result = TypeVar("_Result")
 
 
 class Model:
@@ -64,7 +67,16 @@ async def _submit_while_busy(batcher: Batcher, model: Model, works: list[Work]) 
 
 
 def submit_while_busy(batcher: Batcher, model: Model, *works: Work) -> list[object]:
-    return asyncio.run(_submit_while_busy(batcher, model, list(works)))
+    return run(_submit_while_busy(batcher, model, list(works)))
+
+
+def run(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Rather than wait for ever, it fails."""
+
+    async def run_for_so_long() -> _Result:
+        return await asyncio.wait_for(work, 30)
+
+    return asyncio.run(run_for_so_long())
 
 
 def test_what_waits_is_run_at_once(batcher: Batcher, model: Model, batch_rows: list[int]) -> None:
@@ -115,9 +127,9 @@ def test_what_waits_is_finished_before_the_end(batcher: Batcher, model: Model) -
         await closing
         return await task
 
-    assert asyncio.run(submit_and_close())["y"].tolist() == [14]
+    assert run(submit_and_close())["y"].tolist() == [14]
     with pytest.raises(RequestError, match="busy"):
-        asyncio.run(batcher.submit(model.work(1)))
+        run(batcher.submit(model.work(1)))
 
 
 def test_request_that_was_given_up_does_not_matter(batcher: Batcher, model: Model) -> None:
@@ -132,4 +144,4 @@ def test_request_that_was_given_up_does_not_matter(batcher: Batcher, model: Mode
         await first
         return await third
 
-    assert asyncio.run(give_up())["y"].tolist() == [6]
+    assert run(give_up())["y"].tolist() == [6]
