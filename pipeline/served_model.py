@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.pusher.versions import list_versions
+from components.pusher.versions import list_versions, live_version
 from models.features import IMAGE, IMAGE_BYTES, NUM_CLASSES, PROBABILITIES
 
-_SAVED_MODEL = "saved_model.pb"
 _SIGNATURE = "serving_default"
 
 
@@ -32,9 +31,9 @@ def served_version(model_dir: Path) -> tuple[int, Path]:
     Raises:
       ServedModelError: if there is none.
     """
-    for version, path in reversed(list_versions(model_dir).items()):
-        if (path / _SAVED_MODEL).is_file():
-            return version, path
+    version = live_version(model_dir)
+    if version is not None:
+        return version, list_versions(model_dir)[version]
     raise ServedModelError(
         f"Expected a released model in {model_dir}, found none: push one with `make run`."
     )

@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.pusher.versions import list_versions
+from components.pusher.versions import SAVED_MODEL, list_versions
 from pipeline.served_model import ServedModelError
 from pipeline.serving.live_model import DamagedReleaseError, LiveModel, load_live_model
 from pipeline.serving.metrics import Metrics
 
 _log = logging.getLogger(__name__)
-_SAVED_MODEL = "saved_model.pb"
 _REMEMBERED = 20
 
 _Fingerprint = tuple[tuple[str, int, int], ...]
@@ -102,7 +101,7 @@ class ModelWatcher:
         versions = {
             version: path
             for version, path in list_versions(self.model_dir).items()
-            if (path / _SAVED_MODEL).is_file()
+            if (path / SAVED_MODEL).is_file()
         }
         if not versions and not self._looked_once.is_set():
             _log.warning("No model in %s yet: push one with `make run`.", self.model_dir)
