@@ -47,6 +47,8 @@ class RestApi:
         path = request.url.path
         pattern = {"POST": _ASK, "GET": _LOOK}.get(request.method)
         match = pattern.fullmatch(path) if pattern else None
+        if request.method == "GET" and path.lower() == "/v1/models":
+            raise invalid("Missing model name in request.")
         if match is None:
             raise invalid(f"Malformed request: {request.method} {path[:200]}")
         version = _version(match)

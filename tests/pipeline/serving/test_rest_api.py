@@ -190,6 +190,7 @@ def test_metadata_is_the_signatures(server: RunningServer, version: str) -> None
             400,
             "Unrecognized servable version label: stable",
         ),
+        ("GET", "/v1/models", 400, "Missing model name in request."),
         ("POST", "/v1/models/mnist", 400, "Malformed request: POST /v1/models/mnist"),
         ("POST", "/v1/models/mnist:ask", 400, "Malformed request: POST /v1/models/mnist:ask"),
         ("GET", PREDICT, 400, f"Malformed request: GET {PREDICT}"),
