@@ -126,9 +126,9 @@ def _read(name: str) -> bytes:
 
 
 def _predict(model_dir: Path, digits: dict[str, npt.NDArray[np.uint8]]) -> dict[str, Prediction]:
-    from pipeline.served_model import ServedModel, served_version
+    from pipeline.served_model import ServedModel, served_release
 
-    _, path = served_version(model_dir)
+    path = served_release(model_dir)
     if not digits:
         return {}
     for variable, value in _QUIET.items():

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import click
 from rich.table import Table
 
-from components.pusher.history import read_releases
+from components.pusher.history import read_releases, served_version
 from components.pusher.manifest import (
     ManifestError,
     Release,
@@ -19,7 +19,7 @@ from components.pusher.manifest import (
     read_release,
     release_problems,
 )
-from components.pusher.versions import list_versions, live_version, parse_version
+from components.pusher.versions import list_versions, parse_version
 from pipeline.console import make_console
 from pipeline.settings import Settings
 
@@ -42,7 +42,7 @@ def releases(context: click.Context, serving_dir: Path, as_json: bool) -> None:
     \b
     Exit status:
       0  done; for verify: every release is whole
-      1  a release is not whole, or can't be gone back to, or there is none
+      1  a release is not whole, or can't be gone back to, or there is none to show or verify
       2  wrong usage
     """  # noqa: D301 - click wants the character
     context.obj = serving_dir / MODEL_NAME
@@ -64,7 +64,7 @@ def show(model_dir: Path, version: str, as_json: bool) -> None:
     if as_json:
         click.echo(release.to_json(), nl=False)
         return
-    for name, value in _facts(release, live_version(model_dir) == release.version):
+    for name, value in _facts(release, served_version(model_dir) == release.version):
         click.echo(f"{name:<12}{value}")
 
 
@@ -93,7 +93,7 @@ def verify(model_dir: Path, versions: tuple[str, ...]) -> None:
     "to_version",
     type=int,
     metavar="VERSION",
-    help="Default: the newest one before the live one that the pipeline pushed with another model.",
+    help="Default: what was live before, with another model.",
 )
 @click.option("--reason", default="", help="For the manifest.")
 @click.pass_obj
@@ -128,7 +128,7 @@ def _paths(model_dir: Path, names: Sequence[str]) -> list[Path]:
 
 def _version(name: str, model_dir: Path) -> int:
     versions = list_versions(model_dir)
-    version = live_version(model_dir) if name == "live" else parse_version(name)
+    version = served_version(model_dir) if name == "live" else parse_version(name)
     if version not in versions:
         known = ", ".join(map(str, versions))
         raise click.UsageError(f"expected live or one of the versions {known}, received {name}")
@@ -136,7 +136,7 @@ def _version(name: str, model_dir: Path) -> int:
 
 
 def _print_list(model_dir: Path, as_json: bool) -> None:
-    live = live_version(model_dir)
+    live = served_version(model_dir)
     found = read_releases(model_dir)
     if as_json:
         rows = [_record(version, found[version], version == live) for version in found]

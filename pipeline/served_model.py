@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.pusher.versions import list_versions, live_version
+from components.pusher.history import served_version
+from components.pusher.versions import list_versions
 from models.features import IMAGE, IMAGE_BYTES, NUM_CLASSES, PROBABILITIES
 
 _SIGNATURE = "serving_default"
@@ -19,24 +20,18 @@ class ServedModelError(Exception):
     """There is no release to serve, or it can't be loaded; the message is one line."""
 
 
-def served_version(model_dir: Path) -> tuple[int, Path]:
-    """The version that TensorFlow Serving would serve: the highest that holds a SavedModel.
-
-    Args:
-      model_dir: holds the versions.
-
-    Returns:
-      The version and its directory.
+def served_release(model_dir: Path) -> Path:
+    """The directory of the version that is served (`components.pusher.history.served_version`).
 
     Raises:
       ServedModelError: if there is none.
     """
-    version = live_version(model_dir)
-    if version is not None:
-        return version, list_versions(model_dir)[version]
-    raise ServedModelError(
-        f"Expected a released model in {model_dir}, found none: push one with `make run`."
-    )
+    version = served_version(model_dir)
+    if version is None:
+        raise ServedModelError(
+            f"Expected a released model in {model_dir}, found none: push one with `make run`."
+        )
+    return list_versions(model_dir)[version]
 
 
 class ServedModel:

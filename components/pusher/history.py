@@ -4,13 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.pusher.manifest import ManifestError, Release, Rollback, read_release
-from components.pusher.versions import list_versions
+from components.pusher.manifest import (
+    RELEASE_FILE,
+    ManifestError,
+    Release,
+    Rollback,
+    read_release,
+    release_problems,
+)
+from components.pusher.versions import SAVED_MODEL, list_versions
 
 
 def read_releases(model_dir: Path) -> dict[int, Release | ManifestError]:
     """The manifest of each version, oldest first, or why it can't be read."""
     return {version: _read(path) for version, path in list_versions(model_dir).items()}
+
+
+def served_version(model_dir: Path) -> int | None:
+    """The version that our server serves: the highest SavedModel that fits its manifest.
+
+    One without a manifest, which another tool has pushed, is taken as it is.
+    """
+    for version, path in reversed(list_versions(model_dir).items()):
+        if (path / SAVED_MODEL).is_file() and not _is_damaged(path):
+            return version
+    return None
+
+
+def _is_damaged(path: Path) -> bool:
+    try:
+        return (path / RELEASE_FILE).exists() and bool(release_problems(path))
+    except ManifestError:
+        return True
 
 
 def withdrawals(model_dir: Path) -> dict[str, Rollback]:

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from components import digests
 from components.model_gate.rules import Check
+from components.pusher.versions import parse_version
 
 RELEASE_FILE = "release.json"
 
@@ -133,14 +134,21 @@ def release_problems(version_dir: Path) -> list[str]:
     """Compares the files of a release with its manifest.
 
     Returns:
-      A line for each file that is missing, changed or not listed; none if the release is whole.
+      A line for each file that is missing, changed or not listed, or if the manifest is of another
+      version; none if the release is whole.
 
     Raises:
       ManifestError: if there is no manifest, or it is malformed.
     """
-    expected = {name: file.sha256 for name, file in read_release(version_dir).files.items()}
-    found = digests.directory_sha256(version_dir, leave_out=[RELEASE_FILE])
+    release = read_release(version_dir)
+    expected = {name: file.sha256 for name, file in release.files.items()}
+    try:
+        found = digests.directory_sha256(version_dir, leave_out=[RELEASE_FILE])
+    except OSError as error:
+        return [f"{error.filename} can't be read: {error.strerror}"]
+    other = parse_version(version_dir.name) != release.version
     return [
+        *([f"the manifest is of version {release.version}"] if other else []),
         *(f"{name} is missing" for name in sorted(expected.keys() - found.keys())),
         *(f"{name} is not in the manifest" for name in sorted(found.keys() - expected.keys())),
         *(

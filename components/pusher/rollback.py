@@ -45,10 +45,10 @@ def roll_back(
 
     Args:
       model_dir: holds the versions.
-      to_version: the version to go back to, or any other one. None chooses the newest version
-        before the live one that the pipeline pushed with another model; a live version that is
-        itself a rollback counts as the version that it went back to, so that the next rollback goes
-        further back, and not to what the last one withdrew.
+      to_version: the version to go back to, or any other one. None chooses what was live before the
+        live one, with another model; a live version that is itself a rollback counts as the version
+        that it went back to, so that the next rollback goes further back, and not to what the last
+        one withdrew.
       reason: for the manifest.
       clock: seconds since 1970.
 
@@ -86,7 +86,7 @@ class _Live(NamedTuple):
     """The live version by its files, whatever its manifest says: it may be damaged.
 
     Attributes:
-      origin: the version that it went back to, if it is a rollback; else itself.
+      origin: the version that the pipeline pushed with its model, if it is a rollback; else itself.
     """
 
     version: int
@@ -100,11 +100,14 @@ def _live(model_dir: Path) -> _Live:
         raise RollbackError(f"Expected a version in {model_dir} that can be served, found none.")
     path = list_versions(model_dir)[version]
     sha256 = digests.model_sha256(digests.directory_sha256(path, leave_out=[RELEASE_FILE]))
-    try:
-        rollback = read_release(path).rollback
-    except ManifestError:
-        rollback = None
-    return _Live(version, rollback.to_version if rollback else version, sha256)
+    return _Live(version, _origin(model_dir, version), sha256)
+
+
+def _origin(model_dir: Path, version: int) -> int:
+    release = read_releases(model_dir).get(version)
+    if isinstance(release, Release) and release.rollback and release.rollback.to_version < version:
+        return _origin(model_dir, release.rollback.to_version)
+    return version
 
 
 def _target(model_dir: Path, live: _Live, to_version: int | None) -> Release:
@@ -131,10 +134,10 @@ def _target(model_dir: Path, live: _Live, to_version: int | None) -> Release:
 
 def _earlier_version(model_dir: Path, live: _Live) -> int:
     for version, release in reversed(read_releases(model_dir).items()):
-        if isinstance(release, ManifestError) or release.rollback is not None:
+        if version >= live.origin or isinstance(release, ManifestError):
             continue
-        if version < live.origin and release.model_sha256 != live.model_sha256:
-            return version
+        if release.model_sha256 != live.model_sha256:
+            return _origin(model_dir, version)
     raise RollbackError(
         f"Expected a release of another model before version {live.origin}, found none: "
         "name the one to go to with --to."

@@ -23,7 +23,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from models.digit_image import to_mnist
-from pipeline.served_model import ServedModel, served_version
+from pipeline.served_model import ServedModel, served_release
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.simplefilter("ignore")
@@ -31,12 +31,12 @@ warnings.simplefilter("ignore")
 
 def main() -> None:
     serving = Path(sys.argv[1] if len(sys.argv) > 1 else "output/serving")
-    version, path = served_version(serving / "mnist")
+    path = served_release(serving / "mnist")
     model = ServedModel.load(path)
     images, labels, name = mnist()
     digits = load_digits()
     others = (digits.images * 255 / 16).round().astype(np.uint8)
-    print(f"version {version}")
+    print(f"version {model.version}")
     report(f"{name}, direct", model, images, labels)
     report(f"{name}, through to_mnist", model, in_form(map(Image.fromarray, images)), labels)
     report(f"{name}, as photos", model, in_form(map(photo, images)), labels)

@@ -44,10 +44,10 @@ def main() -> None:
     from running_server import running_server
     from small_trainings import real_digits, serialize
 
-    from pipeline.served_model import ServedModel, served_version
+    from pipeline.served_model import ServedModel, served_release
 
     examples = [serialize(image, 0) for image in real_digits()[0][:256]]
-    model = ServedModel.load(served_version(arguments.serving_dir / "mnist")[1])
+    model = ServedModel.load(served_release(arguments.serving_dir / "mnist"))
     signature = model.signatures["serving_default"]
     rows: dict[tuple[str, int], tuple[float, float, float]] = {}
 

@@ -10,7 +10,7 @@ from served_models import push_model, trained_model
 from sklearn.datasets import load_digits
 
 from models.digit_image import to_mnist
-from pipeline.served_model import ServedModel, ServedModelError, served_version
+from pipeline.served_model import ServedModel, ServedModelError, served_release
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(model_dir: Path) -> ServedModel:
-    return ServedModel.load(served_version(model_dir)[1])
+    return ServedModel.load(served_release(model_dir))
 
 
 def test_highest_version_with_a_saved_model_is_served(tmp_path: Path) -> None:
@@ -31,13 +31,15 @@ def test_highest_version_with_a_saved_model_is_served(tmp_path: Path) -> None:
         (tmp_path / version / "saved_model.pb").touch()
     (tmp_path / "11").mkdir()
     (tmp_path / ".staging-12").mkdir()
-    assert served_version(tmp_path) == (10, tmp_path / "10")
+    assert served_release(tmp_path) == tmp_path / "10"
+    (tmp_path / "10" / "release.json").write_text("{}")
+    assert served_release(tmp_path) == tmp_path / "9", "a damaged one is passed over"
 
 
 @pytest.mark.parametrize("name", ["", "nowhere"])
 def test_where_no_model_is_the_line_says_what_to_do(tmp_path: Path, name: str) -> None:
     with pytest.raises(ServedModelError, match=r"found none: push one with `make run`\.$"):
-        served_version(tmp_path / name)
+        served_release(tmp_path / name)
 
 
 def test_what_is_no_model_is_refused_in_a_line(tmp_path: Path) -> None:

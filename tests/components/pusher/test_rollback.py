@@ -81,6 +81,33 @@ def test_next_rollback_goes_further_back(shelf: Shelf) -> None:
         shelf.roll_back()
 
 
+def test_rollback_after_a_later_push_goes_to_what_was_live_before(shelf: Shelf) -> None:
+    shelf.push("a", "b")
+    shelf.roll_back()
+    shelf.push("c")
+    shelf.roll_back()
+    assert shelf.contents() == ["a", "b", "a", "c", "a"], "and not to b, which was withdrawn"
+    with pytest.raises(RollbackError, match="another model before version 1, found none"):
+        shelf.roll_back()
+
+
+def test_version_that_is_a_rollback_can_be_gone_back_to(shelf: Shelf) -> None:
+    shelf.push("a", "b", "c")
+    shelf.roll_back()
+    shelf.push("d")
+    shelf.roll_back(4)
+    shelf.roll_back()
+    assert shelf.contents() == ["a", "b", "c", "b", "d", "b", "a"]
+
+
+def test_version_under_another_number_is_not_gone_back_to(shelf: Shelf) -> None:
+    shelf.push("a", "b")
+    shelf.path(1).rename(shelf.path(7))
+    shelf.push("c")
+    with pytest.raises(RollbackError, match="version 7: the manifest is of version 1"):
+        shelf.roll_back(7)
+
+
 def test_version_to_go_to_can_be_chosen(shelf: Shelf) -> None:
     shelf.push("a", "b", "c")
     shelf.roll_back(1)
