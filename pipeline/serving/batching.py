@@ -104,6 +104,7 @@ class Batcher:
                 batch = self._take()
             answers = self._run([waiting.work for waiting in batch])
             batch[0].loop.call_soon_threadsafe(_deliver, batch, answers)
+            del batch, answers  # They would keep the model while nobody asks.
 
     def _take(self) -> list[_Waiting]:
         """The first that waits, and those behind it that fit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import warnings
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from pipeline.serving.errors import RequestError, invalid
 HEADER_BYTES = 32 * 2**10
 HEADER_SECONDS = 5.0
 BODY_SECONDS = 30.0
+
+_HANG_UP = {"Connection": "close"}
+"""Where the rest of a body is not read: it could come for ever."""
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP")
@@ -52,11 +56,13 @@ async def read_body(request: Request, most: int) -> bytes:
       most: bytes.
 
     Raises:
-      RequestError: 413 if it is longer, 415 if it is compressed, 408 if it takes BODY_SECONDS.
+      RequestError: 413 if it is longer, 415 if it is compressed otherwise than by gzip, 400 if that
+        is broken, 408 if it takes BODY_SECONDS.
       starlette.requests.ClientDisconnect: if nobody waits for an answer any more.
     """
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise RequestError(415, "Expected a body without Content-Encoding: send it uncompressed.")
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding not in ("identity", "gzip"):
+        raise RequestError(415, "Expected no Content-Encoding other than gzip.", _HANG_UP)
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared) > most:
         raise _too_long(declared, most)
@@ -69,9 +75,23 @@ async def read_body(request: Request, most: int) -> bytes:
                     raise _too_long(f"more than {most}", most)
     except TimeoutError as error:
         raise RequestError(
-            408, f"Expected the body within {BODY_SECONDS:.0f} s.", {"Connection": "close"}
+            408, f"Expected the body within {BODY_SECONDS:.0f} s.", _HANG_UP
         ) from error
-    return bytes(body)
+    return _decompressed(body, most) if encoding == "gzip" else bytes(body)
+
+
+def _decompressed(body: bytearray, most: int) -> bytes:
+    """At most so many bytes: a small body may stand for a huge one."""
+    decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        content = decompressor.decompress(body, most + 1)
+    except zlib.error as error:
+        raise invalid("Expected a body compressed by gzip: ", error) from error
+    if len(content) > most:
+        raise _too_long(f"more than {most}", most)
+    if not decompressor.eof:
+        raise invalid("Expected a body compressed by gzip, received a part of one.")
+    return content
 
 
 def check_pixels(values: Iterable[bytes], most: int) -> None:
@@ -107,6 +127,7 @@ def _too_long(received: str, most: int) -> RequestError:
     return RequestError(
         413,
         f"Expected a body of at most {most} bytes, received {received[:30]}: send less at once.",
+        _HANG_UP,
     )
 
 

@@ -116,6 +116,9 @@ class LiveModel:
             outputs = self._served.signatures[signature_name](**tensors)
         except tf.errors.OpError as error:
             raise _request_error(error) from error
+        except UnicodeDecodeError as error:
+            # TensorFlow's message quotes an input that is no text, so that Python can't read it.
+            raise invalid(_one_line(error.object.decode(errors="replace"))) from error
         return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
@@ -220,5 +223,8 @@ def _request_error(error: Any) -> RequestError:
     name = next(
         (name for name in _STATUSES if getattr(tf.errors, name) == error.error_code), "INTERNAL"
     )
-    message = " ".join(str(error.message).split())[:_MESSAGE_CHARACTERS]
-    return RequestError(_STATUSES.get(name, 500), message)
+    return RequestError(_STATUSES.get(name, 500), _one_line(error.message))
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())[:_MESSAGE_CHARACTERS]

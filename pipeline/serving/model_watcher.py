@@ -5,14 +5,15 @@ from __future__ import annotations
 import gc
 import importlib
 import logging
+import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.pusher.versions import SAVED_MODEL, list_versions
-from pipeline.served_model import ServedModelError
 from pipeline.serving.live_model import DamagedReleaseError, LiveModel, load_live_model
 from pipeline.serving.metrics import Metrics
 
@@ -27,7 +28,7 @@ class VersionStatus:
     """What became of a version, in TensorFlow Serving's words.
 
     Attributes:
-      state: LOADING, AVAILABLE, UNLOADING or END.
+      state: LOADING, AVAILABLE or END.
       error_code: OK, or why it could not be served.
       error_message: empty if OK.
     """
@@ -118,10 +119,11 @@ class ModelWatcher:
         if self._failed.get(version) == fingerprint:
             return False
         self._statuses[version] = VersionStatus("LOADING")
-        _import_tensorflow()
         try:
-            model = load_live_model(path)
-        except (DamagedReleaseError, ServedModelError) as error:
+            with _native_messages_hidden():
+                _import_tensorflow()
+                model = load_live_model(path)
+        except Exception as error:  # noqa: BLE001 - whatever it is, others are served all the same
             code = "DATA_LOSS" if isinstance(error, DamagedReleaseError) else "INTERNAL"
             self._failed[version] = fingerprint
             self._statuses[version] = VersionStatus("END", code, str(error))
@@ -158,7 +160,24 @@ def _import_tensorflow() -> None:
         gc.freeze()
 
 
+@contextmanager
+def _native_messages_hidden() -> Iterator[None]:
+    """Sends what TensorFlow's C++ code says while it is loaded, whatever its settings, nowhere.
+
+    What others print on standard error meanwhile is lost; the server's log has a way of its own.
+    """
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
 def _fingerprint(path: Path) -> _Fingerprint:
     """Changes when a file of the version does."""
-    entries = ((entry, entry.stat()) for entry in sorted(path.rglob("*")))
+    entries = ((entry, entry.lstat()) for entry in sorted(path.rglob("*")))
     return tuple((str(entry), stat.st_size, stat.st_mtime_ns) for entry, stat in entries)

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from models.digit_image import DigitImageError, open_image, to_mnist
 from models.features import PROBABILITIES
 from pipeline.serving.errors import RequestError, invalid
-from pipeline.serving.limits import check_pixels, read_body
+from pipeline.serving.limits import read_body
 from pipeline.serving.service import Service
 
 _FILES = {"/": "index.html", "/page.js": "page.js", "/page.css": "page.css"}
@@ -58,10 +58,9 @@ class PageApi:
         """
         limits = self._service.limits
         body = await read_body(request, limits.body_bytes)
-        check_pixels([body], limits.pixels)
         try:
             image = await anyio.to_thread.run_sync(
-                lambda: to_mnist(open_image(body)), limiter=self._decoders
+                lambda: to_mnist(open_image(body, limits.pixels)), limiter=self._decoders
             )
         except DigitImageError as error:
             raise invalid(error) from error

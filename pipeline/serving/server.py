@@ -111,7 +111,8 @@ def _be_quiet() -> None:
     """Shows our own log, and only errors of the libraries."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.simplefilter("ignore")
-    handler = logging.StreamHandler(sys.stderr)
+    # A descriptor of its own: `model_watcher` hides what comes on the other one.
+    handler = logging.StreamHandler(os.fdopen(os.dup(sys.stderr.fileno()), "w"))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
     _log.setLevel(logging.INFO)

@@ -194,7 +194,8 @@ async function request(path, options) {
     response = await fetch(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS) });
     const answer = await response.json();
     if (response.status === 503) {
-      setState("waiting", "Waiting for a model …");
+      model = null; // The next look finds it, and asks again.
+      setState("waiting", "Waiting for the model …");
       return null;
     }
     return answer;

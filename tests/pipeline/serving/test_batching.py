@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import time
+import weakref
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
@@ -145,3 +148,16 @@ def test_request_that_was_given_up_does_not_matter(batcher: Batcher, model: Mode
         return await third
 
     assert run(give_up())["y"].tolist() == [6]
+
+
+def test_model_is_not_kept_while_nobody_asks(batcher: Batcher) -> None:
+    model = Model()
+    model.may_go_on.set()
+    kept = weakref.ref(model)
+    run(batcher.submit(model.work(1)))
+    del model
+    deadline = time.monotonic() + 10
+    while kept() is not None and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.01)
+    assert kept() is None

@@ -147,8 +147,10 @@ def test_damaged_release_is_not_served_until_it_is_whole(
 ) -> None:
     server, model_dir = followed
     before, failures = server.get("/readyz").text, _failures(server)
-    bad = push_model(constant_models[1], tmp_path) + 1000 * (failures + 1)
-    copy = next((tmp_path / "mnist").glob("[0-9]*"))
+    live = int(server.get("/api/model").json()["version"])
+    (tmp_path / "mnist" / str(live + 1000)).mkdir(parents=True)  # The next one has one more.
+    bad = push_model(constant_models[1], tmp_path)
+    copy = tmp_path / "mnist" / str(bad)
     file = copy / DAMAGED[damage]
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
@@ -185,6 +187,19 @@ def test_whole_older_release_is_served_where_the_newest_is_damaged_at_the_start(
     with running_server(serving_dir) as server:
         assert server.get("/readyz").text == f"version {version}\n"
         assert "fingerprint.pb is missing" in status(server, newest)["status"]["error_message"]
+
+
+def test_version_with_a_broken_link_is_passed_over(
+    serving_dir: Path, constant_models: list[Path]
+) -> None:
+    version = push_model(constant_models[2], serving_dir)
+    newest = push_model(constant_models[1], serving_dir)
+    (serving_dir / "mnist" / str(newest) / "assets" / "link").symlink_to("nowhere")
+    (serving_dir / "mnist" / str(newest) / "variables" / "variables.index").write_text("broken")
+    with running_server(serving_dir) as server:
+        assert server.get("/readyz").text == f"version {version}\n"
+        assert status(server, newest)["state"] == "END"
+        assert "Traceback" not in server.log()
 
 
 def test_model_of_another_tool_needs_no_manifest(
