@@ -45,18 +45,19 @@ class DigitImageError(ValueError):
     """A picture can't be read, is too large, or shows nothing; the message is one line."""
 
 
-def open_image(data: bytes) -> Image.Image:
+def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decodes an encoded picture, turned upright, its transparent parts filled.
 
     Args:
       data: of one of FORMATS. Of an animation or a file of several pages, the first counts.
+      max_pixels: of the picture.
 
     Returns:
       Grayscale (mode L).
 
     Raises:
-      DigitImageError: if it is longer than MAX_BYTES, larger than MAX_PIXELS (nothing is decoded
-        then), in no known format, or damaged.
+      DigitImageError: if it is longer than MAX_BYTES, larger than `max_pixels` (nothing is
+        decoded then), in no known format, or damaged.
     """
     if len(data) > MAX_BYTES:
         raise DigitImageError(
@@ -70,14 +71,14 @@ def open_image(data: bytes) -> Image.Image:
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=_known_formats())
     except Image.DecompressionBombError as error:
-        raise _too_large(str(error)) from error
+        raise _too_large(str(error), max_pixels) from error
     except Exception as error:  # Pillow's decoders raise many kinds, which mean the same here.
         raise DigitImageError(
             f"Expected a picture ({', '.join(FORMATS)}), received {len(data)} bytes of something "
             "else: convert it to PNG or JPEG."
         ) from error
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(f"{image.width} x {image.height}")
+    if image.width * image.height > max_pixels:
+        raise _too_large(f"{image.width} x {image.height}", max_pixels)
     try:
         image.draft("L", (_WORKING_SIDE, _WORKING_SIDE))
         return ImageOps.exif_transpose(to_grayscale(image))
@@ -131,9 +132,9 @@ def _known_formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _too_large(received: str) -> DigitImageError:
+def _too_large(received: str, most: int) -> DigitImageError:
     return DigitImageError(
-        f"Expected a picture of at most {MAX_PIXELS // 10**6} megapixels, received {received}: "
+        f"Expected a picture of at most {most / 10**6:g} megapixels, received {received}: "
         "make it smaller."
     )
 
