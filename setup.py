@@ -21,6 +21,7 @@ RUNTIME = [
     "requests",
     "rich",
     "scikit-learn",
+    "scipy",
     "seaborn",
     "starlette",
     "tensorboard",  # TensorFlow 2.21 no longer brings what its summaries need

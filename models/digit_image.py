@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
+from scipy import ndimage
 
 from models.features import IMAGE_SIDE
 
@@ -32,13 +33,14 @@ BOX_SIDE = 20
 _Ink = npt.NDArray[np.float32]
 """Shape (height, width), 0 (none) to 1 (full)."""
 
-_WORKING_SIDE = 1024  # Longer side, in pixels, at which ink is looked for.
-_BACKGROUND_SIDE = 96  # And at which light is estimated, which changes slowly.
+_WORKING_SIDE = 512  # Longer side, in pixels, at which ink is looked for.
 _LEAST_CONTRAST = 0.08  # Of ink to its background, of 1.
 _NOISE_DEVIATIONS = 5.0  # Of the paper's noise, which is no ink.
 _HALF = 128  # Of the brightness, and of opacity, of 8 bits.
 _OWN_CONTRAST = 64  # What the visible part of a picture has if it is more than ink.
 _EDGE_LEVEL = 0.2  # Least ink at the digit's edges.
+_PART_SHARE = 0.1  # Of the heaviest part's ink: what has less is no part of the digit.
+_INNER_SHARE = 0.2  # Likewise: what is inside and has as much is the digit.
 
 
 class DigitImageError(ValueError):
@@ -92,7 +94,8 @@ def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
 def to_mnist(image: Image.Image) -> npt.NDArray[np.uint8]:
     """Brings a picture of a digit to MNIST's form.
 
-    Whether the ink is dark or bright is told from the border, and uneven light is evened out.
+    Whether the ink is dark or bright is told from the border; uneven light, shadows, noise and
+    specks are removed.
 
     Args:
       image: of any size and mode; what is in MNIST's form already stays as it is.
@@ -189,12 +192,9 @@ def find_ink(pixels: npt.NDArray[np.uint8]) -> _Ink:
       DigitImageError: if there is none.
     """
     values = pixels.astype(np.float32) / 255
-    thumbnail = Image.fromarray(values)
-    thumbnail.thumbnail((_BACKGROUND_SIDE, _BACKGROUND_SIDE), Image.Resampling.BOX)
-    small = np.asarray(thumbnail)
-    if _is_dark_on_light(small):
-        values, small = 1 - values, 1 - small
-    background = _resize(_opening(small), values.shape)
+    if _is_dark_on_light(values):
+        values = 1 - values
+    background = _opening(values)
     ink = np.clip((values - background) / np.maximum(1 - background, 0.1), 0, 1)
     paper = ink[ink <= _otsu(ink)]
     usual = float(np.median(paper))
@@ -205,7 +205,7 @@ def find_ink(pixels: npt.NDArray[np.uint8]) -> _Ink:
         raise DigitImageError(
             "Expected a digit, found no ink: draw or photograph one on an even background."
         )
-    return np.clip((ink - floor) / (peak - floor), 0, 1)
+    return _without_specks(np.clip((ink - floor) / (peak - floor), 0, 1))
 
 
 def _otsu(values: _Ink) -> float:
@@ -220,34 +220,52 @@ def _otsu(values: _Ink) -> float:
     return float(edges[1 + int(np.argmax(np.nan_to_num(apart)))])
 
 
-def _is_dark_on_light(small: _Ink) -> bool:
-    """By whether the picture departs further from its border downwards or upwards."""
-    border = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
-    usual = float(np.median(border))
-    return usual - float(small.min()) > float(small.max()) - usual
+def _is_dark_on_light(values: _Ink) -> bool:
+    """By whether it departs further downwards or upwards from the light that its border shows."""
+    height, width = values.shape
+    rows, columns = np.mgrid[0:height, 0:width]
+    terms = np.stack([np.ones_like(values), rows / height, columns / width], axis=-1)
+    border = _border(values.shape)
+    plane, *_ = np.linalg.lstsq(terms[border], values[border], rcond=None)
+    rest = values - terms @ plane
+    return bool(-rest.min() > rest.max())
+
+
+def _border(shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """True in the outermost rows and columns."""
+    border = np.ones(shape, bool)
+    border[1:-1, 1:-1] = False
+    return border
 
 
 def _opening(values: _Ink) -> _Ink:
     """What is left without bright strokes that are narrower than a third of the picture."""
-    width = max(7, max(values.shape) // 3) | 1
-    return _sliding(_sliding(values, width, np.min), width, np.max)
+    half = max(7, max(values.shape) // 3) // 2
+    size = 2 * half + 1
+    low = ndimage.minimum_filter(values, size, mode="nearest")
+    # Light that changes evenly goes on to do so beyond the edges.
+    kind: dict[str, Any] = {"mode": "reflect", "reflect_type": "odd"}
+    beyond = np.pad(low, half, **(kind if min(low.shape) > half else {"mode": "edge"}))
+    high = ndimage.maximum_filter(beyond, size)[half:-half, half:-half]
+    return np.minimum(high, values)
 
 
-def _sliding(values: _Ink, width: int, reduce: object) -> _Ink:
-    for axis in (0, 1):
-        padding = [(0, 0), (0, 0)]
-        padding[axis] = (width // 2, width // 2)
-        padded = np.pad(values, padding, mode="edge")
-        windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=axis)
-        values = reduce(windows, axis=-1)  # type: ignore[operator]
-    return values
+def _without_specks(ink: _Ink) -> _Ink:
+    """Keeps the digit's parts: the heaviest one, and those that weigh a part of it.
 
-
-def _resize(
-    values: _Ink, shape: tuple[int, ...], resample: int = Image.Resampling.BILINEAR
-) -> _Ink:
-    height, width = shape
-    return np.asarray(Image.fromarray(values).resize((width, height), resample))
+    What touches the border, such as an edge of a shadow, is kept only if nothing of weight is
+    inside.
+    """
+    parts, count = ndimage.label(ink > _EDGE_LEVEL, np.ones((3, 3)))
+    weights = ndimage.sum_labels(ink, parts, np.arange(count + 1))
+    weights[0] = 0
+    inner = weights.copy()
+    inner[parts[_border(ink.shape)]] = 0
+    if inner.max() >= _INNER_SHARE * weights.max():
+        weights = inner
+    kept = (weights >= _PART_SHARE * weights.max()) & (weights > 0)
+    near = ndimage.binary_dilation(kept[parts], iterations=2)  # With the soft edges.
+    return np.where(near, ink, 0)
 
 
 def _crop(ink: _Ink) -> _Ink:
@@ -257,8 +275,9 @@ def _crop(ink: _Ink) -> _Ink:
 
 def _fit(ink: _Ink) -> _Ink:
     scale = BOX_SIDE / max(ink.shape)
-    shape = tuple(max(1, round(side * scale)) for side in ink.shape)
-    fitted = np.clip(_resize(ink, shape, Image.Resampling.BICUBIC), 0, 1)
+    height, width = (max(1, round(side * scale)) for side in ink.shape)
+    resized = Image.fromarray(ink).resize((width, height), Image.Resampling.BICUBIC)
+    fitted = np.clip(np.asarray(resized), 0, 1)
     return fitted / fitted.max()
 
 

@@ -127,6 +127,34 @@ def test_photo_is_cleaned(light: float, slope: float, noise: float) -> None:
     assert np.median(image) == 0
 
 
+def test_shadow_is_no_ink() -> None:
+    paper = np.full((400, 400), 220.0)
+    paper[:, 300:] = 120
+    ink = np.asarray(drawing(16)) / 255
+    image = to_mnist(Image.fromarray((paper * (1 - ink) + 25 * ink).astype(np.uint8)))
+    assert likeness(image, to_mnist(drawing(16))) > 0.93
+
+
+def test_specks_do_not_count() -> None:
+    image = drawing(16)
+    draw = ImageDraw.Draw(image)
+    for x, y in [(8, 8), (390, 20), (30, 380), (385, 390)]:
+        draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=255)
+    assert likeness(to_mnist(image), to_mnist(drawing(16))) > 0.98
+
+
+def test_parts_that_do_not_touch_belong_to_the_digit() -> None:
+    image = drawing(16)
+    ImageDraw.Draw(image).line((140, 200, 180, 200), fill=255, width=16)
+    whole = to_mnist(drawing(16))
+    assert likeness(to_mnist(image), whole) < 0.98
+
+
+def test_digit_that_fills_its_picture_is_kept() -> None:
+    image = drawing(40)
+    assert likeness(to_mnist(image.crop(image.getbbox())), to_mnist(image)) > 0.97
+
+
 def test_thin_lines_stay_visible() -> None:
     assert (to_mnist(drawing(2, (1000, 1000))) > 64).sum() > 20
 
