@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import signal
@@ -38,6 +39,7 @@ class RunningServer:
             stdout=self._log,
             stderr=self._log,
         )
+        atexit.register(self.process.kill)  # If a test fails before it stops the server.
         self._session = requests.Session()
 
     def get(self, path: str, **options: Any) -> requests.Response:

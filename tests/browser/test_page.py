@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
-from running_server import RunningServer
+from running_server import RunningServer, running_server
 from served_models import ACCURACY, constant_model, push_model, trained_model
 from small_trainings import real_digits
 
@@ -48,10 +48,8 @@ def serving_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(browser: Browser, serving_dir: Path) -> Iterator[RunningServer]:
-    running = RunningServer(serving_dir)
-    running.wait_until(running.answers)
-    yield running
-    running.stop()
+    with running_server(serving_dir) as running:
+        yield running
 
 
 @pytest.fixture
@@ -268,25 +266,23 @@ def test_new_version_is_seen_without_a_restart_and_so_is_a_rollback(
 def test_server_that_is_gone_is_noticed_and_so_is_its_return(
     browser: Browser, serving_dir: Path
 ) -> None:
-    server = RunningServer(serving_dir)
-    server.wait_until(server.answers)
     page = browser.new_page()
     page.set_default_timeout(SECONDS)
-    page.goto(server.url)
-    draw(page, DIGITS[1])
-    expect_digit(page, 1)
+    with running_server(serving_dir) as server:
+        page.goto(server.url)
+        draw(page, DIGITS[1])
+        expect_digit(page, 1)
 
-    server.stop()
     expect(page.get_by_role("status")).to_contain_text("Server unreachable", timeout=SECONDS)
     expect(page.locator("#dot")).to_have_class("gone")
     page.keyboard.press("Escape")
     draw(page, DIGITS[7])
 
-    server = RunningServer(serving_dir, port=server.port)
+    again = RunningServer(serving_dir, port=server.port)
     try:
         expect_digit(page, 7)
         expect(page.get_by_role("status")).to_be_hidden(timeout=SECONDS)
         expect(page.locator("#dot")).to_have_class("ready")
     finally:
-        server.stop()
+        again.stop()
         page.close()
