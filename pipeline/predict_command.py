@@ -126,7 +126,7 @@ def _read(name: str) -> bytes:
 
 
 def _predict(model_dir: Path, digits: dict[str, npt.NDArray[np.uint8]]) -> dict[str, Prediction]:
-    from pipeline.served_model import ServedModel, served_release
+    from pipeline.served_model import ServedModel, native_messages_hidden, served_release
 
     path = served_release(model_dir)
     if not digits:
@@ -135,7 +135,7 @@ def _predict(model_dir: Path, digits: dict[str, npt.NDArray[np.uint8]]) -> dict[
         os.environ.setdefault(variable, value)
     import numpy as np
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), native_messages_hidden():
         warnings.simplefilter("ignore")
         probabilities = ServedModel.load(path).predict(np.stack([*digits.values()]))
     return {name: _prediction(name, row) for name, row in zip(digits, probabilities, strict=True)}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,23 @@ def served_release(model_dir: Path) -> Path:
             f"Expected a released model in {model_dir}, found none: push one with `make run`."
         )
     return list_versions(model_dir)[version]
+
+
+@contextmanager
+def native_messages_hidden() -> Iterator[None]:
+    """Sends what TensorFlow's C++ code says while it is loaded, whatever its settings, nowhere.
+
+    What others print on standard error meanwhile is lost; a handler of logs must have a copy.
+    """
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
 
 
 class ServedModel:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import gc
 import importlib
 import logging
-import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.pusher.versions import SAVED_MODEL, list_versions
+from pipeline.served_model import native_messages_hidden
 from pipeline.serving.live_model import DamagedReleaseError, LiveModel, load_live_model
 from pipeline.serving.metrics import Metrics
 
@@ -120,7 +119,7 @@ class ModelWatcher:
             return False
         self._statuses[version] = VersionStatus("LOADING")
         try:
-            with _native_messages_hidden():
+            with native_messages_hidden():
                 _import_tensorflow()
                 model = load_live_model(path)
         except Exception as error:  # noqa: BLE001 - whatever it is, others are served all the same
@@ -158,23 +157,6 @@ def _import_tensorflow() -> None:
         importlib.import_module("tensorflow")
         gc.collect()
         gc.freeze()
-
-
-@contextmanager
-def _native_messages_hidden() -> Iterator[None]:
-    """Sends what TensorFlow's C++ code says while it is loaded, whatever its settings, nowhere.
-
-    What others print on standard error meanwhile is lost; the server's log has a way of its own.
-    """
-    saved = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
 
 
 def _fingerprint(path: Path) -> _Fingerprint:
