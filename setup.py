@@ -53,12 +53,13 @@ DEV = [
     "uv",
 ]
 COMMANDS = [
-    "compile=mnist_kubeflow.cli:compile_command",
-    "predict=pipeline.predict_command:predict",
-    "releases=pipeline.releases_command:releases",
-    "report=pipeline.report_command:report",
-    "serve=pipeline.serve_command:serve",
-    "submit=mnist_kubeflow.submit_command:submit",
+    "compile=mnist_kubeflow.compiler.command:compile_command",
+    "run=pipeline.cli.run:run",
+    "predict=pipeline.cli.predict:predict",
+    "releases=pipeline.cli.releases:releases",
+    "report=pipeline.cli.report:report",
+    "serve=pipeline.cli.serve:serve",
+    "submit=mnist_kubeflow.client.command:submit",
 ]
 
 PACKAGES = find_packages(include=["pipeline*", "components*", "models*"])
@@ -79,7 +80,7 @@ setup(
     install_requires=RUNTIME,
     extras_require={"dev": DEV, "kubeflow": KUBEFLOW_SDK},
     entry_points={
-        "console_scripts": ["mnist-pipeline=pipeline.cli:main"],
+        "console_scripts": ["mnist-pipeline=pipeline.cli.main:main"],
         "mnist_pipeline.commands": COMMANDS,
     },
 )

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from tensorflow_transform.output_wrapper import TFTransformOutput
 
-from models.features import IMAGE, IMAGE_SIDE, LABEL, NUM_CLASSES, PROBABILITIES
+from models.features import IMAGE, IMAGE_SHAPE, LABEL, NUM_CLASSES, PROBABILITIES
 from models.preprocessing import normalise_pixels
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -60,7 +60,7 @@ class ServingModel(tf.Module):
         pixels = tf.map_fn(
             decode_image,
             images,
-            fn_output_signature=tf.TensorSpec((IMAGE_SIDE, IMAGE_SIDE, 1), tf.float32),
+            fn_output_signature=tf.TensorSpec(IMAGE_SHAPE, tf.float32),
         )
         return self._classify(normalise_pixels(pixels))
 
@@ -92,13 +92,13 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
 
     Colours become their lightness, transparent parts become black (as paper is in MNIST), and an
     image that is not square is padded with black, so that the digit keeps its proportions. An
-    8-bit grayscale image of IMAGE_SIDE x IMAGE_SIDE keeps exactly its pixels.
+    8-bit grayscale image of the height and width of IMAGE_SHAPE keeps exactly its pixels.
 
     Args:
       encoded: string scalar.
 
     Returns:
-      float32 of shape (IMAGE_SIDE, IMAGE_SIDE, 1), in [0, 255].
+      float32 of shape (*IMAGE_SHAPE), in [0, 255].
 
     Raises:
       tf.errors.InvalidArgumentError: in the graph, if it is not an image.
@@ -113,7 +113,7 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     )
     lightness = tf.reduce_sum(rgba[..., :3] * _LUMA, axis=-1, keepdims=True)
     pixels = tf.round(lightness * rgba[..., 3:] / 255.0)
-    return tf.image.resize_with_pad(pixels, IMAGE_SIDE, IMAGE_SIDE, antialias=True)
+    return tf.image.resize_with_pad(pixels, *IMAGE_SHAPE[:2], antialias=True)
 
 
 def export_saved_model(model: keras.Model, tft_output: TFTransformOutput, directory: str) -> None:

@@ -23,8 +23,8 @@ import numpy as np
 from tensorflow_transform.output_wrapper import TFTransformOutput
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from models import dataset
-from models.architecture import build_model
+from models import input_pipeline
+from models.architectures import build_model
 from models.backup import BackupAndRestore, backup_key
 from models.callbacks import make_callbacks
 from models.hyperparameters import Hyperparameters, HyperparametersError
@@ -71,8 +71,8 @@ def _fit(
     fn_args: FnArgs,
 ) -> BackupAndRestore | None:
     """Leaves the model with the weights of its best epoch; returns its backup, to be deleted."""
-    train_files = dataset.match_files(fn_args.train_files)
-    eval_files = dataset.match_files(fn_args.eval_files)
+    train_files = input_pipeline.match_files(fn_args.train_files)
+    eval_files = input_pipeline.match_files(fn_args.eval_files)
     callbacks = make_callbacks(parameters, Path(fn_args.model_run_dir))
     backup, first_epoch = None, 0
     if parameters.backup_dir:
@@ -84,7 +84,7 @@ def _fit(
     # What Keras prints belongs in the log.
     keras.config.disable_interactive_logging()
     model.fit(
-        dataset.training_batches(
+        input_pipeline.training_batches(
             train_files,
             tft_output,
             parameters.batch_size,
@@ -92,10 +92,12 @@ def _fit(
             # Keras wants data even if all epochs are done.
             range(min(first_epoch, parameters.epochs - 1), parameters.epochs),
         ),
-        validation_data=dataset.evaluation_batches(eval_files, tft_output, _EVALUATION_BATCH_SIZE),
+        validation_data=input_pipeline.evaluation_batches(
+            eval_files, tft_output, _EVALUATION_BATCH_SIZE
+        ),
         initial_epoch=first_epoch,
         epochs=parameters.epochs,
-        steps_per_epoch=-(-dataset.count_examples(train_files) // parameters.batch_size),
+        steps_per_epoch=-(-input_pipeline.count_examples(train_files) // parameters.batch_size),
         callbacks=callbacks,
         verbose=0,
     )

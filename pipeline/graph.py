@@ -18,12 +18,12 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2
 from tfx.types import BaseChannel, Channel, standard_artifacts
 
-from components.baseline import NewestOtherBlessedModel
+from components.baseline.component import PushedBaseline
+from components.baseline.resolver import NewestOtherBlessedModel
 from components.data_gate.component import DataGate
-from components.example_gen.component import MnistExampleGen
+from components.example_gen.component import ImageExampleGen
 from components.model_gate.component import ModelGate
 from components.model_gate.eval_config import make_eval_config
-from components.pushed_baseline.component import PushedBaseline
 from components.pusher.component import Pusher
 from components.report.component import RunReport
 from pipeline.settings import Settings
@@ -41,7 +41,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
     Returns:
       The pipeline, with ML Metadata in `metadata.sqlite` below the pipeline root.
     """
-    example_gen = MnistExampleGen(
+    example_gen = ImageExampleGen(
         source=settings.data, data_dir=str(settings.data_dir or ""), limit=settings.limit
     )
     examples = example_gen.outputs["examples"]

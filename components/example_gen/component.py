@@ -7,8 +7,8 @@ from components.example_gen import sources
 from components.example_gen.executor import Executor
 
 
-class MnistExampleGenSpec(component_spec.ComponentSpec):
-    """Parameters and output of `MnistExampleGen`."""
+class ImageExampleGenSpec(component_spec.ComponentSpec):
+    """Parameters and output of `ImageExampleGen`."""
 
     PARAMETERS = {
         "source": component_spec.ExecutionParameter(type=str),
@@ -22,7 +22,7 @@ class MnistExampleGenSpec(component_spec.ComponentSpec):
     }
 
 
-class MnistExampleGen(base_beam_component.BaseBeamComponent):
+class ImageExampleGen(base_beam_component.BaseBeamComponent):
     """Ingests MNIST into the splits train, validation (stratified) and test.
 
     Its output `examples` are tf.Examples with the raw features of `models.features`. Custom
@@ -31,7 +31,7 @@ class MnistExampleGen(base_beam_component.BaseBeamComponent):
     with any pixel, label, split or order.
     """
 
-    SPEC_CLASS = MnistExampleGenSpec
+    SPEC_CLASS = ImageExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(
@@ -55,7 +55,7 @@ class MnistExampleGen(base_beam_component.BaseBeamComponent):
         if limit < 0:
             raise ValueError(f"limit must be 0 (all) or more, received {limit}")
         super().__init__(
-            spec=MnistExampleGenSpec(
+            spec=ImageExampleGenSpec(
                 source=source,
                 data_dir=data_dir,
                 limit=limit,

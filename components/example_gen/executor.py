@@ -12,7 +12,7 @@ from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import Artifact, artifact_utils
 
-from components.errors import DataRejectedError
+from components.common.errors import DataRejectedError
 from components.example_gen.reading import Reader, make_reader
 from components.example_gen.sources import source_name
 from components.example_gen.splits import SPLITS, make_plan, make_slices

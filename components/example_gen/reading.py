@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from components.errors import DataRejectedError
+from components.common.errors import DataRejectedError
 from components.example_gen import sources
 from components.example_gen.splits import Rule, Slice
 from models import features

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
-import requests
-
 TFDS: Final = "tfds"
 BUNDLED: Final = "bundled"
 AUTO = "auto"
@@ -143,6 +141,8 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
 
 def _why_unreachable(url: str, timeout: float) -> str | None:
     """Asks for a URL as TFDS would (same library, so same proxies and certificates)."""
+    import requests
+
     try:
         response = within(
             timeout, lambda: requests.head(url, timeout=timeout, allow_redirects=True)

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from components.errors import DataRejectedError
-from components.example_gen.image_statistics import describe_images
+from components.common.errors import DataRejectedError
 from components.example_gen.reading import Reader
 from components.example_gen.splits import SPLITS, Plan, Slice, SliceCount
 from models import features
+from models.image_statistics import describe_images
 
 # Takes a third of the default level's time, for files that are a tenth larger.
 _GZIP = tf.io.TFRecordOptions("GZIP", compression_level=1)

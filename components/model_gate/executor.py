@@ -9,9 +9,8 @@ from typing import Any
 from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
-from tfx.utils import path_utils
 
-from components import digests
+from components.common.artifacts import saved_model_sha256
 from components.model_gate.evaluation import EvidenceError, read_evaluation
 from components.model_gate.rules import Thresholds, Verdict, judge, refuse
 
@@ -47,7 +46,7 @@ class Executor(base_executor.BaseExecutor):
             artifact_utils.get_single_uri(input_dict[EVALUATION]),
             bool(baselines),
             Thresholds.from_json(exec_properties[THRESHOLDS]),
-            _sha256(model),
+            saved_model_sha256(model),
         )
         blessing = artifact_utils.get_single_instance(output_dict[BLESSING])
         _describe(blessing, model, baselines)
@@ -61,11 +60,6 @@ def _judge(evaluation: str, has_baseline: bool, thresholds: Thresholds, model: s
     except EvidenceError as error:
         return refuse(str(error), model)
     return judge(candidate, baseline, thresholds, model)
-
-
-def _sha256(model: Artifact) -> str:
-    path = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
-    return digests.model_sha256(digests.directory_sha256(Path(path)))
 
 
 def _describe(blessing: Artifact, model: Artifact, baselines: list[Artifact]) -> None:

@@ -9,7 +9,7 @@ from tfx.types import BaseChannel, Channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.pusher import executor
-from components.pusher.release import model_directory
+from components.releases.store import model_directory
 
 
 class PusherSpec(ComponentSpec):
@@ -54,7 +54,7 @@ class Pusher(base_component.BaseComponent):
           model: the Model to push.
           blessing: ModelGate's verdict on it.
           examples: what the model was made from, with a split `test` to try it on; the custom
-            properties of MnistExampleGen go into the manifest.
+            properties of ImageExampleGen go into the manifest.
           serving_dir: local directory, below which a server finds its models.
           model_name: the model's directory there.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -12,16 +11,15 @@ from typing import Any, NamedTuple
 from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
-from tfx.utils import path_utils
 
-from components import digests
-from components.errors import ModelRejectedError
+from components.common import checksums, provenance
+from components.common.artifacts import artifact_record, data_record, saved_model_path
+from components.common.errors import ModelRejectedError
 from components.model_gate.executor import VERDICT_FILE
 from components.model_gate.rules import Verdict, VerdictError
-from components.origin import ORIGIN_URI
-from components.pusher import provenance, smoke_check
-from components.pusher.manifest import ArtifactRecord, Data, FileRecord, Release
-from components.pusher.release import Pushed, WithdrawnError, model_directory, push
+from components.pusher import smoke_check
+from components.releases.manifest import FileRecord, Release
+from components.releases.store import Pushed, WithdrawnError, model_directory, push
 
 MODEL = "model"
 BLESSING = "blessing"
@@ -61,7 +59,7 @@ class Executor(base_executor.BaseExecutor):
             for role in (MODEL, BLESSING, EXAMPLES)
         }
         model_name = exec_properties[MODEL_NAME]
-        source = _saved_model(inputs[MODEL])
+        source = saved_model_path(inputs[MODEL])
         verdict = _approval(inputs[BLESSING], source)
         examples = smoke_check.read_examples(
             artifact_utils.get_split_uri([inputs[EXAMPLES]], TEST_SPLIT), SMOKE_EXAMPLES
@@ -79,10 +77,6 @@ class Executor(base_executor.BaseExecutor):
         _log.info("%s: %s", "Up to date" if pushed.up_to_date else "Pushed", pushed.path)
 
 
-def _saved_model(model: Artifact) -> Path:
-    return Path(path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model)))
-
-
 def _approval(blessing: Artifact, source: Path) -> Verdict:
     """The verdict, if it is there and approves of this very model."""
     try:
@@ -98,7 +92,7 @@ def _approval(blessing: Artifact, source: Path) -> Verdict:
         raise ModelRejectedError(
             f"Nothing was pushed: {VERDICT_FILE} blesses the model, but ML Metadata doesn't."
         )
-    received = digests.model_sha256(digests.directory_sha256(source))
+    received = checksums.model_sha256(checksums.directory_sha256(source))
     if received != verdict.model_sha256:
         raise ModelRejectedError(
             f"Nothing was pushed: the gate judged the model with SHA-256 {verdict.model_sha256}, "
@@ -122,32 +116,12 @@ class _Manifest(NamedTuple):
             model_sha256=self.verdict.model_sha256,
             metrics=self.verdict.metrics,
             checks=self.verdict.checks,
-            data=_data(self.inputs[EXAMPLES]),
+            data=data_record(self.inputs[EXAMPLES]),
             git=provenance.git_state(),
             packages=provenance.package_versions(),
-            ml_metadata={
-                role: ArtifactRecord(id=artifact.id, type=artifact.type_name, uri=_origin(artifact))
-                for role, artifact in self.inputs.items()
-            },
+            ml_metadata={role: artifact_record(artifact) for role, artifact in self.inputs.items()},
             files=dict(files),
         )
-
-
-def _origin(artifact: Artifact) -> str:
-    return artifact.get_string_custom_property(ORIGIN_URI) or str(artifact.uri)
-
-
-def _data(examples: Artifact) -> Data:
-    splits = json.loads(examples.split_names)
-    return Data(
-        source=examples.get_string_custom_property("source") or None,
-        fingerprint=examples.get_string_custom_property("fingerprint") or None,
-        counts={
-            split: examples.get_int_custom_property(f"count_{split}")
-            for split in splits
-            if examples.has_custom_property(f"count_{split}")
-        },
-    )
 
 
 def _record(artifact: Artifact, pushed: Pushed) -> None:

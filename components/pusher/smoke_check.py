@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.pusher.release import PushError
+from components.releases.store import PushError
 from models import features
 
 SIGNATURE = "serving_default"

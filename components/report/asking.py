@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.report.predictions import Floats, Shown, WorstMistakes
-from models.features import IMAGE, IMAGE_SIDE, LABEL, NUM_CLASSES, PROBABILITIES
+from models.features import IMAGE, IMAGE_SHAPE, LABEL, NUM_CLASSES, PROBABILITIES
 
 SAMPLES = 5
 MISTAKES = 25
@@ -106,4 +106,4 @@ def read_batches(split_uri: str) -> Iterator[Batch]:
     for serialized in tf.data.TFRecordDataset(files, compression_type="GZIP").batch(_BATCH):
         features = tf.io.parse_example(serialized, spec)
         pixels = np.frombuffer(b"".join(features[IMAGE].numpy()), np.uint8)
-        yield Batch(serialized, pixels.reshape(-1, IMAGE_SIDE, IMAGE_SIDE), features[LABEL].numpy())
+        yield Batch(serialized, pixels.reshape(-1, *IMAGE_SHAPE[:2]), features[LABEL].numpy())

@@ -48,7 +48,7 @@ class RunReport(base_component.BaseComponent):
         """Makes the component.
 
         Args:
-          examples: of MnistExampleGen, or others with the splits `train` and `test`.
+          examples: of ImageExampleGen, or others with the splits `train` and `test`.
           model: the Model that the gate judged.
           model_run: the Trainer's, with `history.json`.
           blessing: of ModelGate.

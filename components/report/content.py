@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from components.common.provenance import ArtifactRecord, Data, Git
 from components.model_gate.rules import Digit, Verdict
-from components.pusher.manifest import ArtifactRecord, Data, Git
 
 REPORT_PAGE = "report.html"
 REPORT_CONTENT = "report.json"

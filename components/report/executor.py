@@ -11,13 +11,11 @@ from typing import Any, NamedTuple, TypeVar
 from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
-from tfx.utils import path_utils
 
+from components.common import provenance
+from components.common.artifacts import artifact_record, data_record, saved_model_path
 from components.model_gate.executor import VERDICT_FILE
 from components.model_gate.rules import Verdict
-from components.origin import ORIGIN_URI
-from components.pusher import provenance
-from components.pusher.manifest import ArtifactRecord, Data
 from components.report.content import (
     REPORT_CONTENT,
     REPORT_PAGE,
@@ -107,8 +105,8 @@ def make_report(
     classes = sections.attempt("classes", lambda: _class_pictures(examples, directory)) or {}
     figures = _draw(sections, _Drawable(training, counts, answers), directory)
     return Report(
-        model=ArtifactRecord(id=model.id, type=model.type_name, uri=_origin(model)),
-        data=_data(examples),
+        model=artifact_record(model),
+        data=data_record(examples),
         label_counts=counts,
         hyperparameters=dict(hyperparameters),
         training=training,
@@ -144,8 +142,9 @@ def _label_counts(examples: Artifact) -> dict[str, dict[int, int]]:
 def _answers(model: Artifact, examples: Artifact, directory: Path) -> Answers:
     from components.report import asking, pictures, predictions
 
-    path = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
-    asked = asking.ask_model(Path(path), artifact_utils.get_split_uri([examples], TEST_SPLIT))
+    asked = asking.ask_model(
+        saved_model_path(model), artifact_utils.get_split_uri([examples], TEST_SPLIT)
+    )
     predicted = predictions.predicted_digits(asked.probabilities)
     matrix, unanswered = predictions.confusion(asked.labels, predicted)
     return Answers(
@@ -220,23 +219,6 @@ def _baseline(blessing: Artifact, verdict: Verdict | None) -> Baseline | None:
     return Baseline(
         id=str(number or blessing.get_string_custom_property(key)), uri=uri, accuracy=accuracy
     )
-
-
-def _data(examples: Artifact) -> Data:
-    splits = json.loads(examples.split_names or "[]")
-    return Data(
-        source=examples.get_string_custom_property("source") or None,
-        fingerprint=examples.get_string_custom_property("fingerprint") or None,
-        counts={
-            split: examples.get_int_custom_property(f"count_{split}")
-            for split in splits
-            if examples.has_custom_property(f"count_{split}")
-        },
-    )
-
-
-def _origin(artifact: Artifact) -> str:
-    return artifact.get_string_custom_property(ORIGIN_URI) or str(artifact.uri)
 
 
 def _render(report: Report, directory: Path) -> str:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from components.absent import ABSENT
-from components.origin import ORIGIN_URI
+from components.common.properties import ABSENT, ORIGIN_URI
 from components.report.content import REPORT_PAGE
 
 Json = dict[str, Any]

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline.serving.errors import RequestError
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.page_api import PageApi
-from pipeline.serving.rest_api import RestApi
 from pipeline.serving.service import Service
+from pipeline.serving.tfserving.rest_api import RestApi
 
 _log = logging.getLogger(__name__)
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.serving.errors import RequestError
-from pipeline.serving.tensor_json import Tensors
+from pipeline.serving.tfserving.tensor_json import Tensors
 
 _RETRY_SECONDS = "1"
 

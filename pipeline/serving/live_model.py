@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.pusher.manifest import (
+from components.releases.manifest import (
     RELEASE_FILE,
     ManifestError,
     Release,
@@ -18,10 +18,10 @@ from components.pusher.manifest import (
     release_problems,
 )
 from models.features import PROBABILITIES
-from pipeline.served_model import ServedModel, ServedModelError
 from pipeline.serving.batching import Work
 from pipeline.serving.errors import RequestError, invalid
-from pipeline.serving.tensor_json import Tensors, TensorSpec
+from pipeline.serving.served_model import ServedModel, ServedModelError
+from pipeline.serving.tfserving.tensor_json import Tensors, TensorSpec
 
 # As TensorFlow Serving turns the errors of its runtime into statuses of HTTP.
 _STATUSES = {

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.pusher.versions import SAVED_MODEL, list_versions
-from pipeline.served_model import native_messages_hidden
+from components.releases.versions import SAVED_MODEL, list_versions
 from pipeline.serving.live_model import DamagedReleaseError, LiveModel, load_live_model
 from pipeline.serving.metrics import Metrics
+from pipeline.serving.served_model import native_messages_hidden
 
 _log = logging.getLogger(__name__)
 _REMEMBERED = 20

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from models.digit_image import DigitImageError, open_image, to_mnist
+from models.digits.framing import DigitImageError, open_image, to_mnist
 from models.features import PROBABILITIES
 from pipeline.serving.errors import RequestError, invalid
 from pipeline.serving.limits import read_body

@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from models.digit_image import to_mnist
-from pipeline.served_model import ServedModel, served_release
+from models.digits.framing import to_mnist
+from pipeline.serving.served_model import ServedModel, served_release
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.simplefilter("ignore")

@@ -41,10 +41,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="the best one counts")
     arguments = parser.parse_args()
 
-    from running_server import running_server
-    from small_trainings import real_digits, serialize
+    from support.running_server import running_server
+    from support.small_trainings import real_digits, serialize
 
-    from pipeline.served_model import ServedModel, served_release
+    from pipeline.serving.served_model import ServedModel, served_release
 
     examples = [serialize(image, 0) for image in real_digits()[0][:256]]
     model = ServedModel.load(served_release(arguments.serving_dir / "mnist"))

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
-from running_server import RunningServer, running_server
-from served_models import ACCURACY, constant_model, push_model, trained_model
-from small_trainings import real_digits
+from support.running_server import RunningServer, running_server
+from support.served_models import ACCURACY, constant_model, push_model, trained_model
+from support.small_trainings import real_digits
 
-from components.pusher.rollback import roll_back
+from components.releases.rollback import roll_back
 
 Stroke = list[tuple[float, float]]
 """Points in shares of the side of the drawing."""

@@ -80,7 +80,7 @@ class Toy:
         return artifact
 
     def examples(self, asked: Iterable[Any], name: str = "examples") -> Artifact:
-        """As split `test`, with the custom properties that MnistExampleGen sets."""
+        """As split `test`, with the custom properties that ImageExampleGen sets."""
         import tensorflow as tf
         from tfx.types import standard_artifacts
 
@@ -113,7 +113,7 @@ def serialize(question: Question) -> bytes:
     example = tf.train.Example()
     example.features.feature[features.IMAGE].bytes_list.value.append(pixels)
     example.features.feature[features.LABEL].int64_list.value.append(question.label)
-    example.features.feature[features.MEAN_INTENSITY].float_list.value.append(0.1)
+    example.features.feature["mean_intensity"].float_list.value.append(0.1)
     return example.SerializeToString()
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pipeline_runs import Place
+from support.pipeline_runs import Place
 
 
 @pytest.fixture

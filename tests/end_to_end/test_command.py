@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from pipeline_runs import LOOSE_GATES, Place
+from support.pipeline_runs import LOOSE_GATES, Place
 
-from pipeline import run_state
-from pipeline.root_lock import locked
+from pipeline.runs import metadata
+from pipeline.runs.root_lock import locked
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,7 +99,7 @@ def test_killed_training_goes_on_at_its_last_epoch(place: Place) -> None:
     assert [stage.state for stage in _executions(place, "Trainer")] == ["FAILED", "COMPLETE"]
 
 
-def _executions(place: Place, name: str) -> list[run_state.Stage]:
-    store = run_state.open_store(place.root / "metadata.sqlite")
+def _executions(place: Place, name: str) -> list[metadata.Stage]:
+    store = metadata.open_store(place.root / "metadata.sqlite")
     runs = sorted(store.get_contexts_by_type("pipeline_run"), key=lambda run: run.id)
-    return [run_state.read_run(store, run.name)[name] for run in runs]
+    return [metadata.read_run(store, run.name)[name] for run in runs]

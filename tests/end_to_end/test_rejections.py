@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pipeline_runs import Place
-from tfds_directory import Examples, real_digits, write_tfds_mnist
+from support.pipeline_runs import Place
+from support.tfds_directory import Examples, real_digits, write_tfds_mnist
 
 from pipeline.exit_status import ExitStatus
 
@@ -40,7 +40,7 @@ def _without_sevens(images: np.ndarray, labels: np.ndarray) -> Examples:
     ("spoil", "message"),
     [
         (_with_a_label_out_of_range, "train: label: "),
-        (_with_a_blank_image, "train: ink_fraction: "),
+        (_with_a_blank_image, "train: bright_fraction: "),
         (_inverted, "train: mean_intensity: "),
         (_without_sevens, "train: label: "),
     ],
@@ -70,7 +70,7 @@ def test_truncated_file_is_rejected_with_its_directory(
     assert status == ExitStatus.DATA_REJECTED
     assert printed.splitlines()[-1].startswith("Error: data rejected: ")
     assert str(directory) in printed.splitlines()[-1]
-    assert place.states() == {"ImportSchemaGen": "COMPLETE", "MnistExampleGen": "FAILED"}
+    assert place.states() == {"ImportSchemaGen": "COMPLETE", "ImageExampleGen": "FAILED"}
 
 
 def test_model_of_shuffled_labels_is_blocked_and_the_served_one_stays(

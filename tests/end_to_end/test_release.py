@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from html_check import Page
-from pipeline_runs import Place
+from support.html_check import Page
+from support.pipeline_runs import Place
 
 from components.report.page import short_uri
 from pipeline.exit_status import ExitStatus
 
 STAGES = [
-    "MnistExampleGen",
+    "ImageExampleGen",
     "ImportSchemaGen",
     "StatisticsGen",
     "ExampleValidator",
@@ -74,7 +74,7 @@ def test_report_shows_the_push_and_where_it_comes_from(shared_place: Place) -> N
     assert "✓ blessed" in page.text
     assert f"released as version {version}" in page.text
     stages = shared_place.last_run()
-    examples = stages["MnistExampleGen"].outputs["examples"][0]
+    examples = stages["ImageExampleGen"].outputs["examples"][0]
     assert examples.properties["fingerprint"] in page.text
     for artifact in (stages["Pusher"].outputs["pushed_model"][0], examples):
         assert short_uri(artifact.uri) in page.text
@@ -85,7 +85,7 @@ def test_report_shows_the_push_and_where_it_comes_from(shared_place: Place) -> N
 def test_manifest_tells_where_the_model_came_from(shared_place: Place) -> None:
     (version,) = shared_place.versions()
     manifest = json.loads((shared_place.serving / "mnist" / version / "release.json").read_text())
-    examples = shared_place.last_run()["MnistExampleGen"].outputs["examples"][0]
+    examples = shared_place.last_run()["ImageExampleGen"].outputs["examples"][0]
     text = json.dumps(manifest)
     assert examples.properties["fingerprint"] in text
     assert examples.properties["source"] in text

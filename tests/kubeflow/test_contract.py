@@ -12,18 +12,18 @@ from uuid import uuid4
 
 import pytest
 import yaml
-from kfp_backend import LOGS, KfpBackend, Run
-from kfp_object_store import MemoryStore, ObjectStore, S3Store
-from pipeline_runs import LOOSE_GATES
+from support.kfp_backend import LOGS, KfpBackend, Run
+from support.kfp_object_store import MemoryStore, ObjectStore, S3Store
+from support.pipeline_runs import LOOSE_GATES
 
-from mnist_kubeflow.compile import compile_pipeline
-from mnist_kubeflow.settings import KubeflowSettings
+from mnist_kubeflow.compiler.compile import compile_pipeline
+from mnist_kubeflow.compiler.settings import KubeflowSettings
 from pipeline.graph import SCHEMA_FILE
 from pipeline.settings import make_settings
 
 TFX_ENTRYPOINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 TASKS = {
-    "MnistExampleGen",
+    "ImageExampleGen",
     "ImportSchemaGen",
     "StatisticsGen",
     "ExampleValidator",
@@ -38,7 +38,7 @@ TASKS = {
 }
 # What a change of the epochs, or of a threshold, leaves to be taken from the cache.
 BEFORE_TRAINER = {
-    "MnistExampleGen",
+    "ImageExampleGen",
     "ImportSchemaGen",
     "StatisticsGen",
     "ExampleValidator",
@@ -118,7 +118,7 @@ def check_release(cluster: Cluster, run: Run) -> None:
     pushed = run.outputs["Pusher"]["pushed_model"]["metadata"]
     assert cluster.versions() == [pushed["pushed_version"]]
     manifest = cluster.release(pushed["pushed_version"])
-    examples = run.outputs["MnistExampleGen"]["examples"]["metadata"]
+    examples = run.outputs["ImageExampleGen"]["examples"]["metadata"]
     assert manifest["data"]["fingerprint"] == examples["fingerprint"]
     assert manifest["data"]["counts"] == {"train": 1050, "validation": 150, "test": 300}
 
@@ -177,7 +177,7 @@ def test_the_manifest_names_artifacts_as_ml_metadata_knows_them(
     made = {
         "model": first_run.outputs["Trainer"]["model"],
         "blessing": first_run.outputs["ModelGate"]["blessing"],
-        "examples": first_run.outputs["MnistExampleGen"]["examples"],
+        "examples": first_run.outputs["ImageExampleGen"]["examples"],
     }
     assert {role: (artifact["id"], artifact["uri"]) for role, artifact in named.items()} == {
         role: (int(artifact["name"]), artifact["uri"]) for role, artifact in made.items()

@@ -19,13 +19,13 @@ from uuid import uuid4
 
 import pytest
 import yaml
-from kfp_backend import KfpBackend
-from kfp_object_store import MemoryStore
-from pipeline_runs import LOOSE_GATES
+from support.kfp_backend import KfpBackend
+from support.kfp_object_store import MemoryStore
+from support.pipeline_runs import LOOSE_GATES
 
-from components.pusher.provenance import COMMIT_VARIABLE
-from mnist_kubeflow.compile import SCHEMA_IN_IMAGE, compile_pipeline
-from mnist_kubeflow.settings import KubeflowSettings
+from components.common.provenance import COMMIT_VARIABLE
+from mnist_kubeflow.compiler.compile import SCHEMA_IN_IMAGE, compile_pipeline
+from mnist_kubeflow.compiler.settings import KubeflowSettings
 from pipeline.settings import make_settings
 
 REPOSITORY = Path(__file__).parents[2]

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import pytest
 import yaml
-from kfp_backend import LOGS, KfpBackend, Run
-from kfp_driver import BackendError, as_text, task_order
-from kfp_metadata import to_mlmd_value
-from kfp_object_store import MemoryStore
+from support.kfp_backend import LOGS, KfpBackend, Run
+from support.kfp_driver import BackendError, as_text, task_order
+from support.kfp_metadata import to_mlmd_value
+from support.kfp_object_store import MemoryStore
 
 # Writes a file, an empty directory and the output file; prints its arguments.
 WRITE = """

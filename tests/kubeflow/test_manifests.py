@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner
 from kubernetes import client
 
-from pipeline.releases_command import releases
+from pipeline.cli.releases import releases
 
 MANIFESTS = Path(__file__).parents[2] / "kubeflow" / "manifests"
 FILES = sorted(path.name for path in MANIFESTS.glob("*.yaml") if path.name != "kustomization.yaml")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_trainings import train, write_data, write_transform_graph
+from support.small_trainings import train, write_data, write_transform_graph
 from tensorflow_transform.output_wrapper import TFTransformOutput
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from small_trainings import real_digits
+from support.small_trainings import real_digits
 from typing_extensions import override
 
 from models import backup

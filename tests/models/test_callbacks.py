@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from small_trainings import real_digits
+from support.small_trainings import real_digits
 
 from models import callbacks
 from models.callbacks import EpochSeeds, make_callbacks

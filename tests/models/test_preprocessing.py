@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_trainings import real_digits
+from support.small_trainings import real_digits
 from tensorflow_transform.output_wrapper import TFTransformOutput
 
 from models.features import IMAGE, IMAGE_SHAPE, LABEL

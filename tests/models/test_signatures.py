@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from small_trainings import parameters, real_digits, serialize
+from support.small_trainings import parameters, real_digits, serialize
 
 from models.features import IMAGE, LABEL
 

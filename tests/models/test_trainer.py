@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from small_trainings import history, train, train_in_subprocess, weights
+from support.small_trainings import history, train, train_in_subprocess, weights
 
 from models import trainer
 from models.trainer import HyperparametersError

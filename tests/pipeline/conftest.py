@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
-from report_inputs import make_verdict
+from support.report_inputs import make_verdict
 
-from components.pusher.manifest import ArtifactRecord, Data
+from components.common.provenance import ArtifactRecord, Data
 from components.report.content import Report
 
 PERFECT = [[9 if row == column else 0 for column in range(10)] for row in range(10)]
@@ -118,7 +118,7 @@ class MadeUpRuns:
         self.start(name)
         ids: dict[str, int] = {}
         ids["examples"] = self.artifact("Examples")
-        self.execution("MnistExampleGen", outputs={"examples": ids["examples"]})
+        self.execution("ImageExampleGen", outputs={"examples": ids["examples"]})
         ids["model"] = self.artifact("Model")
         self.execution("Trainer", {"examples": ids["examples"]}, {"model": ids["model"]})
         ids["blessing"] = self.blessing(ids["model"], wrong, blessed=int(pushes))

@@ -82,7 +82,7 @@ def project_copy(tmp_path: Path) -> Path:
     [
         ("models/architecture.py", {"Trainer"}),
         ("models/preprocessing.py", {"Transform", "Trainer"}),
-        ("components/example_gen/executor.py", {"MnistExampleGen"}),
+        ("components/example_gen/executor.py", {"ImageExampleGen"}),
         ("components/data_gate/executor.py", {"DataGate"}),
         ("components/model_gate/rules.py", {"ModelGate", "Pusher", "RunReport"}),
         ("components/report/page.html.j2", {"RunReport"}),
@@ -114,8 +114,8 @@ def test_changed_schema_changes_the_key_of_its_import(
 
 
 def test_changed_outside_data_changes_the_key_of_its_reader() -> None:
-    before, after = _keys(outside={"MnistExampleGen": "a"}), _keys(outside={"MnistExampleGen": "b"})
-    assert {name for name in after if after[name] != before[name]} == {"MnistExampleGen"}
+    before, after = _keys(outside={"ImageExampleGen": "a"}), _keys(outside={"ImageExampleGen": "b"})
+    assert {name for name in after if after[name] != before[name]} == {"ImageExampleGen"}
 
 
 def test_relative_import_is_refused_as_it_would_be_overlooked(project: Path) -> None:

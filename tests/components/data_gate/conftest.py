@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tfds_directory import Examples, write_tfds_mnist
+from support.tfds_directory import Examples, write_tfds_mnist
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
@@ -24,8 +24,8 @@ def schema_file() -> Path:
 @pytest.fixture
 def ingest(tmp_path: Path) -> Callable[[Examples, Examples], Artifact]:
     """Runs ExampleGen's executor on official training and test examples."""
+    from support.tfx_executors import run_executor
     from tfx.types import standard_artifacts
-    from tfx_executors import run_executor
 
     from components.example_gen.executor import Executor
 
@@ -42,10 +42,10 @@ def ingest(tmp_path: Path) -> Callable[[Examples, Examples], Artifact]:
 @pytest.fixture
 def validate(tmp_path: Path) -> Callable[[Artifact], Artifact]:
     """Runs StatisticsGen's and ExampleValidator's executors; gives the anomalies."""
+    from support.tfx_executors import run_executor
     from tfx.components.example_validator.executor import Executor as ExampleValidator
     from tfx.components.statistics_gen.executor import Executor as StatisticsGen
     from tfx.types import standard_artifacts
-    from tfx_executors import run_executor
 
     def run(examples: Artifact) -> Artifact:
         schema = standard_artifacts.Schema()
@@ -68,8 +68,8 @@ def validate(tmp_path: Path) -> Callable[[Artifact], Artifact]:
 @pytest.fixture
 def judge(tmp_path: Path) -> Callable[[Artifact], Artifact]:
     """Runs DataGate's executor on anomalies; gives the verdict."""
+    from support.tfx_executors import run_executor
     from tfx.types import standard_artifacts
-    from tfx_executors import run_executor
 
     from components.data_gate.executor import Executor
 

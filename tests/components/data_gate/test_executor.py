@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import tensorflow as tf
+from support.tfds_directory import Examples, real_digits
 from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfds_directory import Examples, real_digits
 from tfx.types import Channel, standard_artifacts
 
+from components.common.errors import DataRejectedError
 from components.data_gate.component import DataGate
-from components.errors import DataRejectedError
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
@@ -61,10 +61,10 @@ def test_an_anomaly_in_any_split_rejects(split: str, clean: "Artifact", judge: S
 
 
 def test_all_findings_are_listed(clean: "Artifact", judge: Step) -> None:
-    write(clean, "train", anomaly("ink_fraction", "too low"))
+    write(clean, "train", anomaly("bright_fraction", "too low"))
     write(clean, "test", anomaly("label", "too large"))
     with pytest.raises(
-        DataRejectedError, match="train: ink_fraction: too low; test: label: too large; "
+        DataRejectedError, match="train: bright_fraction: too low; test: label: too large; "
     ):
         judge(clean)
 
@@ -128,7 +128,7 @@ def test_one_blank_test_image_and_one_label_of_11_reject(
         judge(validate(ingest((images, labels), (test_images, test_labels))))
     message = str(caught.value)
     assert "train: label: Unexpectedly large value: 11." in message
-    assert "test: ink_fraction: Unexpectedly low values: 0<0.015" in message
+    assert "test: bright_fraction: Unexpectedly low values: 0<0.015" in message
     assert "test: mean_intensity: Unexpectedly low values: 0<0.02" in message
     assert "validation" not in message
 

@@ -10,13 +10,13 @@ import pytest
 import tensorflow_data_validation as tfdv
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
+from support.tfds_directory import real_digits
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
-from tfds_directory import real_digits
 
 from components.data_gate.anomalies import list_reasons
-from components.example_gen.image_statistics import describe_images
 from models import features
+from models.image_statistics import describe_images
 
 Reasons = Callable[[np.ndarray, np.ndarray], list[str]]
 
@@ -89,15 +89,15 @@ def test_real_digits_satisfy_it(reasons: Reasons) -> None:
     ("foreign", "feature"),
     [
         (blank, "mean_intensity: Unexpectedly low"),
-        (blank, "ink_fraction: Unexpectedly low"),
+        (blank, "bright_fraction: Unexpectedly low"),
         (inverted, "mean_intensity: Unexpectedly high"),
-        (inverted, "ink_fraction: Unexpectedly high"),
-        (inverted, "border_ink_fraction: Unexpectedly high"),
+        (inverted, "bright_fraction: Unexpectedly high"),
+        (inverted, "border_bright_fraction: Unexpectedly high"),
         (faint, "mean_intensity: Unexpectedly low"),
-        (noise, "border_ink_fraction: Unexpectedly high"),
-        (garment, "border_ink_fraction: Unexpectedly high"),
-        (other_digits, "border_ink_fraction: Unexpectedly high"),
-        (photographs, "ink_fraction: Unexpectedly high"),
+        (noise, "border_bright_fraction: Unexpectedly high"),
+        (garment, "border_bright_fraction: Unexpectedly high"),
+        (other_digits, "border_bright_fraction: Unexpectedly high"),
+        (photographs, "bright_fraction: Unexpectedly high"),
     ],
 )
 def test_a_few_foreign_images_among_real_ones_are_seen(
@@ -141,7 +141,7 @@ def test_each_feature_is_required(schema: schema_pb2.Schema, reasons: Reasons) -
     statistics = tfdv.generate_statistics_from_dataframe(frame, options, 1)
     assert list_reasons(tfdv.validate_statistics(statistics, schema)) == [
         f"{feature}: Column is completely missing"
-        for feature in ("border_ink_fraction", "image", "ink_fraction", "mean_intensity")
+        for feature in ("border_bright_fraction", "image", "bright_fraction", "mean_intensity")
     ]
 
 
@@ -150,9 +150,9 @@ def test_transform_parses_the_raw_features_by_it(schema: schema_pb2.Schema) -> N
     assert {name: (column.shape, column.dtype.name) for name, column in spec.items()} == {
         features.IMAGE: ([], "string"),
         features.LABEL: ([], "int64"),
-        features.MEAN_INTENSITY: ([], "float32"),
-        features.INK_FRACTION: ([], "float32"),
-        features.BORDER_INK_FRACTION: ([], "float32"),
+        "mean_intensity": ([], "float32"),
+        "bright_fraction": ([], "float32"),
+        "border_bright_fraction": ([], "float32"),
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tfds_directory import Examples, real_digits, write_tfds_mnist
+from support.tfds_directory import Examples, real_digits, write_tfds_mnist
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
@@ -61,8 +61,8 @@ def ingested(small_mnist: Path, tmp_path_factory: pytest.TempPathFactory) -> Art
 
 
 def _ingest(directory: Path, source: str, data_dir: Path | str, limit: int = 0) -> Artifact:
+    from support.tfx_executors import run_executor
     from tfx.types import standard_artifacts
-    from tfx_executors import run_executor
 
     from components.example_gen.executor import Executor
 

@@ -1,11 +1,11 @@
 import pytest
 from tfx.types import standard_artifacts
 
-from components.example_gen.component import MnistExampleGen
+from components.example_gen.component import ImageExampleGen
 
 
 def test_the_component_has_one_output_of_examples() -> None:
-    component = MnistExampleGen(source="bundled")
+    component = ImageExampleGen(source="bundled")
     assert component.exec_properties == {
         "source": "bundled",
         "data_dir": "",
@@ -20,9 +20,9 @@ def test_the_component_has_one_output_of_examples() -> None:
 @pytest.mark.parametrize("source", ["auto", "csv", ""])
 def test_an_unresolved_source_is_refused(source: str) -> None:
     with pytest.raises(ValueError, match=f"must be tfds or bundled, received '{source}'"):
-        MnistExampleGen(source=source)
+        ImageExampleGen(source=source)
 
 
 def test_a_negative_limit_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must be 0 \(all\) or more, received -1"):
-        MnistExampleGen(source="bundled", limit=-1)
+        ImageExampleGen(source="bundled", limit=-1)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfds_directory import Examples, real_digits, write_tfds_mnist
+from support.tfds_directory import Examples, real_digits, write_tfds_mnist
 
-from components.errors import DataRejectedError
+from components.common.errors import DataRejectedError
 from components.example_gen import executor
-from components.example_gen.image_statistics import describe_images
 from components.example_gen.splits import SPLITS
 from models import features
+from models.image_statistics import describe_images
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
@@ -34,7 +34,7 @@ def read(examples: "Artifact", split: str) -> list[Written]:
 
 
 def _parse(records: Iterator[bytes]) -> Iterator[Written]:
-    scalars = [features.MEAN_INTENSITY, features.INK_FRACTION, features.BORDER_INK_FRACTION]
+    scalars = ["mean_intensity", "bright_fraction", "border_bright_fraction"]
     for record in records:
         columns = tf.train.Example.FromString(record).features.feature
         assert set(columns) == {features.IMAGE, features.LABEL, *scalars}

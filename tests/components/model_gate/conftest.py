@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from support.tfx_executors import BEAM_ARGS
 from tfx.components.evaluator import executor
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import Artifact, standard_artifacts
 from tfx.utils import proto_utils
-from tfx_executors import BEAM_ARGS
 
 from components.model_gate.eval_config import make_eval_config
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from components.digests import model_sha256
-from components.pusher.manifest import Data, FileRecord, Release
+from components.common.checksums import model_sha256
+from components.common.provenance import Data
+from components.releases.manifest import FileRecord, Release
 
 MakeModel = Callable[[str], Path]
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from tfx.types import Channel, standard_artifacts
 
-from components.digests import directory_sha256, model_sha256
-from components.errors import ModelRejectedError
+from components.common.checksums import directory_sha256, model_sha256
+from components.common.errors import ModelRejectedError
 from components.model_gate.rules import Confusion, Evaluated, Thresholds, Verdict, judge
 from components.pusher.component import Pusher
 from components.pusher.executor import Executor
-from components.pusher.manifest import read_release
-from components.pusher.release import PushError
-from components.pusher.rollback import roll_back
+from components.releases.manifest import read_release
+from components.releases.rollback import roll_back
+from components.releases.store import PushError
 
 
 class Stage:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from components.pusher.release import PushError
 from components.pusher.smoke_check import check_model, read_examples
+from components.releases.store import PushError
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from report_inputs import Inputs
+from support.report_inputs import Inputs
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from typing import Any
 
 import matplotlib as mpl
 import pytest
-from html_check import Page
-from report_inputs import Inputs
 from sklearn.metrics import precision_recall_fscore_support
+from support.html_check import Page
+from support.report_inputs import Inputs
+from support.tfx_executors import run_executor
 from tfx.types import Channel, standard_artifacts
-from tfx_executors import run_executor
 
 from components.report.artifact import HtmlReport
 from components.report.component import RunReport

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from html_check import Page
 from PIL import Image
-from report_inputs import EPOCHS, make_verdict
+from support.html_check import Page
+from support.report_inputs import EPOCHS, make_verdict
 
-from components.pusher.manifest import ArtifactRecord, Data, Git
+from components.common.provenance import ArtifactRecord, Data, Git
 from components.report.content import Answer, Answers, Calibration, Figure, Report, Training
 from components.report.page import (
     BlessedModel,

@@ -17,7 +17,7 @@ from mnist_kubeflow.entrypoint.contract import (
 
 TASK_ROOT = "minio://bucket/root/mnist/run/Trainer/1234"
 LOCAL_ROOT = "/minio/bucket/root/mnist/run/Trainer/1234"
-EXAMPLES_URI = "minio://bucket/root/mnist/run/MnistExampleGen/99/examples"
+EXAMPLES_URI = "minio://bucket/root/mnist/run/ImageExampleGen/99/examples"
 
 
 def artifact(uri: str, **fields: Any) -> dict[str, Any]:

@@ -257,7 +257,7 @@ def test_on_vertex_ai_there_is_no_baseline_when_nothing_is_pushed(vertex: Vertex
     (vertex.bucket / "model" / "Format-Serving").mkdir()
     baseline = vertex.artifact("baseline", "Model")
     vertex.run(
-        "components.pushed_baseline.executor.Executor",
+        "components.baseline.executor.Executor",
         {"candidate": model},
         {"model": baseline},
         serving_dir=str(vertex.bucket / "serving"),

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running_server import RunningServer, running_server
-from served_models import constant_model, push_model, trained_model
+from support.running_server import RunningServer, running_server
+from support.served_models import constant_model, push_model, trained_model
 
 
 @pytest.fixture(scope="session")

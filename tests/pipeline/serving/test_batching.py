@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.serving.batching import Batcher, Work
 from pipeline.serving.errors import RequestError
-from pipeline.serving.tensor_json import Tensors
+from pipeline.serving.tfserving.tensor_json import Tensors
 
 _Result = TypeVar("_Result")
 

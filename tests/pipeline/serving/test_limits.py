@@ -21,10 +21,10 @@ import numpy as np
 import pytest
 import requests
 from PIL import Image
-from running_server import RunningServer, running_server
-from served_models import push_model, trained_model
-from small_trainings import real_digits, serialize
 from starlette.requests import Request
+from support.running_server import RunningServer, running_server
+from support.served_models import push_model, trained_model
+from support.small_trainings import real_digits, serialize
 
 from pipeline.serving import limits
 from pipeline.serving.errors import RequestError

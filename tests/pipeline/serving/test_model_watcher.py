@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running_server import RunningServer, running_server
-from served_models import ACCURACY, push_model
+from support.running_server import RunningServer, running_server
+from support.served_models import ACCURACY, push_model
 
-from components.pusher.rollback import roll_back
+from components.releases.rollback import roll_back
 
 RELOADS = 20
 MEMORY_MIB = 60  # A model takes some 15, and its graph as much.

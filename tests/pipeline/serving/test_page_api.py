@@ -9,8 +9,8 @@ import re
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from running_server import RunningServer
-from small_trainings import real_digits
+from support.running_server import RunningServer
+from support.small_trainings import real_digits
 
 
 def encoded(image: Image.Image, file_format: str = "PNG") -> bytes:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import requests
 from click.testing import CliRunner
-from running_server import RunningServer, free_port, running_server
-from served_models import push_model, trained_model
-from small_trainings import real_digits, serialize
+from support.running_server import RunningServer, free_port, running_server
+from support.served_models import push_model, trained_model
+from support.small_trainings import real_digits, serialize
 
-from pipeline.serve_command import serve
+from pipeline.cli.serve import serve
 
 
 @pytest.mark.parametrize(("by", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])

@@ -1,0 +1,103 @@
+"""Copies the newest release that is not the candidate."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tfx.dsl.components.base import base_executor
+from tfx.types import Artifact, artifact_utils
+from tfx.utils import path_utils
+
+from components.common.artifacts import saved_model_sha256
+from components.common.properties import ABSENT
+from components.releases.history import withdrawals
+from components.releases.manifest import (
+    RELEASE_FILE,
+    ManifestError,
+    Release,
+    read_release,
+    release_problems,
+)
+from components.releases.store import model_directory
+from components.releases.versions import list_versions
+
+CANDIDATE = "candidate"
+MODEL = "model"
+SERVING_DIR = "serving_dir"
+MODEL_NAME = "model_name"
+
+_log = logging.getLogger(__name__)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of PushedBaseline."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Copies the model, or says that there is none.
+
+        Args:
+          input_dict: candidate.
+          output_dict: model.
+          exec_properties: serving_dir and model_name.
+        """
+        candidate = artifact_utils.get_single_instance(input_dict[CANDIDATE])
+        model = artifact_utils.get_single_instance(output_dict[MODEL])
+        model_dir = model_directory(exec_properties[SERVING_DIR], exec_properties[MODEL_NAME])
+        found = newest_other_release(model_dir, saved_model_sha256(candidate))
+        if found is None:
+            _mark_absent(model)
+            _log.info("No baseline: there is no other release in %s", model_dir)
+            return
+        path, release = found
+        shutil.copytree(
+            path,
+            path_utils.serving_model_dir(model.uri),
+            ignore=shutil.ignore_patterns(RELEASE_FILE),
+            copy_function=shutil.copyfile,
+            dirs_exist_ok=True,
+        )
+        model.set_string_custom_property("version", str(release.version))
+        model.set_string_custom_property("model_sha256", release.model_sha256)
+        _log.info("Baseline: %s", path)
+
+
+def newest_other_release(model_dir: Path, candidate_sha256: str) -> tuple[Path, Release] | None:
+    """Finds what the candidate would replace.
+
+    Args:
+      model_dir: holds the versions.
+      candidate_sha256: checksum of the candidate, which may be a release
+        already, when a run is repeated with nothing changed.
+
+    Returns:
+      Directory and manifest of the newest whole release of another model that no rollback withdrew,
+      or None.
+    """
+    withdrawn = withdrawals(model_dir)
+    for path in reversed(list_versions(model_dir).values()):
+        try:
+            problems = release_problems(path)
+            release = read_release(path)
+        except ManifestError as error:
+            problems = [str(error)]
+        if problems:
+            _log.warning("Passed over %s: %s", path, "; ".join(problems))
+        elif release.model_sha256 not in (candidate_sha256, *withdrawn):
+            return path, release
+    return None
+
+
+def _mark_absent(model: Artifact) -> None:
+    """Also with a file, because object stores keep no empty directories."""
+    model.set_int_custom_property(ABSENT, 1)
+    directory = Path(model.uri)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / ABSENT).write_text("There is no baseline: no other model has been pushed.\n")

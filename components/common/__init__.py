@@ -1,0 +1,1 @@
+"""Code that several components share: checksums, errors, artifact properties, provenance."""

@@ -1,1 +1,0 @@
-"""Finds the pushed model that a candidate is compared with, where there is no TFX Resolver."""

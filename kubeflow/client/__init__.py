@@ -1,0 +1,1 @@
+"""Submits a compiled pipeline to Kubeflow Pipelines and follows its run."""

@@ -1,0 +1,83 @@
+"""What a finished run on Kubeflow Pipelines means, as an exit status.
+
+The REST API of Kubeflow Pipelines tells a task's state and no more: the API server never fills in
+a task's `error`, and its launcher turns every exit status of a container into 1. So that a task
+failed is one piece of evidence, and what its container said last is the other; both are needed to
+call a failure a rejection:
+
+* 3: the Pusher failed, and its container raised ModelRejectedError;
+* 4: ImageExampleGen or the DataGate failed, and its container raised DataRejectedError;
+* 0: the run succeeded, and in it the Pusher;
+* 1: anything else, also a Pusher that was evicted, or one whose words can't be read.
+
+A rejection that can't be proven is a failure: both stop a release, and a failure gets looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from components.common.errors import DataRejectedError, ModelRejectedError
+from pipeline.exit_status import ExitStatus
+
+PUSHER = "Pusher"
+# Tasks that may reject, with what they raise, and what that means.
+REJECTIONS = {
+    "ImageExampleGen": (DataRejectedError, ExitStatus.DATA_REJECTED, "data rejected"),
+    "DataGate": (DataRejectedError, ExitStatus.DATA_REJECTED, "data rejected"),
+    PUSHER: (ModelRejectedError, ExitStatus.MODEL_REJECTED, "model rejected"),
+}
+FINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The exit status, and a line that says why."""
+
+    status: ExitStatus
+    reason: str
+
+
+def decide(run_state: str, task_states: Mapping[str, str], words: Mapping[str, str]) -> Outcome:
+    """Decides as the module says.
+
+    Args:
+      run_state: the run's state, one of FINAL_STATES.
+      task_states: the state of each task and of its driver (`Pusher-driver`), by display name.
+      words: what the containers of failed tasks said, by task; nothing if that can't be read.
+    """
+    if run_state == "SUCCEEDED":
+        return _succeeded(task_states)
+    failed = [name for name, state in task_states.items() if state == "FAILED"]
+    for task in failed:
+        rejection = _rejection(task, words.get(task, ""))
+        if rejection:
+            return rejection
+    if run_state == "CANCELED":
+        return Outcome(ExitStatus.FAILED, "the run was cancelled")
+    if not failed:
+        return Outcome(ExitStatus.FAILED, f"the run is {run_state}, and none of its tasks FAILED")
+    silent = [task for task in failed if task in REJECTIONS and not words.get(task)]
+    unread = f"; no log of {', '.join(silent)} can be read" if silent else ""
+    return Outcome(ExitStatus.FAILED, f"{', '.join(failed)} failed{unread}")
+
+
+def _succeeded(task_states: Mapping[str, str]) -> Outcome:
+    state = task_states.get(PUSHER, "missing")
+    if state == "SUCCEEDED":
+        return Outcome(ExitStatus.PUSHED, "the model is pushed, or the newest release holds it")
+    return Outcome(ExitStatus.FAILED, f"the run succeeded, but its task {PUSHER} is {state}")
+
+
+def _rejection(task: str, words: str) -> Outcome | None:
+    if task not in REJECTIONS:
+        return None
+    error, status, title = REJECTIONS[task]
+    # At the beginning of a line, as in a traceback, or after what Argo puts before it: newer ones
+    # name the container, too (workflow/controller/operator.go, inferFailedReason).
+    argo = r"(?:(?:main: )?Error \(exit code \d+\): )?"
+    pattern = rf"^{argo}(?:[\w.]+\.)?{error.__name__}: *(.*)$"
+    found = re.findall(pattern, words, re.MULTILINE)
+    return Outcome(status, f"{title}: {found[-1]}") if found else None

@@ -1,0 +1,1 @@
+"""Compiles the pipeline to YAML for Kubeflow Pipelines and Vertex AI."""

@@ -1,0 +1,71 @@
+"""Commands that `mnist-pipeline` has more when this package is there."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from mnist_kubeflow.compiler.settings import KubeflowSettings, make_kubeflow_settings
+from pipeline.cli.console import output_to_log_file
+from pipeline.cli.options import settings_options
+from pipeline.settings import Settings, make_settings, read_settings_file
+
+_CLUSTER_OPTIONS = ("image", "target", "pvc")
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command("compile")
+@click.option("--image", help="What the stages run in: <registry>/<name>@sha256:... or :<tag>.")
+@click.option("--target", metavar="kfp|vertex", help="What is to run it.  [default: kfp]")
+@click.option("--pvc", help="PersistentVolumeClaim to push models to.  [default: mnist-serving]")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("mnist-pipeline.yaml"),
+    show_default=True,
+    help="File to write.",
+)
+@click.option(
+    "--settings",
+    "settings_file",
+    type=_FILE,
+    help="YAML or TOML file with the settings of a run; options given here win over it.",
+)
+@click.option(
+    "--kubeflow-settings",
+    "kubeflow_file",
+    type=_FILE,
+    help="YAML or TOML file about the cluster: kubeflow/README.md says what it can have.",
+)
+@settings_options
+def compile_command(
+    output: Path,
+    settings_file: Path | None,
+    kubeflow_file: Path | None,
+    **options: str | None,
+) -> None:
+    """Compiles the pipeline to YAML for Kubeflow Pipelines or Vertex AI.
+
+    The options of `run` are the same here. Those not given get what suits a cluster: data tfds,
+    baseline pushed, serving-dir on the volume, schema-file as in the image, backup-dir empty.
+    Data, epochs and accuracy-threshold become parameters of each run, with these as defaults. So
+    does data_version, any text: a new one says that the data changed, which no cache sees.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    about_cluster = {name: given.pop(name) for name in _CLUSTER_OPTIONS if name in given}
+    settings = make_settings(read_settings_file(settings_file) if settings_file else {}, given)
+    kubeflow = make_kubeflow_settings(
+        read_settings_file(kubeflow_file) if kubeflow_file else {}, about_cluster
+    )
+    output.write_text(_compile_quietly(settings, kubeflow), encoding="utf-8")
+    click.echo(f"Wrote {output}")
+
+
+def _compile_quietly(settings: Settings, kubeflow: KubeflowSettings) -> str:
+    """Keeps to itself what TensorFlow and others print when they are imported."""
+    with tempfile.TemporaryDirectory() as folder, output_to_log_file(Path(folder) / "log", False):
+        from mnist_kubeflow.compiler.compile import compile_pipeline
+
+        return compile_pipeline(settings, kubeflow)

@@ -1,0 +1,1 @@
+"""The command line, `mnist-pipeline`: one module for each command."""

@@ -1,0 +1,1 @@
+"""Runs the pipeline on this machine, and reads from ML Metadata how runs went."""

@@ -1,0 +1,154 @@
+"""Draws the page of a finished run: its report, and what ML Metadata knows besides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import ml_metadata
+
+from components.model_gate.rules import Verdict, VerdictError
+from components.report.content import REPORT_CONTENT, REPORT_PAGE, Report, ReportError
+from components.report.page import BlessedModel, Lineage, RunFacts, StageTime, render
+from pipeline.runs import metadata
+from pipeline.runs.lineage import read_lineage
+from pipeline.runs.metadata import Artifact, Run, Stage
+
+REPORTS = "reports"
+_STAGE = "RunReport"
+_HISTORY = 20
+
+
+def write_newest(pipeline_root: Path, output: Path | None = None) -> Path:
+    """Draws the page of the newest run that has a report.
+
+    Args:
+      pipeline_root: of the runs.
+      output: file to write; None for `<pipeline root>/reports/<run>/report.html`.
+
+    Returns:
+      The file.
+
+    Raises:
+      ReportError: there is none, or it can't be read or written; one line says why.
+    """
+    database = pipeline_root / "metadata.sqlite"
+    if not database.is_file():
+        raise ReportError(
+            f"expected the ML Metadata of a run in {pipeline_root}, found none: "
+            "run the pipeline, or name its root with --pipeline-root"
+        )
+    store = metadata.open_store(database)
+    run = metadata.newest_run_with(store, _STAGE)
+    if run is None:
+        raise ReportError(
+            f"expected a run with a report in {pipeline_root}, found none: run the pipeline"
+        )
+    file = output or pipeline_root / REPORTS / _directory_name(run.name) / REPORT_PAGE
+    try:
+        return _write(store, run, file)
+    except OSError as error:
+        raise ReportError(f"the report of run {run.name}: {error}") from error
+
+
+def _write(store: ml_metadata.MetadataStore, run: Run, file: Path) -> Path:
+    directory = Path(run.stages[_STAGE].outputs["report"][0].uri)
+    report = Report.from_json((directory / REPORT_CONTENT).read_text(encoding="utf-8"))
+    html = render(report, directory, read_facts(store, run))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(html, encoding="utf-8")
+    return partial.replace(file)
+
+
+def read_facts(store: ml_metadata.MetadataStore, run: Run) -> RunFacts:
+    """Reads what the report itself could not know."""
+    return RunFacts(
+        started=f"{run.started:%Y-%m-%d %H:%M}",
+        release=_release(run.stages),
+        stages=stage_times(run),
+        history=_history(store, _blessed_model(run.stages)),
+        lineage=_lineage(store, run.stages),
+    )
+
+
+def _release(stages: Mapping[str, Stage]) -> str:
+    pusher = stages.get("Pusher")
+    if pusher is None or not pusher.succeeded:
+        return "not pushed"
+    properties = pusher.outputs["pushed_model"][0].properties
+    word = "already released as" if properties["up_to_date"] else "released as"
+    return f"{word} version {properties['pushed_version']}"
+
+
+def stage_times(run: Run) -> tuple[StageTime, ...]:
+    """How long each stage took, and how long that is beside the longest."""
+    stages = run.stages
+    seconds = {
+        name: 0 if stage.state == "CACHED" else stage.seconds for name, stage in stages.items()
+    }
+    longest = max(seconds.values(), default=0) or 1
+    return tuple(
+        StageTime(name, stage.state.lower(), stage.seconds, seconds[name] / longest)
+        for name, stage in stages.items()
+    )
+
+
+def _blessed_model(stages: Mapping[str, Stage]) -> int | None:
+    if "ModelGate" not in stages or not stages["ModelGate"].succeeded:
+        return None
+    return _model_of(stages["ModelGate"].outputs["blessing"][0])
+
+
+def _model_of(blessing: Artifact) -> int | None:
+    value = blessing.properties.get("current_model_id")
+    return None if value is None else int(value)
+
+
+def _history(store: ml_metadata.MetadataStore, current: int | None) -> tuple[BlessedModel, ...]:
+    """The newest blessed models; of several blessings of a model the newest counts."""
+    models: dict[int, BlessedModel] = {}
+    messages = store.get_artifacts_by_type("ModelBlessing")
+    for message in sorted(messages, key=lambda message: message.id, reverse=True):
+        blessing = metadata.to_artifact(message)
+        model = _model_of(blessing)
+        if len(models) == _HISTORY or blessing.properties.get("blessed") != 1:
+            continue
+        accuracy = _accuracy(blessing)
+        if model is None or model in models or accuracy is None:
+            continue
+        when = f"{_local_time(message.create_time_since_epoch):%Y-%m-%d %H:%M}"
+        models[model] = BlessedModel(model, when, accuracy, model == current)
+    return tuple(reversed(models.values()))
+
+
+def _accuracy(blessing: Artifact) -> float | None:
+    """None if the verdict is gone, or of another make."""
+    path = Path(blessing.uri, "verdict.json")
+    try:
+        return Verdict.from_json(path.read_text(encoding="utf-8")).metrics.get("accuracy")
+    except (OSError, VerdictError):
+        return None
+
+
+def _lineage(store: ml_metadata.MetadataStore, stages: Mapping[str, Stage]) -> Lineage | None:
+    """Of what was pushed, or else of the verdict."""
+    for name, key in (("Pusher", "pushed_model"), ("ModelGate", "blessing")):
+        if name in stages and stages[name].succeeded:
+            return read_lineage(store, stages[name].outputs[key][0].id)
+    return None
+
+
+def _directory_name(run: str) -> str:
+    """TFX names a run by the time when it began, which has colons in it."""
+    try:
+        return f"{datetime.fromisoformat(run):%Y%m%dT%H%M%S}"
+    except ValueError:
+        return re.sub(r"[^\w.-]", "_", run)
+
+
+def _local_time(milliseconds: Any) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000).astimezone()

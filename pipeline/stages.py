@@ -1,0 +1,33 @@
+"""Ids of the pipeline's components, in the order in which they run.
+
+ML Metadata, Kubeflow Pipelines, the console and the report name them so; a component that TFX
+brings keeps the name of its class.
+"""
+
+EXAMPLE_GEN = "ImageExampleGen"
+SCHEMA_GEN = "ImportSchemaGen"
+STATISTICS_GEN = "StatisticsGen"
+EXAMPLE_VALIDATOR = "ExampleValidator"
+DATA_GATE = "DataGate"
+TRANSFORM = "Transform"
+TRAINER = "Trainer"
+BASELINE = "Baseline"
+EVALUATOR = "Evaluator"
+MODEL_GATE = "ModelGate"
+REPORT = "RunReport"
+PUSHER = "Pusher"
+
+STAGES = (
+    EXAMPLE_GEN,
+    SCHEMA_GEN,
+    STATISTICS_GEN,
+    EXAMPLE_VALIDATOR,
+    DATA_GATE,
+    TRANSFORM,
+    TRAINER,
+    BASELINE,
+    EVALUATOR,
+    MODEL_GATE,
+    REPORT,
+    PUSHER,
+)

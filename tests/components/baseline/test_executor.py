@@ -1,0 +1,177 @@
+"""The baseline where there is no Resolver: real releases, and real models in one test."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.tfx_executors import run_executor
+from tfx.types import Artifact, Channel, standard_artifacts
+
+from components.baseline.component import PushedBaseline
+from components.baseline.executor import Executor, newest_other_release
+from components.common.checksums import directory_sha256, model_sha256
+from components.common.provenance import Data
+from components.releases.manifest import RELEASE_FILE, FileRecord, Release
+from components.releases.rollback import roll_back
+from components.releases.store import PushError, push
+
+
+class Shelf:
+    """Models with little in them, and releases of them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.serving = directory / "serving"
+        self._clock = 1_700_000_000.0
+
+    def model(self, content: str) -> Artifact:
+        model = standard_artifacts.Model()
+        model.uri = str(self.directory / content)
+        saved_model = self._files(model)
+        if not saved_model.exists():
+            (saved_model / "variables").mkdir(parents=True)
+            (saved_model / "saved_model.pb").write_text(content)
+            (saved_model / "variables" / "data").write_text(content * 1000)
+        return model
+
+    def push(self, content: str) -> Path:
+        self._clock += 1
+        pushed = push(
+            self._files(self.model(content)),
+            self.serving / "mnist",
+            describe=_describe,
+            check=lambda staging: None,
+            clock=lambda: self._clock,
+        )
+        return pushed.path
+
+    def find(self, candidate: str) -> Artifact:
+        """Runs the executor; returns its output."""
+        output = standard_artifacts.Model()
+        shutil.rmtree(self.directory / "outputs", ignore_errors=True)
+        run_executor(
+            Executor,
+            self.directory / "outputs",
+            {"candidate": self.model(candidate)},
+            {"model": output},
+            {"serving_dir": str(self.serving), "model_name": "mnist"},
+        )
+        return output
+
+    def found(self, candidate: str) -> str | None:
+        """Content of the model found, None if none was."""
+        output = self.find(candidate)
+        if output.get_int_custom_property("absent"):
+            assert not self._files(output).exists()
+            return None
+        return (self._files(output) / "saved_model.pb").read_text()
+
+    @staticmethod
+    def _files(model: Artifact) -> Path:
+        return Path(model.uri) / "Format-Serving"
+
+
+def _describe(version: int, now: float, files: Any) -> Release:
+    return Release(
+        model="mnist",
+        version=version,
+        created=f"2026-01-01T00:00:{int(now) % 60:02}Z",  # type: ignore[arg-type]
+        model_sha256=model_sha256({name: file.sha256 for name, file in files.items()}),
+        metrics={},
+        checks=(),
+        data=Data(source=None, fingerprint=None, counts={}),
+        git=None,
+        packages={},
+        ml_metadata={},
+        files={name: FileRecord(sha256=f.sha256, bytes=f.bytes) for name, f in files.items()},
+    )
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path)
+
+
+def test_newest_release_is_the_baseline(shelf: Shelf) -> None:
+    shelf.push("first")
+    shelf.push("second")
+    assert shelf.found("candidate") == "second"
+
+
+def test_copy_is_the_released_model_without_its_manifest(shelf: Shelf) -> None:
+    version = shelf.push("first")
+    output = shelf.find("candidate")
+    files = directory_sha256(Path(output.uri))
+    assert files == {
+        f"Format-Serving/{name}": digest
+        for name, digest in directory_sha256(version, [RELEASE_FILE]).items()
+    }
+    assert output.get_string_custom_property("version") == version.name
+    assert output.get_string_custom_property("model_sha256") == model_sha256(
+        directory_sha256(version, [RELEASE_FILE])
+    )
+
+
+def test_candidate_is_never_its_own_baseline(shelf: Shelf) -> None:
+    shelf.push("first")
+    shelf.push("candidate")
+    assert shelf.found("candidate") == "first"
+
+
+def test_first_model_has_no_baseline(shelf: Shelf) -> None:
+    assert shelf.found("candidate") is None
+    shelf.push("candidate")
+    assert shelf.found("candidate") is None
+
+
+def test_absence_leaves_a_file_because_object_stores_have_no_empty_directories(
+    shelf: Shelf,
+) -> None:
+    assert [path.name for path in Path(shelf.find("candidate").uri).iterdir()] == ["absent"]
+
+
+def test_release_that_was_changed_or_is_none_is_passed_over(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf.push("first")
+    (shelf.push("second") / "variables" / "data").write_text("other")
+    (shelf.serving / "mnist" / "1999999999").mkdir()
+    assert shelf.found("candidate") == "first"
+    assert "variables/data has changed" in caplog.text
+    assert "1999999999" in caplog.text
+
+
+def test_model_that_a_rollback_withdrew_is_no_baseline(shelf: Shelf) -> None:
+    shelf.push("first")
+    shelf.push("second")
+    roll_back(shelf.serving / "mnist")
+    assert shelf.found("candidate") == "first"
+    assert shelf.found("first") is None
+
+
+def test_release_that_is_not_finished_is_not_seen(shelf: Shelf) -> None:
+    version = shelf.push("first")
+    version.rename(version.with_name(f".staging-{version.name}"))
+    assert newest_other_release(shelf.serving / "mnist", "") is None
+
+
+@pytest.mark.parametrize(
+    ("serving_dir", "model_name", "message"),
+    [
+        ("s3://bucket", "mnist", "Expected the serving directory to be a local path"),
+        ("/serving", "../mnist", "Expected the model's name"),
+    ],
+)
+def test_wrong_place_is_refused_at_once(serving_dir: str, model_name: str, message: str) -> None:
+    candidate = Channel(type=standard_artifacts.Model)
+    with pytest.raises(PushError, match=message):
+        PushedBaseline(candidate, serving_dir, model_name)
+
+
+def test_outputs_model_is_one_that_the_evaluator_takes() -> None:
+    baseline = PushedBaseline(Channel(type=standard_artifacts.Model), "/serving", "mnist")
+    assert baseline.outputs["model"].type is standard_artifacts.Model
+    assert baseline.id == "PushedBaseline"

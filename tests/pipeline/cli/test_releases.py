@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from components.common.checksums import model_sha256
+from components.common.provenance import Data, Git
+from components.model_gate.rules import Check
+from components.releases.manifest import RELEASE_FILE, FileRecord, Release
+from components.releases.store import push
+from pipeline.cli.releases import releases
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Path:
+    """Two releases: 100 of an accuracy of 97.8 %, then 200 of 99.38 %."""
+    for version, accuracy in {100: 0.978, 200: 0.9938}.items():
+        model = tmp_path / f"model-{version}"
+        model.mkdir()
+        (model / "saved_model.pb").write_text(f"model {version}")
+
+        def describe(
+            version: int, now: float, files: Mapping[str, FileRecord], accuracy: float = accuracy
+        ) -> Release:
+            return Release(
+                model="mnist",
+                version=version,
+                created=datetime.fromtimestamp(now, timezone.utc),
+                model_sha256=model_sha256({name: file.sha256 for name, file in files.items()}),
+                metrics={"accuracy": accuracy},
+                checks=(
+                    Check(
+                        name="accuracy",
+                        rule="at least",
+                        threshold=0.95,
+                        value=accuracy,
+                        passed=True,
+                        detail="enough are right",
+                    ),
+                ),
+                data=Data(source="tfds:mnist/3.0.1", fingerprint="f00d", counts={"train": 54000}),
+                git=Git(commit="c0ffee", dirty=True),
+                packages={"tfx": "1.16.0"},
+                ml_metadata={},
+                files=dict(files),
+            )
+
+        push(
+            model,
+            tmp_path / "serving" / "mnist",
+            describe,
+            lambda staging: None,
+            lambda version=version: float(version),  # type: ignore[misc]
+        )
+    return tmp_path / "serving"
+
+
+def call(serving: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(releases, ["--serving-dir", str(serving), *arguments])
+
+
+def test_list_tells_accuracy_date_data_and_what_is_live(serving: Path) -> None:
+    result = call(serving)
+    assert result.exit_code == 0
+    _, older, live = result.output.splitlines()
+    assert older.split() == ["100", *older.split()[1:3], "97.80%", "tfds:mnist/3.0.1", "54,000"]
+    assert older.split()[1] == f"{datetime.fromtimestamp(100, timezone.utc).astimezone():%Y-%m-%d}"
+    assert live.split()[-1] == "live"
+    assert "99.38%" in live
+
+
+def test_list_as_json(serving: Path) -> None:
+    older, live = json.loads(call(serving, "--json").output)
+    assert (older["version"], older["live"], older["metrics"]) == (100, False, {"accuracy": 0.978})
+    assert (live["version"], live["live"], live["data"]["fingerprint"]) == (200, True, "f00d")
+
+
+def test_list_goes_on_where_a_manifest_is_missing(serving: Path) -> None:
+    (serving / "mnist" / "100" / RELEASE_FILE).unlink()
+    result = call(serving)
+    assert result.exit_code == 0
+    assert "Can't read" in result.output
+    assert "99.38%" in result.output
+    assert "Can't read" in json.loads(call(serving, "--json").output)[0]["error"]
+
+
+def test_list_of_nothing_says_what_to_do(tmp_path: Path) -> None:
+    result = call(tmp_path)
+    assert result.exit_code == 0
+    assert "push one with `make run`" in result.output
+    assert json.loads(call(tmp_path, "--json").output) == []
+
+
+@pytest.mark.parametrize("version", ["200", "live"])
+def test_show_tells_what_the_manifest_says(serving: Path, version: str) -> None:
+    result = call(serving, "show", version)
+    assert result.exit_code == 0
+    assert "200 (live)" in result.output
+    assert "accuracy passed with 0.9938: enough are right" in result.output
+    assert "c0ffee with uncommitted changes" in result.output
+    assert "f00d" in result.output
+
+
+def test_show_as_json_is_the_manifest(serving: Path) -> None:
+    manifest = (serving / "mnist" / "100" / RELEASE_FILE).read_text()
+    assert call(serving, "show", "100", "--json").output == manifest
+
+
+@pytest.mark.parametrize("command", ["show", "verify"])
+@pytest.mark.parametrize("version", ["7", "newest", "-1"])
+def test_version_that_is_not_there_is_wrong_usage(
+    serving: Path, command: str, version: str
+) -> None:
+    result = call(serving, command, "--", version)
+    assert result.exit_code == 2
+    assert f"expected live or one of the versions 100, 200, received {version}" in result.output
+
+
+def test_verify_finds_all_whole(serving: Path) -> None:
+    result = call(serving, "verify")
+    assert result.exit_code == 0
+    assert result.output == "100: whole\n200: whole\n"
+
+
+def test_verify_tells_what_is_not_whole(serving: Path) -> None:
+    (serving / "mnist" / "100" / "saved_model.pb").write_text("other")
+    (serving / "mnist" / "200" / "stray").write_text("")
+    result = call(serving, "verify")
+    assert result.exit_code == 1
+    assert result.output == (
+        "Error: 100: saved_model.pb has changed\nError: 200: stray is not in the manifest\n"
+    )
+    (serving / "mnist" / "200" / "stray").unlink()
+    assert call(serving, "verify", "live").exit_code == 0
+    assert call(serving, "verify", "100").exit_code == 1
+
+
+def test_verify_and_show_need_a_manifest(serving: Path) -> None:
+    (serving / "mnist" / "100" / RELEASE_FILE).write_text("{}")
+    for command in ("verify", "show"):
+        result = call(serving, command, "100")
+        assert result.exit_code == 1
+        assert "Expected a release manifest" in result.output
+
+
+def test_verify_of_nothing_fails(tmp_path: Path) -> None:
+    result = call(tmp_path, "verify")
+    assert result.exit_code == 1
+    assert "found none" in result.output
+
+
+def test_rollback_is_shown_in_the_list(serving: Path) -> None:
+    result = call(serving, "rollback", "--reason", "4 and 9")
+    assert result.exit_code == 0
+    assert "from version 200 to the model of version 100" in result.output
+    last = call(serving).output.splitlines()[-1]
+    assert "97.80%" in last
+    assert last.endswith("live; rolled back from 200 to 100: 4 and 9")
+    assert "rolled back from 200 to 100: 4 and 9" in call(serving, "show", "live").output
+
+
+@pytest.mark.parametrize("arguments", [["--to", "200"], ["--to", "7"]])
+def test_rollback_that_can_not_be_done_fails_in_one_line(
+    serving: Path, arguments: list[str]
+) -> None:
+    result = call(serving, "rollback", *arguments)
+    assert result.exit_code == 1
+    assert len(result.output.splitlines()) == 1
+    assert sorted(path.name for path in (serving / "mnist").iterdir()) == [
+        ".push.lock",
+        "100",
+        "200",
+    ]
+
+
+def test_it_starts_without_tensorflow_and_tfx(serving: Path) -> None:
+    code = (
+        "import sys; from pipeline.cli.releases import releases\n"
+        f"releases(['--serving-dir', {str(serving)!r}, 'rollback'], standalone_mode=False)\n"
+        "print(sorted({'tensorflow', 'tfx', 'apache_beam', 'numpy'} & sys.modules.keys()))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == "[]"

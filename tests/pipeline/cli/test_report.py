@@ -1,0 +1,88 @@
+"""`mnist-pipeline report`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pipeline.cli.report import report
+
+NAME = "2026-11-22T17:18:41.123456"
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(report, [str(argument) for argument in arguments])
+
+
+def test_path_of_the_page_is_printed(runs: Any) -> None:
+    runs.whole_run(NAME)
+    result = invoke("--pipeline-root", runs.root)
+    assert result.exit_code == 0
+    path = Path(result.output.strip())
+    assert path == runs.root / "reports" / "20261122T171841" / "report.html"
+    assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_no_run_is_one_clear_line_and_status_1(tmp_path: Path) -> None:
+    result = invoke("--pipeline-root", tmp_path / "none")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: expected the ML Metadata of a run in ")
+    assert result.output.count("\n") == 1
+
+
+def test_browser_is_asked_only_when_wanted(
+    runs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.whole_run(NAME)
+    opened: list[str] = []
+
+    def open_url(url: str) -> bool:
+        opened.append(url)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", open_url)
+    output = tmp_path / "page.html"
+    assert invoke("--pipeline-root", runs.root, "--output", output).exit_code == 0
+    assert opened == []
+    assert invoke("--pipeline-root", runs.root, "--output", output, "--open").exit_code == 0
+    assert opened == [output.as_uri()]
+
+
+def test_missing_browser_is_said_after_the_path(runs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.whole_run(NAME)
+    monkeypatch.setattr(webbrowser, "open", lambda url: False)
+    result = invoke("--pipeline-root", runs.root, "--open")
+    assert result.exit_code == 1
+    path, error = result.output.strip().splitlines()
+    assert path.endswith("report.html")
+    assert error.startswith("Error: no browser was found")
+
+
+def test_help_lists_the_exit_statuses_in_lines_of_their_own() -> None:
+    assert "\n    0  the page is written\n    1  there is no report" in invoke("--help").output
+
+
+def test_wrong_usage_has_status_2(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert invoke("--pipeline-root", tmp_path / "file").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("pipeline.cli.report", {"jinja2", "matplotlib", "ml_metadata", "tensorflow", "tfx"}),
+        ("pipeline.runs.page", {"matplotlib", "sklearn", "tensorflow", "tfx"}),
+    ],
+)
+def test_what_is_slow_to_import_is_imported_only_when_needed(module: str, heavy: set[str]) -> None:
+    code = f"import sys, {module}; print(sorted({heavy!r} & sys.modules.keys()))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd()
+    )
+    assert done.stdout == "[]\n"

@@ -1,0 +1,146 @@
+"""What a run's page says beyond its report, from a real ML Metadata store."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from support.html_check import Page
+
+from components.report.content import ReportError
+from pipeline.runs import metadata
+from pipeline.runs.page import read_facts, stage_times, write_newest
+
+NAME = "2026-11-22T17:18:41.123456"
+
+
+def facts(runs: Any) -> Any:
+    run = metadata.newest_run_with(runs.store, "RunReport")
+    assert run
+    return read_facts(runs.store, run)
+
+
+def test_page_lies_below_the_root_named_by_the_start_of_the_run(runs: Any) -> None:
+    runs.whole_run(NAME)
+    path = write_newest(runs.root)
+    assert path == runs.root / "reports" / "20261122T171841" / "report.html"
+    text = Page(path.read_text(encoding="utf-8")).text
+    assert "released as version 17" in text
+    assert "data made up" in text
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_name_of_a_run_that_is_no_time_is_made_safe(runs: Any) -> None:
+    runs.whole_run("../a b")
+    assert write_newest(runs.root).parent == runs.root / "reports" / ".._a_b"
+
+
+def test_page_can_be_written_elsewhere_and_again(runs: Any, tmp_path: Path) -> None:
+    runs.whole_run(NAME)
+    path = tmp_path / "new" / "page.html"
+    assert write_newest(runs.root, path) == path
+    first = path.read_text(encoding="utf-8")
+    write_newest(runs.root, path)
+    assert path.read_text(encoding="utf-8") == first
+
+
+def test_newest_run_that_has_a_report_counts(runs: Any) -> None:
+    runs.whole_run("2026-11-22T10:00:00")
+    runs.whole_run("2026-11-22T11:00:00")
+    runs.start("2026-11-22T12:00:00")
+    runs.execution("ImageExampleGen", state=mlmd.Execution.FAILED)
+    assert write_newest(runs.root).parent.name == "20261122T110000"
+
+
+def test_report_of_a_run_whose_stage_failed_does_not_count(runs: Any) -> None:
+    runs.start(NAME)
+    runs.execution("RunReport", state=mlmd.Execution.FAILED)
+    with pytest.raises(ReportError, match=r"^expected a run with a report in .*, found none"):
+        write_newest(runs.root)
+
+
+def test_run_that_pushed_nothing_says_so_and_shows_where_its_verdict_comes_from(
+    runs: Any,
+) -> None:
+    ids = runs.whole_run(NAME, pushes=False)
+    found = facts(runs)
+    assert found.release == "not pushed"
+    assert found.history == ()
+    assert found.lineage.rows[0].title == f"model blessing {ids['blessing']}"
+
+
+def test_release_that_was_there_already_is_called_so(runs: Any) -> None:
+    runs.whole_run(NAME)
+    pushed = runs.artifact("PushedModel", pushed_version="17", up_to_date=1)
+    runs.execution("Pusher", {}, {"pushed_model": pushed})
+    assert facts(runs).release == "already released as version 17"
+
+
+def test_times_are_those_of_the_stages_in_their_order(runs: Any) -> None:
+    runs.whole_run(NAME)
+    names = [stage.name for stage in facts(runs).stages]
+    assert names == ["ImageExampleGen", "Trainer", "ModelGate", "RunReport", "Pusher"]
+    assert {stage.state for stage in facts(runs).stages} == {"complete"}
+
+
+def test_stage_that_the_cache_gave_has_no_bar() -> None:
+    stages = {
+        "Trainer": metadata.Stage("Trainer", 1, "CACHED", 4.0),
+        "Evaluator": metadata.Stage("Evaluator", 2, "COMPLETE", 1.0),
+        "Pusher": metadata.Stage("Pusher", 3, "FAILED", 2.0),
+    }
+    run = metadata.Run(NAME, datetime.now().astimezone(), stages)
+    assert [stage.share for stage in stage_times(run)] == [0, 0.5, 1]
+
+
+def test_history_has_the_newest_blessed_models_the_oldest_first(runs: Any) -> None:
+    for number in range(22):
+        last = runs.whole_run(f"run {number}", wrong=number % 3)
+    history = facts(runs).history
+    assert len(history) == 20
+    assert [model.id for model in history] == sorted(model.id for model in history)
+    assert history[-1].id == last["model"]
+    assert [model.current for model in history] == [False] * 19 + [True]
+    assert [model.accuracy for model in history[-3:]] == [(90 - n % 3) / 90 for n in (19, 20, 21)]
+
+
+def test_model_that_was_blessed_again_is_there_once_with_the_newest_accuracy(runs: Any) -> None:
+    ids = runs.whole_run(NAME, wrong=1)
+    runs.execution("ModelGate", {}, {"blessing": runs.blessing(ids["model"], wrong=2)})
+    (model,) = facts(runs).history
+    assert model.accuracy == 88 / 90
+
+
+def test_models_without_blessing_or_verdict_are_left_out(runs: Any) -> None:
+    lost = runs.whole_run("first")
+    (runs.uri(lost["blessing"]) / "verdict.json").unlink()
+    foreign = runs.whole_run("second")
+    (runs.uri(foreign["blessing"]) / "verdict.json").write_text("{}")
+    runs.whole_run("third", pushes=False)
+    kept = runs.whole_run("fourth")
+    assert [model.id for model in facts(runs).history] == [kept["model"]]
+
+
+def test_directory_without_runs_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match=r"^expected the ML Metadata of a run in .*none: run the"):
+        write_newest(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: path.unlink(), r"^the report of run 2026.*No such file"),
+        (lambda path: path.write_text("[]"), r"^expected a report: JSON: "),
+        (lambda path: path.write_text('{"format": 2}'), r"^expected a report: format: "),
+    ],
+)
+def test_lost_or_foreign_report_is_one_clear_line(runs: Any, spoil: Any, message: str) -> None:
+    ids = runs.whole_run(NAME)
+    spoil(runs.uri(ids["report"]) / "report.json")
+    with pytest.raises(ReportError, match=message) as raised:
+        write_newest(runs.root)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,75 @@
+"""The compiled pipelines that tests compare with; `python tests/golden_pipelines.py` remakes them.
+
+A change of them is a change of what a cluster runs: review it as such.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+DIRECTORY = Path(__file__).parent / "kubeflow" / "golden"
+IMAGE = "registry.example/mnist@sha256:" + "0123456789abcdef" * 4
+
+ALL_OPTIONS: dict[str, Any] = {
+    "pvc": "models",
+    "mount_path": "/mnt/models",
+    "image_pull_policy": "IfNotPresent",
+    "image_pull_secrets": ["registry"],
+    "all_stages": {
+        "retries": 1,
+        "node_selector": {"pool": "ml"},
+        "secrets": [
+            {"name": "mnist-object-store", "keys": {"AWS_ACCESS_KEY_ID": "AWS_ACCESS_KEY_ID"}}
+        ],
+    },
+    "stages": {
+        "Trainer": {
+            "cpu": 3.5,
+            "memory_gb": 16,
+            "gpus": 1,
+            "tolerations": [
+                {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+                {"key": "spot", "value": "yes"},
+            ],
+        },
+        "ImageExampleGen": {"cache": False},
+    },
+}
+
+# By name of the file: the settings of the run, and those of the cluster.
+PIPELINES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "defaults.yaml": ({}, {}),
+    "all_options.yaml": (
+        {
+            "data": "bundled",
+            "data_dir": "/mnt/models/tensorflow_datasets",
+            "limit": 1000,
+            "epochs": 3,
+            "accuracy_threshold": "0.975",
+            "backup_dir": "/mnt/models/backups",
+            "schema_file": "/opt/schema.pbtxt",
+        },
+        ALL_OPTIONS,
+    ),
+}
+
+
+def compile_golden(name: str) -> str:
+    """Compiles one of PIPELINES; what differs between the stacks, TFX's version, is left out."""
+    from tfx import version
+
+    from mnist_kubeflow.compiler.compile import compile_pipeline
+    from mnist_kubeflow.compiler.settings import make_kubeflow_settings
+    from pipeline.settings import make_settings
+
+    of_run, of_cluster = PIPELINES[name]
+    text = compile_pipeline(
+        make_settings(of_run), make_kubeflow_settings({"image": IMAGE}, of_cluster)
+    )
+    return text.replace(f"sdkVersion: tfx-{version.__version__}\n", "sdkVersion: tfx-<version>\n")
+
+
+if __name__ == "__main__":
+    for file in PIPELINES:
+        (DIRECTORY / file).write_text(compile_golden(file), encoding="utf-8")

@@ -1,0 +1,110 @@
+"""`mnist-pipeline serve` in a process of its own."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+_SECONDS = 60.0
+_COMMAND = "from pipeline.cli.serve import serve; serve(prog_name='mnist-pipeline serve')"
+
+
+class RunningServer:
+    """A server on a free port of this machine."""
+
+    def __init__(self, serving_dir: Path, *options: str, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed by stop()
+            "w+", prefix="server-", suffix=".log"
+        )
+        command = [sys.executable, "-c", _COMMAND, "--serving-dir", str(serving_dir)]
+        self.process = subprocess.Popen(
+            [*command, "--port", str(self.port), "--poll-seconds", "0.1", *options],
+            cwd=Path(__file__).parent.parent,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdout=self._log,
+            stderr=self._log,
+        )
+        atexit.register(self.process.kill)  # If a test fails before it stops the server.
+        self._session = requests.Session()
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self._session.get(self.url + path, timeout=_SECONDS, **options)
+
+    def post(self, path: str, **options: Any) -> requests.Response:
+        return self._session.post(self.url + path, timeout=_SECONDS, **options)
+
+    def predict(self, body: object) -> requests.Response:
+        return self.post("/v1/models/mnist:predict", json=body)
+
+    def answers(self, path: str = "/readyz") -> bool:
+        """Whether the path is there, and all right."""
+        try:
+            return self.get(path).ok
+        except requests.ConnectionError:
+            return False
+
+    def wait_until(self, true: Callable[[], bool]) -> None:
+        """Fails when it doesn't come true, or the server ends."""
+        end = time.monotonic() + _SECONDS
+        while not true():
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() < end, self.log()
+            time.sleep(0.05)
+
+    def wait_for_version(self, version: int) -> None:
+        self.wait_until(lambda: self.get("/api/model").json()["version"] == str(version))
+
+    def metric(self, line: str) -> float:
+        """The value of a metric, by its name and labels; 0 if it is not there."""
+        found = re.search(f"^{re.escape(line)} (.*)$", self.get("/metrics").text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    def memory(self) -> float:
+        """Resident, in MiB."""
+        return self.metric("process_resident_memory_bytes") / 2**20
+
+    def log(self) -> str:
+        """What it has printed."""
+        return Path(self._log.name).read_text()
+
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """Ends it, and returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(by)
+        try:
+            return self.process.wait(_SECONDS)
+        finally:
+            self.process.kill()
+            self._session.close()
+            self._log.close()
+
+
+@contextmanager
+def running_server(serving_dir: Path, *options: str) -> Iterator[RunningServer]:
+    """A server that answers with the model of the directory, until the end of the block."""
+    server = RunningServer(serving_dir, *options)
+    try:
+        server.wait_until(server.answers)
+        yield server
+    finally:
+        server.stop()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
