@@ -8,10 +8,8 @@ from models.image_statistics import describe_images
 def describe(image: np.ndarray) -> tuple[float, float, float]:
     scalars = describe_images(image.astype(np.uint8).reshape(1, 28, 28, 1))
     assert {values.shape for values in scalars.values()} == {(1,)}
-    return tuple(
-        scalars[name].item()
-        for name in ("mean_intensity", "bright_fraction", "border_bright_fraction")
-    )
+    mean, bright, border = (scalars[name].item() for name in DATASET.image_statistics)
+    return mean, bright, border
 
 
 def test_a_blank_image_has_no_ink() -> None:

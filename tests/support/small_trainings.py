@@ -26,7 +26,7 @@ from models.definition import DATASET
 from models.progress import PROGRESS_LOGGER
 from models.trainer import run_fn
 
-_SCALARS = DATASET.image_statistics
+_SCALARS: tuple[str, ...] = DATASET.image_statistics
 
 
 @functools.cache
