@@ -1,6 +1,6 @@
 # Each target does the set-up that it needs. STACK=compat or STACK=current overrides the choice.
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test test-all test-current lint format lock image clean
+.PHONY: help setup browser run test test-all test-current lint format golden lock image clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
@@ -39,6 +39,9 @@ lint: setup ## Check style, types and the order of the packages
 format: setup ## Format the code, and fix what ruff can fix
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
+
+golden: setup ## Compile the golden pipelines of the tests again, after a deliberate change
+	@PYTHONPATH=.:tests $(PYTHON) -m support.golden_pipelines
 
 lock: setup ## Re-make the locks; takes ARGS=--upgrade
 	@sh stacks/lock.sh $(ARGS)

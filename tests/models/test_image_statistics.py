@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from support.tfds_directory import real_digits
 
+from models.definition import DATASET
 from models.image_statistics import describe_images
 
 

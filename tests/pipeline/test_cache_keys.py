@@ -80,7 +80,7 @@ def project_copy(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ("models/architecture.py", {"Trainer"}),
+        ("models/architectures.py", {"Trainer"}),
         ("models/preprocessing.py", {"Transform", "Trainer"}),
         ("components/example_gen/executor.py", {"ImageExampleGen"}),
         ("components/data_gate/executor.py", {"DataGate"}),

@@ -1,4 +1,4 @@
-"""The compiled pipelines that tests compare with; `python tests/golden_pipelines.py` remakes them.
+"""The compiled pipelines that tests compare with; `make golden` remakes them.
 
 A change of them is a change of what a cluster runs: review it as such.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-DIRECTORY = Path(__file__).parent / "kubeflow" / "golden"
+DIRECTORY = Path(__file__).parents[1] / "kubeflow" / "compiler" / "golden"
 IMAGE = "registry.example/mnist@sha256:" + "0123456789abcdef" * 4
 
 ALL_OPTIONS: dict[str, Any] = {

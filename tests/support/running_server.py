@@ -34,7 +34,7 @@ class RunningServer:
         command = [sys.executable, "-c", _COMMAND, "--serving-dir", str(serving_dir)]
         self.process = subprocess.Popen(
             [*command, "--port", str(self.port), "--poll-seconds", "0.1", *options],
-            cwd=Path(__file__).parent.parent,
+            cwd=Path(__file__).parents[2],
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdout=self._log,
             stderr=self._log,

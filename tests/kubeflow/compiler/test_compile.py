@@ -37,7 +37,7 @@ def compiled() -> str:
 @pytest.mark.parametrize("name", PIPELINES)
 def test_is_the_golden_pipeline(name: str) -> None:
     golden = (DIRECTORY / name).read_text(encoding="utf-8")
-    assert compile_golden(name) == golden, "if that is right: python tests/golden_pipelines.py"
+    assert compile_golden(name) == golden, "if that is right: make golden"
 
 
 def test_same_settings_give_the_same_text(compiled: str) -> None:
@@ -168,7 +168,7 @@ def test_command_writes_the_file_and_prints_only_that(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "pipeline", "compile", *given],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True,
         text=True,
         check=False,

@@ -294,7 +294,7 @@ def test_tfx_own_pusher_may_push_to_the_volume_and_to_an_address(
 
 def test_stage_that_is_not_there_is_refused(spec: Spec) -> None:
     kubeflow = make_kubeflow_settings({"image": "mnist:1", "stages": {"Tuner": {"cpu": 2}}})
-    with pytest.raises(UnsupportedPipelineError, match=r"^stages: there is no Tuner; there are Mn"):
+    with pytest.raises(UnsupportedPipelineError, match=r"^stages: there is no Tuner; there are Im"):
         finalize(spec, kubeflow)
 
 

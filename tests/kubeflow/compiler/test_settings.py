@@ -83,7 +83,7 @@ def test_what_reads_or_writes_the_volume_is_never_cached_and_refusals_are_not_re
     ("heading", "model"), [("setting", KubeflowSettings), ("of a stage", Stage)]
 )
 def test_readme_has_each_setting_with_its_default(heading: str, model: type[BaseModel]) -> None:
-    readme = (Path(__file__).parents[2] / "kubeflow" / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[3] / "kubeflow" / "README.md").read_text(encoding="utf-8")
     table = readme.split(f"| {heading} | default |", 1)[1].split("\n\n", 1)[0]
     cells = re.findall(r"^\| `(\w+)` \|([^|]*)\|", table, re.MULTILINE)
     rows = {name: value.strip().strip("`") for name, value in cells}
