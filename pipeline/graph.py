@@ -175,10 +175,10 @@ def _shown_hyperparameters(settings: Settings) -> dict[str, str | int | float]:
 def _thresholds(settings: Settings) -> str:
     return json.dumps(
         {
-            "accuracy": str(settings.accuracy_threshold),
-            "digit_accuracy": str(settings.digit_accuracy_threshold),
-            "loss": str(settings.max_loss),
-            "min_examples": settings.min_test_examples,
+            "accuracy_threshold": str(settings.accuracy_threshold),
+            "class_recall_threshold": str(settings.class_recall_threshold),
+            "max_loss": str(settings.max_loss),
+            "min_test_examples": settings.min_test_examples,
             "baseline_tolerance": str(settings.baseline_tolerance),
         }
     )

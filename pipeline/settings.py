@@ -91,7 +91,7 @@ class Settings(BaseModel):
     accuracy_threshold: Decimal = Field(
         Decimal("0.95"), ge=0, le=1, description="Block a model with a lower test accuracy."
     )
-    digit_accuracy_threshold: Decimal = Field(
+    class_recall_threshold: Decimal = Field(
         Decimal("0.90"), ge=0, le=1, description="Block it if any of the ten digits does worse."
     )
     max_loss: Decimal = Field(

@@ -8,15 +8,37 @@ import platform
 import subprocess
 from pathlib import Path
 
+from models.definition import DATASET
 from models.validation import Frozen
 
 
 class Data(Frozen):
-    """The examples that the model was trained and evaluated on; None is what is not known."""
+    """The data that a model was trained and evaluated on, and how to use the model.
+
+    A release carries the facts of its data definition, so that it can still be served and shown
+    when the definition has changed. Manifests from before there was one get today's.
+
+    Attributes:
+      source: such as "tfds:mnist/3.0.1"; None if unknown.
+      fingerprint: SHA-256 of all examples; None if unknown.
+      counts: examples by split.
+      title: of the data set.
+      noun: what a class is called in text for people.
+      image_shape: height, width and channels.
+      class_names: by label.
+      picture_form: what a picture must look like to be classified as it is.
+      picture_preprocessing: path of the function that brings pictures to that form, or "".
+    """
 
     source: str | None
     fingerprint: str | None
     counts: dict[str, int]
+    title: str = DATASET.title
+    noun: str = DATASET.noun
+    image_shape: tuple[int, int, int] = DATASET.image_shape
+    class_names: tuple[str, ...] = DATASET.class_names
+    picture_form: str = DATASET.picture_form
+    picture_preprocessing: str = DATASET.picture_preprocessing
 
 
 class Git(Frozen):

@@ -9,7 +9,7 @@ from tfx.types import BaseChannel, Channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.model_gate import executor
-from components.model_gate.rules import Thresholds
+from components.model_gate.thresholds import Thresholds
 
 
 class ModelGateSpec(ComponentSpec):
@@ -47,7 +47,7 @@ class ModelGate(base_component.BaseComponent):
         Args:
           evaluation: ModelEvaluation made with `components.model_gate.eval_config`.
           model: the Model that was evaluated.
-          thresholds: JSON of `components.model_gate.rules.Thresholds`.
+          thresholds: JSON of `components.model_gate.thresholds.Thresholds`.
           baseline_model: the Model that it was compared with, the same as the Evaluator was given;
             may hold none.
 

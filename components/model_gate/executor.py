@@ -12,7 +12,8 @@ from tfx.types import Artifact, artifact_utils
 
 from components.common.artifacts import saved_model_sha256
 from components.model_gate.evaluation import EvidenceError, read_evaluation
-from components.model_gate.rules import Thresholds, Verdict, judge, refuse
+from components.model_gate.rules import Verdict, judge, refuse
+from components.model_gate.thresholds import Thresholds
 
 EVALUATION = "evaluation"
 MODEL = "model"

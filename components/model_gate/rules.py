@@ -7,58 +7,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from components.model_gate.thresholds import Thresholds
 from models import features
-
-Share = Annotated[Decimal, Field(ge=0, le=1)]
-
-
-class ThresholdsError(ValueError):
-    """The thresholds are malformed, incomplete or out of range."""
+from models.validation import Frozen, problems
 
 
 class VerdictError(ValueError):
     """The text is not a verdict, or contradicts itself."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Thresholds(_Frozen):
-    """What is demanded of a model. Decimals, so that 0.95 means 95/100 exactly."""
-
-    accuracy: Share
-    """Lower bound of the share of the examples whose most probable digit is the right one."""
-
-    digit_accuracy: Share
-    """Lower bound of the same share among the examples of each digit."""
-
-    loss: Annotated[Decimal, Field(gt=0)]
-    """Upper bound of the mean cross-entropy, in nats."""
-
-    min_examples: Annotated[int, Field(ge=1)]
-    """Lower bound of the number of examples evaluated."""
-
-    baseline_tolerance: Share
-    """How much lower than the baseline's the accuracy may be."""
-
-    @classmethod
-    def from_json(cls, text: str) -> Thresholds:
-        """Parses a JSON object with exactly these fields; decimals best as strings.
-
-        Raises:
-          ThresholdsError: naming each field that is missing, unknown or out of range.
-        """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise ThresholdsError(f"Expected the gate's thresholds: {_problems(error)}.") from error
 
 
 @dataclass(frozen=True)
@@ -116,7 +75,7 @@ class Evaluated:
     top_2_accuracy: float | None
 
 
-class Check(_Frozen):
+class Check(Frozen):
     """One rule, and how the model fared with it. Numbers that are not finite become None."""
 
     name: str
@@ -127,7 +86,7 @@ class Check(_Frozen):
     detail: str
 
 
-class Digit(_Frozen):
+class Digit(Frozen):
     """Metrics of one digit; None where they are not defined, for want of examples."""
 
     digit: int
@@ -138,7 +97,7 @@ class Digit(_Frozen):
     f1: float | None
 
 
-class Verdict(_Frozen):
+class Verdict(Frozen):
     """The decision on a model and all that it rests on; `verdict.json` holds it."""
 
     blessed: bool
@@ -169,7 +128,9 @@ class Verdict(_Frozen):
         try:
             verdict = cls.model_validate_json(text)
         except ValidationError as error:
-            raise VerdictError(f"Expected a gate's verdict: {_problems(error)}.") from error
+            raise VerdictError(
+                f"Expected a gate's verdict: {'; '.join(problems(error))}."
+            ) from error
         if verdict.blessed != _all_passed(verdict.checks):
             raise VerdictError(
                 f"Expected a verdict that follows from its checks, received blessed="
@@ -194,11 +155,11 @@ def judge(
     """
     confusion = candidate.confusion
     checks = (
-        _check_examples(confusion, thresholds.min_examples),
+        _check_examples(confusion, thresholds.min_test_examples),
         _check_all_digits(confusion),
-        _check_accuracy(confusion, Fraction(thresholds.accuracy)),
-        _check_digit_accuracy(confusion, Fraction(thresholds.digit_accuracy)),
-        _check_loss(candidate.loss, Fraction(thresholds.loss)),
+        _check_accuracy(confusion, Fraction(thresholds.accuracy_threshold)),
+        _check_digit_accuracy(confusion, Fraction(thresholds.class_recall_threshold)),
+        _check_loss(candidate.loss, Fraction(thresholds.max_loss)),
         _check_baseline(confusion, baseline, Fraction(thresholds.baseline_tolerance)),
     )
     metrics = {
@@ -376,10 +337,3 @@ def _number(value: Fraction | float | None) -> float | None:
 
 def _shown(value: Fraction) -> str:
     return f"{float(value):.10g}"
-
-
-def _problems(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'JSON'}: {problem['msg']}"
-        for problem in error.errors()
-    )

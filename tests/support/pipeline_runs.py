@@ -13,7 +13,7 @@ from pipeline.settings import make_settings
 # Loose enough for a model of three short epochs, and far above chance.
 LOOSE_GATES = {
     "accuracy_threshold": "0.5",
-    "digit_accuracy_threshold": "0",
+    "class_recall_threshold": "0",
     "max_loss": "3",
     "min_test_examples": 100,
     "baseline_tolerance": "1",

@@ -1,0 +1,60 @@
+"""The thresholds of the model gate, with their defaults, bounds and descriptions.
+
+The command line, settings files and Kubeflow's run parameters are made from these fields.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pydantic import Field, ValidationError
+
+from models.validation import Frozen, problems
+
+
+class ThresholdsError(ValueError):
+    """The thresholds are malformed, incomplete or out of range."""
+
+
+class Thresholds(Frozen):
+    """What the gate demands of a model. Decimals, so that 0.95 means 95/100 exactly."""
+
+    accuracy_threshold: Decimal = Field(
+        Decimal("0.95"), ge=0, le=1, description="Smallest test accuracy that passes the gate."
+    )
+    class_recall_threshold: Decimal = Field(
+        Decimal("0.90"), ge=0, le=1, description="Smallest recall of each class."
+    )
+    max_loss: Decimal = Field(
+        Decimal("0.25"),
+        gt=0,
+        allow_inf_nan=False,
+        description="Largest mean cross-entropy on the test images, in nats.",
+    )
+    min_test_examples: int = Field(
+        1000, ge=1, description="Smallest number of test images that must be evaluated."
+    )
+    baseline_tolerance: Decimal = Field(
+        Decimal("0.005"),
+        ge=0,
+        le=1,
+        description="Largest allowed drop in accuracy against the baseline.",
+    )
+
+    @classmethod
+    def from_json(cls, text: str) -> Thresholds:
+        """Parses a JSON object with all of these fields; decimals best as strings.
+
+        Raises:
+          ThresholdsError: naming each field that is missing, unknown or out of range.
+        """
+        try:
+            thresholds = cls.model_validate_json(text)
+        except ValidationError as error:
+            raise ThresholdsError(
+                f"Expected the gate's thresholds: {'; '.join(problems(error))}."
+            ) from error
+        missing = sorted(cls.model_fields.keys() - thresholds.model_fields_set)
+        if missing:
+            raise ThresholdsError(f"Expected all of the gate's thresholds, without {missing}.")
+        return thresholds
