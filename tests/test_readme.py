@@ -9,7 +9,8 @@ import pytest
 from pipeline.exit_status import ExitStatus
 from pipeline.settings import Settings
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
 
 def _table(heading: str) -> dict[str, str]:
@@ -41,4 +42,22 @@ def test_table_of_exit_statuses_has_each() -> None:
     "path", sorted(set(re.findall(r"`((?:components|models|pipeline)/[^`<]*)`", README)))
 )
 def test_paths_that_it_names_exist(path: str) -> None:
-    assert (Path(__file__).parents[1] / path).exists()
+    assert (ROOT / path).exists()
+
+
+def test_tree_has_each_folder() -> None:
+    tree = README.split("## Repository\n\n```\n", 1)[1].split("\n```", 1)[0]
+    named, top = set(), ""
+    for line in tree.splitlines():
+        name = line.split()[0]
+        assert (ROOT / top / name).exists() or not line.startswith(" "), line
+        if not line.startswith(" "):
+            top = name
+        if name.endswith("/"):
+            named.add(name if name == top else f"{top}{name}")
+    packages = ("models", "components", "pipeline", "kubeflow")
+    folders = {f"{name}/" for name in (*packages, "stacks", "tests")}
+    for package in packages:
+        inside = (path for path in (ROOT / package).iterdir() if path.is_dir())
+        folders |= {f"{package}/{path.name}/" for path in inside if path.name != "__pycache__"}
+    assert named == folders

@@ -1,0 +1,60 @@
+"""Copies of the project for other data, made and used as a forker would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_PACKAGES = ("components", "models", "pipeline")
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A copy of the packages in a folder of its own.
+
+    Attributes:
+      directory: that folder; commands run in it, so that its packages are the ones imported.
+    """
+
+    directory: Path
+
+    @classmethod
+    def make(cls, directory: Path, definition: str) -> Fork:
+        """Copies the project and replaces the data definition with other source code."""
+        for package in _PACKAGES:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / package, directory / package, ignore=ignored)
+        (directory / "models" / "definition.py").write_text(definition)
+        return cls(directory)
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """Variables with which Python finds the packages of the fork and the tests' helpers."""
+        path = os.pathsep.join([str(self.directory), str(ROOT / "tests")])
+        return {**os.environ, "PYTHONPATH": path, **variables}
+
+    def python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Runs Python in the fork and waits for it."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.directory,
+            env=self.environment(**variables),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `mnist-pipeline` in the fork."""
+        return self.python("-m", "pipeline", *arguments)
+
+    def review_schema(self) -> None:
+        """Accepts the proposed schema, as a person does who has read it."""
+        path = self.directory / "pipeline" / "schema.pbtxt"
+        first, rest = path.read_text().split("\n", 1)
+        assert first == "# UNREVIEWED"
+        path.write_text(rest)
