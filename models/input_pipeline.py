@@ -14,15 +14,19 @@ from tensorflow_transform.output_wrapper import TFTransformOutput
 from models.features import IMAGE, IMAGE_BYTES, LABEL
 from models.hyperparameters import Hyperparameters
 
-_MIB = 2**20
 
-SHUFFLE_BUFFER = max(1, 256 * _MIB // IMAGE_BYTES)
-"""Examples to draw the next one from: 256 MiB of raw images. That is 342,392 images of 28 x 28 x 1,
-and 1,783 of 224 x 224 x 3. A data set up to this size is shuffled perfectly."""
+def images_in(mebibytes: int, image_bytes: int = IMAGE_BYTES) -> int:
+    """Returns how many raw images fit into that many MiB, at least 1."""
+    return max(1, mebibytes * 2**20 // image_bytes)
 
-EVALUATION_BATCH_SIZE = max(1, min(500, 4 * _MIB // IMAGE_BYTES))
-"""Examples in a batch that is not trained on: 500, or 4 MiB of raw images if those are fewer. A
-network's activations take a hundred times as much memory and more."""
+
+SHUFFLE_BUFFER = images_in(256)
+"""Examples to draw the next one from: 342,392 of 28 x 28 x 1, and 1,783 of 224 x 224 x 3. A data
+set up to this size is shuffled perfectly."""
+
+EVALUATION_BATCH_SIZE = min(500, images_in(4))
+"""Examples in a batch for validation. Bounded by bytes because the activations of a network take
+hundreds of times the memory of the raw images."""
 
 _LARGEST_SEED = 2**31 - 1
 """TensorFlow takes seeds modulo this number."""
