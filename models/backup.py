@@ -1,4 +1,4 @@
-"""Lets a training that was killed go on at its last epoch as if nothing had happened."""
+"""Resumes a killed training from its last completed epoch, as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _KEPT_ATTRIBUTES: dict[type, tuple[str, ...]] = {
 
 
 class BackupAndRestore(keras.callbacks.Callback):
-    """Backs a training up after each epoch, and restores it when the next one begins.
+    """Backs up a training after each epoch, and restores it when training begins.
 
-    Does what the callback of this name in Keras does, and beyond it:
-      - weights and state become visible in one rename: a kill at any moment leaves the backup of
-        the epoch before whole (Keras's can have weights of one epoch and the number of another);
-      - EarlyStopping and ReduceLROnPlateau keep what they have counted, and the best weights, so
-        that the best epoch can be one from before the kill; the history keeps its epochs;
-      - a training that had ended is not trained on, and no epoch is kept whose loss is not finite;
-      - the backup outlives the end of `fit`, until `delete`: the model is not exported yet.
+    Differs from the Keras callback of this name:
+      - Weights and state become visible in one rename, so a kill at any moment leaves the previous
+        backup intact (Keras can leave the weights of one epoch and the number of another).
+      - EarlyStopping and ReduceLROnPlateau keep their counters and the best weights, so the best
+        epoch can be one from before the kill. The history keeps its epochs.
+      - Finished training is never resumed, and no epoch is kept whose loss is not finite.
+      - The backup outlives `fit`, until `delete`, because the model is not exported yet.
 
-    A backup is a folder `epoch-<number>` with the weights (the optimizer's included) and the
-    state; those of the newest and of the best epoch are kept. It must be the last of the
-    callbacks: it overwrites what the others have reset in `on_train_begin`.
+    A backup is a directory `epoch-<number>` with the weights (those of the optimizer included) and
+    the state. The newest and the best epoch are kept. This must be the last callback, because it
+    overwrites what the others reset in `on_train_begin`.
 
     Args:
       directory: of this training only (see `backup_key`).
-      callbacks: those before this one; an EarlyStopping that restores best weights is among them.
+      callbacks: those before this one; they include an EarlyStopping that restores best weights.
     """
 
     def __init__(self, directory: Path, callbacks: Iterable[keras.callbacks.Callback]) -> None:
@@ -57,7 +57,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         self._state = self._read_state()
 
     def first_epoch(self, epochs: int) -> int:
-        """The epoch to begin with, from 0: that after the backup's; `epochs` if it had ended."""
+        """Returns the epoch to begin with, from 0; `epochs` if the training was finished."""
         if self._state is None:
             return 0
         return epochs if self._state["ended"] else int(self._state["epoch"]) + 1
@@ -76,7 +76,7 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     @override
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if not math.isfinite((logs or {}).get("loss", math.nan)):
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
             return
         kept = {
             name: {key: getattr(callback, key) for key in _KEPT_ATTRIBUTES[type(callback)]}
@@ -94,7 +94,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             shutil.rmtree(folder)
 
     def delete(self) -> None:
-        """Deletes the backup: the model is safe elsewhere."""
+        """Deletes the backup, once the model is exported."""
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _folder(self, epoch: int) -> Path:
@@ -106,17 +106,17 @@ class BackupAndRestore(keras.callbacks.Callback):
 
 
 def backup_key(files: Iterable[str], settings: Sequence[str]) -> str:
-    """Hashes all that a training's state depends on, so that no other state is ever restored.
+    """Hashes everything that the state of a training depends on.
 
     Args:
-      files: of examples; what they contain counts.
-      settings: what else there is to tell trainings apart, such as hyperparameters.
+      files: of examples; their content counts, not their names.
+      settings: whatever else distinguishes trainings, such as hyperparameters.
 
     Returns:
-      Hex digits, of the files, the settings, the sources beside this one, and the versions of
-      TensorFlow and Keras.
+      Hex digits of a hash of the files, the settings, the sources of this package, and the versions
+      of TensorFlow and Keras.
     """
-    sources = sorted(str(path) for path in Path(__file__).parent.glob("*.py"))
+    sources = sorted(str(path) for path in Path(__file__).parent.rglob("*.py"))
     digests = [hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in [*files, *sources]]
     parts = [tf.__version__, keras.__version__, *settings, *digests]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What accompanies a training: stopping, learning rate, records and progress."""
+"""Keras callbacks of a training: stopping, learning rate, records and progress."""
 
 from __future__ import annotations
 
@@ -21,18 +21,22 @@ _SECONDS_BETWEEN_REPORTS = 1.0
 _MONITORED = "val_accuracy"
 
 
-def make_callbacks(parameters: Hyperparameters, directory: Path) -> list[keras.callbacks.Callback]:
+def make_callbacks(
+    model: keras.Model, parameters: Hyperparameters, directory: Path
+) -> list[keras.callbacks.Callback]:
     """Makes the callbacks of a training, all but the backup.
 
-    They stop it when it has stopped to get better (and restore the best weights) or when its loss
-    is not finite, reduce its learning rate, and record it.
+    They stop training when validation accuracy plateaus (and restore the best weights) or when the
+    loss is not finite, reduce the learning rate on a plateau, and record the training. A learning
+    rate that follows a schedule is never reduced, because Keras can't set it.
 
     Args:
-      parameters: of the training.
+      model: compiled.
+      parameters: hyperparameters of the training.
       directory: for the history and TensorBoard's logs.
 
     Returns:
-      The callbacks, in the order that they need: each reads what those before it have set.
+      The callbacks in the order that they need: each one reads what those before it have set.
     """
     early_stopping = keras.callbacks.EarlyStopping(
         _MONITORED,
@@ -46,11 +50,13 @@ def make_callbacks(parameters: Hyperparameters, directory: Path) -> list[keras.c
         patience=parameters.reduce_lr_patience,
         factor=parameters.reduce_lr_factor,
     )
+    settable = isinstance(model.optimizer.learning_rate, keras.Variable)
     return [
         EpochSeeds(parameters.seed),
         keras.callbacks.TerminateOnNaN(),
         early_stopping,
-        reduce_lr,
+        LearningRateRecorder(),
+        *([reduce_lr] if settable else []),
         keras.callbacks.TensorBoard(str(directory), write_graph=False),
         HistoryWriter(directory, early_stopping),
         ProgressLogger(),
@@ -58,10 +64,11 @@ def make_callbacks(parameters: Hyperparameters, directory: Path) -> list[keras.c
 
 
 class EpochSeeds(keras.callbacks.Callback):
-    """Makes what dropout drops in an epoch depend on the seed and the epoch's number only.
+    """Makes the random numbers of an epoch depend only on the seed and the number of the epoch.
 
-    Keras keeps the state of dropout's random numbers out of a model's saved weights, so a resumed
-    training would go on with those of the first epoch.
+    Reseeds every `keras.random.SeedGenerator` in the model before each epoch: those of dropout,
+    noise and augmentation layers, nested ones included. Saved weights don't include their states,
+    so a resumed training would otherwise repeat the random numbers of the first epoch.
 
     Args:
       seed: of the training.
@@ -73,23 +80,49 @@ class EpochSeeds(keras.callbacks.Callback):
 
     @override
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        for number, layer in enumerate(self.model.layers):
-            if isinstance(layer, keras.layers.Dropout):
-                sequence = np.random.SeedSequence([self._seed, number, epoch])
-                layer.seed_generator.state.assign(sequence.generate_state(2))
+        # By Keras's definition, a layer's variables are its weights and the states of its seeds.
+        done = {id(weight) for weight in self.model.weights}
+        for number, layer in enumerate([*self.model.layers, self.model]):
+            states = [state for state in layer.variables if id(state) not in done]
+            for index, state in enumerate(states):
+                sequence = np.random.SeedSequence([self._seed, number, epoch, index])
+                state.assign(sequence.generate_state(2))
+                done.add(id(state))
+
+
+class LearningRateRecorder(keras.callbacks.Callback):
+    """Adds `learning_rate` to the logs of an epoch: the learning rate of its last step.
+
+    Reads it before the step, because a schedule has moved on to the next step afterwards.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rate = math.nan
+
+    @override
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        # Reading a schedule costs an evaluation. The first step counts if the epoch is cut short.
+        if batch in (0, self.params["steps"] - 1):
+            self._rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+    @override
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = self._rate
 
 
 class HistoryWriter(keras.callbacks.Callback):
     """Writes `history.json` and `history.csv` after each epoch.
 
-    Each epoch has `epoch` (from 1), `loss`, `accuracy`, `val_loss`, `val_accuracy`,
-    `learning_rate` (that it was trained with) and `seconds` (validation included). The JSON file
-    has them as the list `epochs`, with null where a value is not finite, beside `best_epoch`.
+    Each epoch has `epoch` (from 1), all that Keras logs (`loss`, `learning_rate`, and the model's
+    metrics with their `val_` counterparts) and `seconds` (validation included). The JSON file has
+    `best_epoch` and the list `epochs`, with null for values that are not finite. The CSV file has
+    a column for each name that any epoch has, and empty cells where an epoch lacks it.
 
     Args:
-      directory: made if it is not there.
-      early_stopping: says which epoch is the best; stands before this in the list of callbacks,
-        as does the ReduceLROnPlateau that gives the learning rate.
+      directory: created if it doesn't exist.
+      early_stopping: knows the best epoch; must come before this in the list of callbacks.
     """
 
     def __init__(self, directory: Path, early_stopping: keras.callbacks.EarlyStopping) -> None:
@@ -112,7 +145,7 @@ class HistoryWriter(keras.callbacks.Callback):
 
     @override
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        # A training that is resumed after its last epoch has no other occasion.
+        # A training that is resumed after its last epoch calls nothing else.
         self._write()
 
     def _write(self) -> None:
@@ -133,7 +166,8 @@ class HistoryWriter(keras.callbacks.Callback):
 
     def _write_csv(self) -> None:
         with (self._directory / "history.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.epochs[0])
+            names = dict.fromkeys(name for row in self.epochs for name in row)
+            writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(self.epochs)
 
@@ -153,7 +187,7 @@ class ProgressLogger(keras.callbacks.Callback):
 
     @override
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        last = batch + 1 == self.params["steps"]  # on_epoch_end has the validation, too
+        last = batch + 1 == self.params["steps"]  # on_epoch_end also has the validation metrics
         if not last and time.monotonic() - self._reported >= _SECONDS_BETWEEN_REPORTS:
             self._report(batch + 1, logs)
 

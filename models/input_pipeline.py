@@ -1,7 +1,7 @@
 """Streams raw examples from disk through the transform graph, in batches.
 
-Memory does not grow with the data: what is held is SHUFFLE_BUFFER serialized examples (about 1 KB
-each) and a few batches.
+Memory use does not grow with the data set: the stream holds SHUFFLE_BUFFER serialized examples and
+a few batches.
 """
 
 from __future__ import annotations
@@ -11,10 +11,25 @@ from collections.abc import Sequence
 import tensorflow as tf
 from tensorflow_transform.output_wrapper import TFTransformOutput
 
-from models.features import IMAGE, LABEL
+from models.features import IMAGE, IMAGE_BYTES, LABEL
+from models.hyperparameters import Hyperparameters
 
-SHUFFLE_BUFFER = 65_536
-"""Examples to draw the next one from: a data set up to this size is shuffled perfectly."""
+
+def images_in(mebibytes: int, image_bytes: int = IMAGE_BYTES) -> int:
+    """Returns how many raw images fit into that many MiB, at least 1."""
+    return max(1, mebibytes * 2**20 // image_bytes)
+
+
+SHUFFLE_BUFFER = images_in(256)
+"""Examples to draw the next one from: 342,392 of 28 x 28 x 1, and 1,783 of 224 x 224 x 3. A data
+set up to this size is shuffled perfectly."""
+
+EVALUATION_BATCH_SIZE = min(500, images_in(4))
+"""Examples in a batch for validation. Bounded by bytes because the activations of a network take
+hundreds of times the memory of the raw images."""
+
+_LARGEST_SEED = 2**31 - 1
+"""TensorFlow takes seeds modulo this number."""
 
 
 def match_files(patterns: Sequence[str]) -> list[str]:
@@ -41,7 +56,8 @@ def count_examples(files: Sequence[str]) -> int:
     Raises:
       ValueError: there are none.
     """
-    count = int(_records(files).batch(1024).reduce(0, lambda n, batch: n + tf.size(batch)))
+    batches = _records(files).batch(EVALUATION_BATCH_SIZE)
+    count = int(batches.reduce(0, lambda n, batch: n + tf.size(batch)))
     if not count:
         raise ValueError(f"Expected at least 1 example, received 0 in {list(files)}")
     return count
@@ -49,21 +65,22 @@ def count_examples(files: Sequence[str]) -> int:
 
 def training_batches(
     files: Sequence[str],
+    count: int,
     tft_output: TFTransformOutput,
-    batch_size: int,
-    seed: int,
+    parameters: Hyperparameters,
     epochs: range,
 ) -> tf.data.Dataset:
-    """Streams every epoch one after the other, each in an order of its own.
+    """Streams the epochs one after the other, each in its own order.
 
-    An epoch's order depends on nothing but the files, the seed and the epoch's number, so a
-    training that is resumed at an epoch sees the order that it would have seen.
+    The order of an epoch depends only on the files, the seed and the number of the epoch, so a
+    resumed training sees the same order as an uninterrupted one. If the examples don't fit into
+    the shuffle buffer, the order of the files is shuffled, too.
 
     Args:
       files: gzipped TFRecord files of raw examples.
+      count: number of examples in the files.
       tft_output: the transform graph.
-      batch_size: examples in a batch; the last batch of an epoch has what is left.
-      seed: of the shuffling.
+      parameters: its `batch_size` and `seed` are used; the last batch of an epoch may be smaller.
       epochs: the numbers of the epochs, from 0.
 
     Returns:
@@ -72,22 +89,33 @@ def training_batches(
 
     @tf.autograph.experimental.do_not_convert
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        records = _records(files).shuffle(SHUFFLE_BUFFER, seed=seed + epoch)
-        return _transformed(records, tft_output, batch_size)
+        # Of this function's graph only: the global seed must not change the order. A graph seed
+        # of 0 would make TensorFlow compare the symbolic seed of the epoch with 0, and fail.
+        tf.random.set_seed(parameters.seed % _LARGEST_SEED or 1)
+        seed = parameters.seed + epoch
+        names = tf.data.Dataset.from_tensor_slices(list(files))
+        if count > SHUFFLE_BUFFER:
+            names = names.shuffle(len(files), seed=seed)
+        return _transformed(
+            _records(names).shuffle(SHUFFLE_BUFFER, seed=seed), tft_output, parameters.batch_size
+        )
 
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
     return numbers.flat_map(one_epoch).prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_batches(
-    files: Sequence[str], tft_output: TFTransformOutput, batch_size: int
-) -> tf.data.Dataset:
-    """Streams the examples once, in their order; what it yields is as in `training_batches`."""
-    return _transformed(_records(files), tft_output, batch_size).prefetch(tf.data.AUTOTUNE)
+def evaluation_batches(files: Sequence[str], tft_output: TFTransformOutput) -> tf.data.Dataset:
+    """Streams the examples once, in order, in batches of EVALUATION_BATCH_SIZE.
+
+    Returns:
+      Pairs of images and labels, as in `training_batches`.
+    """
+    records = _records(files)
+    return _transformed(records, tft_output, EVALUATION_BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
 
 
-def _records(files: Sequence[str]) -> tf.data.Dataset:
-    return tf.data.TFRecordDataset(list(files), compression_type="GZIP")
+def _records(files: Sequence[str] | tf.data.Dataset) -> tf.data.Dataset:
+    return tf.data.TFRecordDataset(files, compression_type="GZIP")
 
 
 def _transformed(
@@ -97,7 +125,7 @@ def _transformed(
     raw_spec = tft_output.raw_feature_spec()
     spec = {name: raw_spec[name] for name in (IMAGE, LABEL)}
 
-    # Converting the functions of the libraries called here would take seconds, and change nothing.
+    # Converting the library functions called here would take seconds and change nothing.
     @tf.autograph.experimental.do_not_convert
     def transform(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = layer(tf.io.parse_example(batch, spec))

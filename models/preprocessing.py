@@ -1,7 +1,7 @@
-"""What happens to a raw example before the network sees it; Transform puts it into one graph.
+"""Turns raw examples into what the network reads: the `preprocessing_fn` of a TFX Transform.
 
-Training, evaluation and serving all run that graph. Nothing is analysed over the data set: the
-range of a pixel is known.
+Training, evaluation and serving all run the graph that Transform makes of it. Nothing is analyzed
+over the data set, because the range of a pixel is known.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _MAX_PIXEL = 255.0
 
 
 def preprocessing_fn(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Decodes raw images and passes labels through (the `preprocessing_fn` of a TFX Transform).
+    """Decodes raw images and passes labels through.
 
     Args:
-      inputs: raw features of a batch; only these two are read:
+      inputs: raw features of a batch, of which only these two are read:
         IMAGE: string of shape (batch,), each IMAGE_BYTES long.
         LABEL: int64 of shape (batch,).
 
@@ -34,21 +34,20 @@ def preprocessing_fn(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 def decode_raw_images(images: tf.Tensor) -> tf.Tensor:
     """Decodes string images (batch,), each IMAGE_BYTES long, to float32 (batch, *IMAGE_SHAPE)."""
-    # decode_raw would pad or cut images of another length without a word.
+    # decode_raw would silently pad or cut images of another length.
     tf.debugging.assert_equal(
         tf.strings.length(images),
         IMAGE_BYTES,
-        message=f"Expected raw images of {IMAGE_BYTES} bytes, one for each pixel",
+        message=f"Expected raw images of {IMAGE_BYTES} bytes, one for each value",
     )
     pixels = tf.io.decode_raw(images, tf.uint8, fixed_length=IMAGE_BYTES)
-    return normalise_pixels(tf.reshape(pixels, (-1, *IMAGE_SHAPE)))
+    return normalize_pixels(tf.reshape(pixels, (-1, *IMAGE_SHAPE)))
 
 
-def normalise_pixels(pixels: tf.Tensor) -> tf.Tensor:
+def normalize_pixels(pixels: tf.Tensor) -> tf.Tensor:
     """Maps pixels of any shape and numeric dtype from [0, 255] to float32 in [0, 1].
 
-    The values are the float32 nearest to the quotient in whatever graph this is used. Divided as
-    float32, some would be another in the last bit where TensorFlow's graph optimizer multiplies by
-    the reciprocal instead.
+    Each value is the float32 nearest to the exact quotient, in any graph. A float32 division would
+    differ in the last bit where TensorFlow's graph optimizer multiplies by the reciprocal instead.
     """
     return tf.cast(tf.cast(pixels, tf.float64) / _MAX_PIXEL, tf.float32)

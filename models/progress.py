@@ -1,6 +1,6 @@
-"""How a training tells of its progress: log records that carry a `TrainingProgress`.
+"""Reports the progress of a training in log records that carry a `TrainingProgress`.
 
-Light, so that whatever shows the progress need not import TensorFlow.
+Imports nothing heavy, so that whatever shows the progress doesn't need TensorFlow.
 """
 
 from __future__ import annotations
@@ -8,20 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PROGRESS_LOGGER = "models.progress"
-"""Name of the logger; its records have the attribute `progress`."""
+"""Name of the logger; its records have an attribute `progress`."""
 
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a training is.
+    """The position and the metrics of a training.
 
     Attributes:
       epoch: from 1.
-      epochs: at most so many.
-      step: of this epoch, from 1; equal to `steps` when the epoch has ended.
+      epochs: largest possible number of epochs.
+      step: in this epoch, from 1; equal to `steps` at the end of the epoch.
       steps: batches in an epoch.
-      metrics: such as `loss` and `accuracy`, of this epoch so far; at an epoch's end also
-        `val_loss`, `val_accuracy` and `learning_rate`.
+      metrics: means over this epoch so far, such as `loss` and `accuracy`; at the end of an epoch
+        also the metrics of the validation, with the prefix `val_`, and `learning_rate`.
     """
 
     epoch: int

@@ -1,4 +1,4 @@
-"""What the exported model can be asked: its SavedModel signatures."""
+"""The signatures of the exported SavedModel."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import tensorflow as tf
 from tensorflow_transform.output_wrapper import TFTransformOutput
 
 from models.features import IMAGE, IMAGE_SHAPE, LABEL, NUM_CLASSES, PROBABILITIES
-from models.preprocessing import normalise_pixels
+from models.preprocessing import normalize_pixels
 
 _LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in the lightness of a pixel: ITU-R BT.601, as PNG and JPEG use."""
+"""Weights of red, green and blue in the luma of a pixel: ITU-R BT.601, like Pillow and JPEG."""
 
 
 def _strings(name: str) -> tf.TensorSpec:
@@ -18,21 +18,21 @@ def _strings(name: str) -> tf.TensorSpec:
 
 
 class ServingModel(tf.Module):
-    """A trained network with the transform graph, as functions of serialized inputs.
+    """A trained network and its transform graph, as functions of serialized inputs.
 
     Args:
-      model: trained.
-      tft_output: the transform graph that it was trained behind.
+      model: trained; Sequential or functional.
+      tft_output: the transform graph that it was trained with.
     """
 
     def __init__(self, model: keras.Model, tft_output: TFTransformOutput) -> None:
         super().__init__()
-        # Without the optimizer, whose state would be two thirds of what is written.
+        # Drops the optimizer, whose state would be two thirds of the exported bytes.
         self.network = keras.Model(model.inputs, model.outputs)
         self.transform = tft_output.transform_features_layer()
         raw_spec = tft_output.raw_feature_spec()
         self._image_spec = {IMAGE: raw_spec[IMAGE]}
-        self._labelled_spec = {IMAGE: raw_spec[IMAGE], LABEL: raw_spec[LABEL]}
+        self._labeled_spec = {IMAGE: raw_spec[IMAGE], LABEL: raw_spec[LABEL]}
 
     @tf.function(input_signature=[_strings("examples")], autograph=False)
     def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -49,7 +49,12 @@ class ServingModel(tf.Module):
 
     @tf.function(input_signature=[_strings("images")], autograph=False)
     def classify_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies encoded images: PNG or JPEG, of any size and colour, ink light on dark.
+        """Classifies PNG or JPEG images that already look like those of the data set.
+
+        `DATASET.picture_form` says what that means. The images may have any size: `decode_image`
+        resizes and pads them, and nothing more. For other pictures, such as photos, use
+        `mnist-pipeline predict`, or the endpoint `/api/classify` or the signature `pictures` of
+        the project's server: they also run `DATASET.picture_preprocessing`.
 
         Args:
           images: string of shape (batch,).
@@ -62,7 +67,7 @@ class ServingModel(tf.Module):
             images,
             fn_output_signature=tf.TensorSpec(IMAGE_SHAPE, tf.float32),
         )
-        return self._classify(normalise_pixels(pixels))
+        return self._classify(normalize_pixels(pixels))
 
     @tf.function(input_signature=[_strings("examples")], autograph=False)
     def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -74,7 +79,7 @@ class ServingModel(tf.Module):
         Returns:
           IMAGE: float32 of shape (batch, *IMAGE_SHAPE); LABEL: int64 of shape (batch,).
         """
-        features = self.transform(tf.io.parse_example(examples, self._labelled_spec))
+        features = self.transform(tf.io.parse_example(examples, self._labeled_spec))
         return {IMAGE: features[IMAGE], LABEL: features[LABEL]}
 
     def _classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -88,17 +93,28 @@ class ServingModel(tf.Module):
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes one PNG or JPEG to the size that the network reads.
+    """Decodes one PNG or JPEG to IMAGE_SHAPE.
 
-    Colours become their lightness, transparent parts become black (as paper is in MNIST), and an
-    image that is not square is padded with black, so that the digit keeps its proportions. An
-    8-bit grayscale image of the height and width of IMAGE_SHAPE keeps exactly its pixels.
+    The steps, so that another decoder can do the same:
+      1. Decode to 8 bits in each of red, green, blue and alpha: the high byte of 16-bit values,
+         the colors of a palette, JPEG with the accurate integer DCT. EXIF orientation and color
+         profiles are ignored.
+      2. If IMAGE_SHAPE has one channel: luma = 0.299 red + 0.587 green + 0.114 blue.
+      3. Blend with black: multiply by alpha / 255, then round to whole numbers.
+      4. Resize to the largest size that fits into IMAGE_SHAPE with the same aspect ratio, by
+         bilinear interpolation with antialiasing, and pad with black. The size and the position
+         are those of `PIL.ImageOps.pad(image, (width, height), PIL.Image.Resampling.BILINEAR)`;
+         a side never shrinks below 1 pixel. Round to whole numbers. Pillow also rounds between its
+         horizontal and vertical pass, so that its pixels may differ by 1.
+
+    Rounding is half to even everywhere. An 8-bit image without transparency whose size and channels
+    are those of IMAGE_SHAPE keeps exactly its pixels, if it isn't a JPEG.
 
     Args:
       encoded: string scalar.
 
     Returns:
-      float32 of shape (*IMAGE_SHAPE), in [0, 255].
+      float32 of shape IMAGE_SHAPE, whole numbers in [0, 255].
 
     Raises:
       tf.errors.InvalidArgumentError: in the graph, if it is not an image.
@@ -106,26 +122,39 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     rgba = tf.cast(
         tf.cond(
             tf.io.is_jpeg(encoded),
-            lambda: _opaque(tf.io.decode_jpeg(encoded, channels=3)),
+            lambda: _opaque(tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")),
             lambda: tf.io.decode_png(encoded, channels=4),
         ),
         tf.float32,
     )
-    lightness = tf.reduce_sum(rgba[..., :3] * _LUMA, axis=-1, keepdims=True)
-    pixels = tf.round(lightness * rgba[..., 3:] / 255.0)
-    return tf.image.resize_with_pad(pixels, *IMAGE_SHAPE[:2], antialias=True)
+    colors = rgba[..., :3]
+    if IMAGE_SHAPE[2] == 1:
+        colors = tf.reduce_sum(colors * _LUMA, axis=-1, keepdims=True)
+    return _resize_and_pad(tf.round(colors * rgba[..., 3:] / 255.0))
+
+
+def _resize_and_pad(pixels: tf.Tensor) -> tf.Tensor:
+    # tf.image.resize_with_pad computes sizes in float32: it is off by one for some, 0 for others.
+    height, width = tf.unstack(tf.cast(tf.shape(pixels)[:2], tf.float64))
+    rows, columns = IMAGE_SHAPE[:2]
+    new_height = tf.clip_by_value(tf.round(height / width * columns), 1, rows)
+    new_width = tf.clip_by_value(tf.round(width / height * rows), 1, columns)
+    size = tf.cast([new_height, new_width], tf.int32)
+    top, left = tf.unstack(tf.cast(tf.round(([rows, columns] - size) / 2), tf.int32))
+    resized = tf.round(tf.image.resize(pixels, size, antialias=True))
+    return tf.image.pad_to_bounding_box(resized, top, left, rows, columns)
 
 
 def export_saved_model(model: keras.Model, tft_output: TFTransformOutput, directory: str) -> None:
-    """Writes a SavedModel that needs neither Keras nor this package to be served.
+    """Writes a SavedModel that can be served without Keras and without this package.
 
     Its signatures are `serving_default`, `serving_images` and `transform_features`: the functions
     of `ServingModel`.
 
     Args:
-      model: trained.
-      tft_output: the transform graph that it was trained behind.
-      directory: to write to; TFX gives it as `fn_args.serving_model_dir`.
+      model: trained; Sequential or functional.
+      tft_output: the transform graph that it was trained with.
+      directory: to write to, `serving_model_dir` of TFX's FnArgs.
     """
     serving = ServingModel(model, tft_output)
     tf.saved_model.save(

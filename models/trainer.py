@@ -1,23 +1,26 @@
-"""Trains the network: the `run_fn` of a TFX Trainer.
+"""Trains a network: the `run_fn` of a TFX Trainer.
 
-What is reproducible: with the same data, hyperparameters, packages, kind of processor and number
-of threads, two trainings end with the same weights, bit for bit, and so does one that was killed
-and resumed. With another number of threads, another processor or other packages, sums of floats
-are taken in another order, and the weights differ from the first step on. The seconds in the
-history and the bytes of the SavedModel's graph differ each time.
+Reproducibility: with the same data, hyperparameters, packages, kind of processor and number of
+threads, two trainings end with the same weights, bit for bit, and so does one that was killed and
+resumed. With another number of threads, another processor or other packages, floats are summed in
+another order, and the weights differ from the first step on. The seconds in the history and the
+bytes of the SavedModel's graph always differ.
 
 TensorFlow's `enable_op_determinism` is not needed for this on a CPU (measured: five processes on
-a busy machine ended with the same weights), took 5% more CPU time, and would hold for all later
-components in the process, as it cannot be switched off again. XLA, which Keras leaves off on a CPU,
-took 3.4 times as long; without oneDNN it was 1.7 times.
+a busy machine ended with the same weights). It took 5% more CPU time, and it can't be switched off
+again for the components that run later in the same process. XLA, which Keras leaves off on a CPU,
+took 3.4 times as long, and disabling oneDNN 1.7 times.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from tensorflow_transform.output_wrapper import TFTransformOutput
 from tfx.components.trainer.fn_args_utils import FnArgs
 
@@ -25,87 +28,113 @@ from models import input_pipeline
 from models.architectures import ARCHITECTURES
 from models.backup import BackupAndRestore, backup_key
 from models.callbacks import make_callbacks
+from models.features import NUM_CLASSES
 from models.hyperparameters import HyperparametersError, TrainerConfig
 from models.signatures import export_saved_model
 
-__all__ = ["HyperparametersError", "TrainingDivergedError", "run_fn"]
+__all__ = ["ArchitectureError", "HyperparametersError", "TrainingDivergedError", "run_fn"]
 
-_EVALUATION_BATCH_SIZE = 500
+
+class ArchitectureError(ValueError):
+    """A builder returned a model that can't be trained, gated or exported."""
 
 
 class TrainingDivergedError(ValueError):
-    """The loss was infinite or NaN before a first epoch had ended well."""
+    """The loss became infinite or NaN in the first epoch."""
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Trains a network on raw examples, and exports that of the best epoch.
+    """Trains a network on raw examples, and exports the weights of its best epoch.
 
     Reads `train_files` and `eval_files` (patterns of gzipped TFRecord files of raw examples) and
     `transform_graph_path`. Writes the SavedModel to `serving_model_dir`, and the history and
-    TensorBoard's logs to `model_run_dir`. After a kill, TensorBoard's logs of the new run begin
-    with the epoch at which it resumed; the history has all epochs.
+    TensorBoard's logs to `model_run_dir`. After a kill, the history has all epochs, but the
+    TensorBoard logs of the new run begin with the epoch at which training resumed.
 
     Args:
-      fn_args: `custom_config` has a `TrainerConfig`.
+      fn_args: `custom_config` holds a `TrainerConfig`.
 
     Raises:
       HyperparametersError: `custom_config` is not valid.
+      ArchitectureError: the model breaks the contract of `models.architectures`.
       TrainingDivergedError: there are no finite weights to export.
     """
-    parameters = TrainerConfig.from_config(fn_args.custom_config)
-    keras.utils.set_random_seed(parameters.seed)
+    config = TrainerConfig.from_config(fn_args.custom_config)
+    # Keras's progress bars belong in the log.
+    keras.config.disable_interactive_logging()
     tft_output = TFTransformOutput(fn_args.transform_graph_path)
-    model = ARCHITECTURES[parameters.architecture](parameters, 0)
-    backup = _fit(model, tft_output, parameters, fn_args)
-    _check_weights(model, parameters)
+    train_files = input_pipeline.match_files(fn_args.train_files)
+    eval_files = input_pipeline.match_files(fn_args.eval_files)
+    count = input_pipeline.count_examples(train_files)
+    steps = math.ceil(count / config.batch_size)
+    model = _build_model(config, steps * config.epochs)
+    validation = input_pipeline.evaluation_batches(eval_files, tft_output)
+    _check_model(model, config.architecture, validation)
+    callbacks = make_callbacks(model, config, Path(fn_args.model_run_dir))
+    files = [*train_files, *eval_files]
+    backup = _make_backup(config, files, fn_args.transform_graph_path, callbacks)
+    first_epoch = backup.first_epoch(config.epochs) if backup else 0
+    # Keras requires data even if all epochs are done.
+    epochs = range(min(first_epoch, config.epochs - 1), config.epochs)
+    model.fit(
+        input_pipeline.training_batches(train_files, count, tft_output, config, epochs),
+        validation_data=validation,
+        initial_epoch=first_epoch,
+        epochs=config.epochs,
+        steps_per_epoch=steps,
+        callbacks=[*callbacks, backup] if backup else callbacks,
+        verbose=0,
+    )
+    _check_weights(model, config)
     export_saved_model(model, tft_output, fn_args.serving_model_dir)
     if backup:
         backup.delete()
 
 
-def _fit(
-    model: keras.Model,
-    tft_output: TFTransformOutput,
-    parameters: TrainerConfig,
-    fn_args: FnArgs,
+def _build_model(config: TrainerConfig, steps: int) -> keras.Model:
+    # Keras draws the seeds of initial weights and of layers such as Dropout from Python's.
+    keras.utils.set_random_seed(config.seed)
+    return ARCHITECTURES[config.architecture](config, steps)
+
+
+def _check_model(model: keras.Model, name: str, validation: tf.data.Dataset) -> None:
+    """Checks the contract of `models.architectures` before training rather than after it."""
+    output = (model.output_shape, model.outputs[0].dtype)
+    if output != ((None, NUM_CLASSES), "float32"):
+        raise ArchitectureError(
+            f"architecture {name}: expected one output of shape (None, {NUM_CLASSES}) and dtype "
+            f"float32, received {output[0]} and {output[1]}"
+        )
+    # Keras knows the names of a model's metrics only after it has computed them.
+    metrics = model.evaluate(validation.take(1), return_dict=True, verbose=0)
+    if "accuracy" not in metrics:
+        raise ArchitectureError(
+            f"architecture {name}: expected the metric accuracy, because val_accuracy decides "
+            f'which epoch is the best; received {", ".join(metrics)}: compile with "accuracy"'
+        )
+    vectors = [metric for metric, value in metrics.items() if np.ndim(value)]
+    if vectors:
+        raise ArchitectureError(
+            f"architecture {name}: expected metrics that are single numbers, received "
+            f"{', '.join(vectors)} with several: average them"
+        )
+
+
+def _make_backup(
+    config: TrainerConfig,
+    files: Sequence[str],
+    transform_graph: str,
+    callbacks: Sequence[keras.callbacks.Callback],
 ) -> BackupAndRestore | None:
-    """Leaves the model with the weights of its best epoch; returns its backup, to be deleted."""
-    train_files = input_pipeline.match_files(fn_args.train_files)
-    eval_files = input_pipeline.match_files(fn_args.eval_files)
-    callbacks = make_callbacks(parameters, Path(fn_args.model_run_dir))
-    backup, first_epoch = None, 0
-    if parameters.backup_dir:
-        settings = [fn_args.transform_graph_path, parameters.model_dump_json()]
-        key = backup_key([*train_files, *eval_files], settings)
-        backup = BackupAndRestore(Path(parameters.backup_dir) / key, callbacks)
-        first_epoch = backup.first_epoch(parameters.epochs)
-        callbacks.append(backup)
-    # What Keras prints belongs in the log.
-    keras.config.disable_interactive_logging()
-    model.fit(
-        input_pipeline.training_batches(
-            train_files,
-            tft_output,
-            parameters.batch_size,
-            parameters.seed,
-            # Keras wants data even if all epochs are done.
-            range(min(first_epoch, parameters.epochs - 1), parameters.epochs),
-        ),
-        validation_data=input_pipeline.evaluation_batches(
-            eval_files, tft_output, _EVALUATION_BATCH_SIZE
-        ),
-        initial_epoch=first_epoch,
-        epochs=parameters.epochs,
-        steps_per_epoch=-(-input_pipeline.count_examples(train_files) // parameters.batch_size),
-        callbacks=callbacks,
-        verbose=0,
-    )
-    return backup
+    if not config.backup_dir:
+        return None
+    key = backup_key(files, [transform_graph, config.model_dump_json()])
+    return BackupAndRestore(Path(config.backup_dir) / key, callbacks)
 
 
-def _check_weights(model: keras.Model, parameters: TrainerConfig) -> None:
+def _check_weights(model: keras.Model, config: TrainerConfig) -> None:
     if not all(np.isfinite(weights).all() for weights in model.get_weights()):
         raise TrainingDivergedError(
             "the loss became NaN or infinite in the first epoch: lower the learning rate, "
-            f"{parameters.learning_rate}"
+            f"{config.learning_rate}"
         )

@@ -1,12 +1,14 @@
-"""A transform graph, and trainings behind it, that the tests of the models share."""
+"""A transform graph and small trainings that the tests of the models share."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from support.small_trainings import train, write_data, write_transform_graph
+from support.small_trainings import synthetic_examples, train, write_data, write_transform_graph
 from tensorflow_transform.output_wrapper import TFTransformOutput
+
+from models.features import NUM_CLASSES
 
 
 @pytest.fixture(scope="session")
@@ -22,24 +24,24 @@ def tft_output(transform_graph: Path) -> TFTransformOutput:
     return TFTransformOutput(str(transform_graph))
 
 
-def _data(directory: Path, transform_graph: Path, train_count: int, validation: int) -> Path:
+def _data(directory: Path, transform_graph: Path, train: int, validation: int) -> Path:
     (directory / "transform_graph").symlink_to(transform_graph)
-    return write_data(directory, train_count, validation)
+    return write_data(directory, synthetic_examples(train + validation), NUM_CLASSES * train)
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> Path:
-    """2,000 digits to train on and 500 to validate with."""
-    return _data(tmp_path_factory.mktemp("data"), transform_graph, 2000, 500)
+    """Images to train on, 100 of each class, and 20 of each to validate with."""
+    return _data(tmp_path_factory.mktemp("data"), transform_graph, 100, 20)
 
 
 @pytest.fixture(scope="session")
 def little_data(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> Path:
-    """200 digits to train on and 50 to validate with."""
-    return _data(tmp_path_factory.mktemp("little_data"), transform_graph, 200, 50)
+    """Images to train on, 20 of each class, and 5 of each to validate with."""
+    return _data(tmp_path_factory.mktemp("little_data"), transform_graph, 20, 5)
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """What a training of 3 epochs on `data` has written."""
+    """The output of a training of 3 epochs on `data`."""
     return train(data, tmp_path_factory.mktemp("trained"), epochs=3, batch_size=32, seed=1)

@@ -1,54 +1,84 @@
-"""The network."""
+"""Every registered network keeps the contract, and the one for MNIST is the documented one."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
-from support.small_trainings import real_digits
+from support.second_architecture import build_second
+from support.small_trainings import synthetic_examples
 
-from models.architectures import build_model
+from models.architectures import ARCHITECTURES, Builder
+from models.definition import DATASET
+from models.features import IMAGE_SHAPE, NUM_CLASSES
+from models.hyperparameters import Hyperparameters
+
+_BUILDERS = {**ARCHITECTURES, "second": build_second}
+
+about_mnist = pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 
 
-@pytest.fixture(scope="module")
-def model() -> keras.Model:
-    return build_model(seed=3, learning_rate=0.25)
+def _build(builder: Builder, seed: int = 3, learning_rate: float = 0.25) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return builder(Hyperparameters(seed=seed, learning_rate=learning_rate), 10)
 
 
-def test_has_the_parameters_that_the_layers_add_up_to(model: keras.Model) -> None:
-    assert model.count_params() == 863_082
-
-
-def test_rows_of_probabilities_sum_to_1(model: keras.Model) -> None:
-    probabilities = model(real_digits()[0][:20] / np.float32(255)).numpy()
-    assert probabilities.shape == (20, 10)
+@pytest.mark.parametrize("name", _BUILDERS)
+def test_classifies_images_of_the_data_set(name: str) -> None:
+    model = _build(_BUILDERS[name])
+    images, labels = synthetic_examples(2)
+    probabilities = model(images / np.float32(255)).numpy()
+    assert model.input_shape == (None, *IMAGE_SHAPE)
+    assert probabilities.shape == (2 * NUM_CLASSES, NUM_CLASSES)
     assert probabilities.dtype == np.float32
     assert (probabilities >= 0).all()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert "accuracy" in model.evaluate(images, labels, verbose=0, return_dict=True)
 
 
-def test_layers_are_those_of_the_design(model: keras.Model) -> None:
-    kinds = [type(layer).__name__ for layer in model.layers]
+@pytest.mark.parametrize("name", _BUILDERS)
+def test_begins_with_weights_that_depend_on_the_seed_alone(name: str) -> None:
+    first, again, other = (_build(_BUILDERS[name], seed).get_weights() for seed in (3, 3, 4))
+    assert all(map(np.array_equal, first, again))
+    assert not all(map(np.array_equal, first, other))
+
+
+def test_names_are_known_without_keras() -> None:
+    script = (
+        "import sys; from models.architectures import ARCHITECTURES; import models.hyperparameters;"
+        "sys.exit(bool({'keras', 'tensorflow', 'numpy'} & set(sys.modules)) or not ARCHITECTURES)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.fixture(scope="module")
+def cnn() -> keras.Model:
+    return _build(ARCHITECTURES["cnn"])
+
+
+@about_mnist
+def test_cnn_has_863_082_parameters(cnn: keras.Model) -> None:
+    assert cnn.count_params() == 863_082
+
+
+@about_mnist
+def test_cnn_has_the_documented_layers(cnn: keras.Model) -> None:
+    kinds = [type(layer).__name__ for layer in cnn.layers]
     block = ["Conv2D", "Conv2D", "MaxPooling2D", "Dropout"]
     head = ["Flatten", "Dense", "Dropout", "Dense", "Dropout", "Dense"]
     assert kinds == [*block, *block, *block[1:], *head]
-    rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    rates = [layer.rate for layer in cnn.layers if isinstance(layer, keras.layers.Dropout)]
     assert rates == [0.25, 0.25, 0.25, 0.5, 0.5]
-    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    convolutions = [layer for layer in cnn.layers if isinstance(layer, keras.layers.Conv2D)]
     assert {(layer.kernel_size, layer.padding) for layer in convolutions} == {((3, 3), "same")}
-    activations = [layer.activation for layer in model.layers if hasattr(layer, "activation")]
+    activations = [layer.activation for layer in cnn.layers if hasattr(layer, "activation")]
     assert activations == [keras.activations.relu] * 7 + [keras.activations.softmax]
 
 
-def test_is_compiled_with_adam_at_the_learning_rate(model: keras.Model) -> None:
-    assert isinstance(model.optimizer, keras.optimizers.Adam)
-    assert float(model.optimizer.learning_rate) == 0.25
-
-
-def _first_weights(seed: int) -> np.ndarray:
-    return build_model(seed).layers[0].get_weights()[0]
-
-
-def test_initial_weights_depend_on_the_seed_alone() -> None:
-    np.testing.assert_array_equal(_first_weights(3), _first_weights(3))
-    assert not np.array_equal(_first_weights(3), _first_weights(4))
+@about_mnist
+def test_cnn_is_compiled_with_adam_at_the_learning_rate(cnn: keras.Model) -> None:
+    assert isinstance(cnn.optimizer, keras.optimizers.Adam)
+    assert float(cnn.optimizer.learning_rate) == 0.25

