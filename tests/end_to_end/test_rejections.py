@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.pipeline_runs import Place
-from support.tfds_directory import Examples, real_digits, write_tfds_mnist
+from support.tfds_directory import Examples, real_digits, write_tfds_dataset
 
 from pipeline.exit_status import ExitStatus
 
@@ -49,7 +49,7 @@ def test_bad_images_or_labels_are_rejected_before_training(
     place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str], spoil: Spoil, message: str
 ) -> None:
     train, test = _digits()
-    write_tfds_mnist(tmp_path / "data", spoil(*train), test)
+    write_tfds_dataset(tmp_path / "data", spoil(*train), test)
     status = place.run(data="tfds", data_dir=tmp_path / "data", limit=0)
     printed = capfd.readouterr().out
     assert status == ExitStatus.DATA_REJECTED
@@ -62,7 +62,7 @@ def test_bad_images_or_labels_are_rejected_before_training(
 def test_truncated_file_is_rejected_with_its_directory(
     place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    directory = write_tfds_mnist(tmp_path / "data", *_digits())
+    directory = write_tfds_dataset(tmp_path / "data", *_digits())
     (record_file,) = directory.glob("mnist-train.tfrecord*")
     record_file.write_bytes(record_file.read_bytes()[:-100])
     status = place.run(data="tfds", data_dir=tmp_path / "data", limit=0)
@@ -81,7 +81,7 @@ def test_model_of_shuffled_labels_is_blocked_and_the_served_one_stays(
 
     (images, labels), test = _digits()
     shuffled = np.random.default_rng(0).permutation(labels)
-    write_tfds_mnist(tmp_path / "data", (images, shuffled), test)
+    write_tfds_dataset(tmp_path / "data", (images, shuffled), test)
     options = {"data": "tfds", "data_dir": tmp_path / "data", "limit": 0, "epochs": 1}
     assert place.run(**options) == ExitStatus.MODEL_REJECTED
     assert "model rejected: " in capfd.readouterr().out.splitlines()[-1]

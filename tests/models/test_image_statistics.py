@@ -1,67 +1,140 @@
+from typing import get_args
+
 import numpy as np
 import pytest
-from support.tfds_directory import real_digits
+from support.tfds_directory import synthetic_examples
 
+from models.dataset_definition import StatisticName
 from models.definition import DATASET
-from models.image_statistics import describe_images
+from models.features import IMAGE_SHAPE
+from models.image_statistics import STATISTICS, describe_images
+
+# Three rows of four pixels: the ring has ten pixels, the inside two.
+GRAY = np.array([[[255, 0, 0, 128], [0, 200, 127, 0], [51, 0, 0, 0]]], np.uint8)[..., np.newaxis]
+COLOR = np.zeros((1, 3, 4, 3), np.uint8)
+COLOR[0, 0, 0] = 255, 0, 51
+COLOR[0, 1, 1] = 0, 128, 255
+COLOR[0, 2, 3] = 102, 102, 102
 
 
-def describe(image: np.ndarray) -> tuple[float, float, float]:
-    scalars = describe_images(image.astype(np.uint8).reshape(1, 28, 28, 1))
-    assert {values.shape for values in scalars.values()} == {(1,)}
-    mean, bright, border = (scalars[name].item() for name in DATASET.image_statistics)
-    return mean, bright, border
+def value(name: StatisticName, images: np.ndarray) -> float:
+    (result,) = STATISTICS[name](images)
+    return float(result)
 
 
-def test_a_blank_image_has_no_ink() -> None:
-    assert describe(np.zeros((28, 28))) == (0, 0, 0)
-
-
-def test_a_white_image_is_all_ink() -> None:
-    assert describe(np.full((28, 28), 255)) == (1, 1, 1)
-
-
-@pytest.mark.parametrize(("level", "inked"), [(127, 0), (128, 1)])
-def test_ink_starts_at_half_intensity(level: int, inked: int) -> None:
-    assert describe(np.full((28, 28), level)) == (float(np.float32(level / 255)), inked, inked)
-
-
-@pytest.mark.parametrize("place", [(0, 5), (27, 5), (5, 0), (5, 27), (0, 0), (27, 27)])
-def test_the_border_is_the_outermost_ring_with_each_corner_once(place: tuple[int, int]) -> None:
-    image = np.zeros((28, 28))
-    image[place] = 255
-    assert describe(image) == pytest.approx((1 / 784, 1 / 784, 1 / 108))
-
-
-@pytest.mark.parametrize("place", [(1, 1), (26, 26), (14, 14)])
-def test_the_inside_is_no_border(place: tuple[int, int]) -> None:
-    image = np.zeros((28, 28))
-    image[place] = 255
-    assert describe(image)[2] == 0
-
-
-def test_a_batch_is_described_image_by_image() -> None:
-    images, _ = real_digits(2)
-    together = describe_images(images)
-    for row, image in enumerate(images):
-        alone = describe(image)
-        assert tuple(float(values[row]) for values in together.values()) == alone
-
-
-def test_scalars_are_float32_and_a_batch_may_be_empty() -> None:
-    scalars = describe_images(np.zeros((0, 28, 28, 1), np.uint8))
-    assert {(values.dtype.name, values.shape) for values in scalars.values()} == {("float32", (0,))}
+def _deviation(squares: int, total: int, count: int) -> float:
+    return float((squares / count - (total / count) ** 2) ** 0.5)
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype", "received"),
+    ("name", "of_gray", "of_color"),
     [
-        ((1, 20, 20, 1), "uint8", r"uint8 of shape \(1, 20, 20, 1\)"),
-        ((1, 28, 28, 3), "uint8", r"uint8 of shape \(1, 28, 28, 3\)"),
-        ((28, 28, 1), "uint8", r"uint8 of shape \(28, 28, 1\)"),
-        ((1, 28, 28, 1), "float32", r"float32 of shape \(1, 28, 28, 1\)"),
+        # Sums of the values are 761 and 995, of their squares 140139 and 180247.
+        ("mean_intensity", 761 / (12 * 255), 995 / (36 * 255)),
+        ("contrast", _deviation(140139, 761, 12) / 127.5, _deviation(180247, 995, 36) / 127.5),
+        ("bright_fraction", 3 / 12, 3 / 36),
+        ("border_bright_fraction", 2 / 10, 1 / 30),
+        # The highest minus the lowest channel: 255, 255 and 0, of twelve pixels.
+        ("colorfulness", 0, 510 / (12 * 255)),
     ],
 )
-def test_other_images_are_refused(shape: tuple[int, ...], dtype: str, received: str) -> None:
-    with pytest.raises(ValueError, match=rf"uint8 of shape \(n, 28, 28, 1\), received {received}"):
+def test_values_are_those_computed_by_hand(
+    name: StatisticName, of_gray: float, of_color: float
+) -> None:
+    assert value(name, GRAY) == pytest.approx(of_gray)
+    assert value(name, COLOR) == pytest.approx(of_color)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        (0, {"mean_intensity": 0, "bright_fraction": 0, "border_bright_fraction": 0}),
+        (127, {"mean_intensity": 127 / 255, "bright_fraction": 0, "border_bright_fraction": 0}),
+        (128, {"mean_intensity": 128 / 255, "bright_fraction": 1, "border_bright_fraction": 1}),
+        (255, {"mean_intensity": 1, "bright_fraction": 1, "border_bright_fraction": 1}),
+    ],
+)
+def test_an_even_image_has_no_contrast_and_no_color(
+    level: int, expected: dict[str, float], channels: int
+) -> None:
+    image = np.full((1, 6, 5, channels), level, np.uint8)
+    values = {name: float(function(image)[0]) for name, function in STATISTICS.items()}
+    assert values == {**expected, "contrast": 0, "colorfulness": 0}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_half_black_and_half_white_is_the_highest_contrast(channels: int) -> None:
+    image = np.zeros((1, 4, 6, channels), np.uint8)
+    image[:, :2] = 255
+    assert value("contrast", image) == 1
+
+
+@pytest.mark.parametrize("channel", range(3))
+def test_each_channel_counts(channel: int) -> None:
+    image = np.zeros((1, 4, 4, 3), np.uint8)
+    image[..., channel] = 255
+    values = {name: float(function(image)[0]) for name, function in STATISTICS.items()}
+    assert values == {
+        "mean_intensity": pytest.approx(1 / 3),
+        "contrast": pytest.approx(2 * 2**0.5 / 3),
+        "bright_fraction": pytest.approx(1 / 3),
+        "border_bright_fraction": pytest.approx(1 / 3),
+        "colorfulness": 1,
+    }
+
+
+@pytest.mark.parametrize("place", [(0, 3), (5, 3), (3, 0), (3, 6), (0, 0), (5, 6)])
+def test_border_has_each_corner_once(place: tuple[int, int]) -> None:
+    image = np.zeros((1, 6, 7, 1), np.uint8)
+    image[(0, *place)] = 255
+    assert value("border_bright_fraction", image) == pytest.approx(1 / 22)
+
+
+@pytest.mark.parametrize("place", [(1, 1), (4, 5), (3, 3)])
+def test_inside_is_no_border(place: tuple[int, int]) -> None:
+    image = np.zeros((1, 6, 7, 1), np.uint8)
+    image[(0, *place)] = 255
+    assert value("border_bright_fraction", image) == 0
+
+
+def test_there_is_a_function_for_each_name() -> None:
+    assert set(STATISTICS) == set(get_args(StatisticName))
+
+
+def test_those_of_the_definition_are_computed() -> None:
+    images, _ = synthetic_examples(1)
+    described = describe_images(images)
+    assert tuple(described) == DATASET.image_statistics
+    for name in DATASET.image_statistics:
+        expected = STATISTICS[name](images).astype(np.float32)
+        np.testing.assert_array_equal(described[name], expected)
+
+
+@pytest.mark.parametrize("name", get_args(StatisticName))
+def test_a_batch_is_described_image_by_image(name: StatisticName) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 9, 3)).astype(np.uint8)
+    alone = [value(name, images[row : row + 1]) for row in range(5)]
+    assert STATISTICS[name](images).tolist() == alone
+
+
+def test_values_are_float32_and_a_batch_may_be_empty() -> None:
+    described = describe_images(np.zeros((0, *IMAGE_SHAPE), np.uint8))
+    assert {(values.dtype.name, values.shape) for values in described.values()} == {
+        ("float32", (0,))
+    }
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [
+        ((1, IMAGE_SHAPE[0] + 1, *IMAGE_SHAPE[1:]), "uint8"),
+        ((1, *IMAGE_SHAPE[:2], 2), "uint8"),
+        (IMAGE_SHAPE, "uint8"),
+        ((1, *IMAGE_SHAPE), "float32"),
+    ],
+)
+def test_other_images_are_refused(shape: tuple[int, ...], dtype: str) -> None:
+    with pytest.raises(ValueError, match=r"must be uint8 of shape \(n, .*, received ") as caught:
         describe_images(np.zeros(shape, dtype))
+    assert str(caught.value).endswith(f"received {dtype} of shape {shape}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.tfds_directory import Examples, write_tfds_mnist
+from support.tfds_directory import Examples, write_tfds_dataset
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
@@ -30,7 +30,7 @@ def ingest(tmp_path: Path) -> Callable[[Examples, Examples], Artifact]:
     from components.example_gen.executor import Executor
 
     def run(train: Examples, test: Examples) -> Artifact:
-        write_tfds_mnist(tmp_path / "data", train, test)
+        write_tfds_dataset(tmp_path / "data", train, test)
         examples = standard_artifacts.Examples()
         parameters = {"source": "tfds", "data_dir": str(tmp_path / "data"), "limit": 0}
         run_executor(Executor, tmp_path / "example_gen", {}, {"examples": examples}, parameters)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.tfds_directory import Examples, real_digits, write_tfds_mnist
+from support.tfds_directory import Examples, real_digits, write_tfds_dataset
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
@@ -28,7 +28,7 @@ def small_mnist(
 ) -> Path:
     """A TFDS data directory with these digits."""
     data_dir = tmp_path_factory.mktemp("tensorflow_datasets")
-    write_tfds_mnist(data_dir, *digits)
+    write_tfds_dataset(data_dir, *digits)
     return data_dir
 
 

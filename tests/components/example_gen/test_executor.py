@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.tfds_directory import Examples, real_digits, write_tfds_mnist
+from support.tfds_directory import Examples, real_digits, write_tfds_dataset
 
 from components.common.errors import DataRejectedError
 from components.example_gen import executor
@@ -114,8 +114,8 @@ def test_the_fingerprint_changes_with_one_pixel_and_with_two_labels_exchanged(
     pixel, exchanged = images.copy(), labels.copy()
     pixel[17, 14, 14, 0] ^= 1
     exchanged[[0, 1]] = labels[[1, 0]]
-    write_tfds_mnist(tmp_path / "pixel", train, (pixel, labels))
-    write_tfds_mnist(tmp_path / "exchanged", train, (images, exchanged))
+    write_tfds_dataset(tmp_path / "pixel", train, (pixel, labels))
+    write_tfds_dataset(tmp_path / "exchanged", train, (images, exchanged))
     others = [ingest("tfds", tmp_path / name, name=f"of_{name}") for name in ("pixel", "exchanged")]
     fingerprints = {e.get_string_custom_property("fingerprint") for e in (ingested, *others)}
     assert len(fingerprints) == 3
@@ -173,7 +173,7 @@ def test_labels_that_are_no_digits_are_written_for_the_schema_to_refuse(
     (images, labels), test = digits
     labels = labels.copy()
     labels[[3, 4]] = 11, -1
-    write_tfds_mnist(tmp_path / "data", (images, labels), test)
+    write_tfds_dataset(tmp_path / "data", (images, labels), test)
     examples = ingest("tfds", tmp_path / "data")
     of_training = labelled(read(examples, "train")) + labelled(read(examples, "validation"))
     assert Counter(of_training) == Counter(pairs(images, labels))
@@ -241,7 +241,7 @@ def test_damaged_data_is_refused_with_one_clear_line(
     digits: tuple[Examples, Examples],
     tmp_path: Path,
 ) -> None:
-    damage(write_tfds_mnist(tmp_path / "data", *digits))
+    damage(write_tfds_dataset(tmp_path / "data", *digits))
     with pytest.raises(DataRejectedError, match=message) as caught:
         ingest("tfds", tmp_path / "data")
     assert str(caught.value).endswith("; prepare it anew")
@@ -256,7 +256,7 @@ def test_damage_past_the_first_slice_leaves_no_partial_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(executor, "EXAMPLES_PER_SLICE", 70)
-    directory = write_tfds_mnist(tmp_path / "data", *digits)
+    directory = write_tfds_dataset(tmp_path / "data", *digits)
     _garble_one(directory)
     with pytest.raises(DataRejectedError, match="between examples 0 and 70"):
         ingest("tfds", tmp_path / "data")
@@ -271,10 +271,10 @@ def test_images_of_another_size_are_refused_whatever_the_metadata_says(
 ) -> None:
     (_, labels), test = digits
     images = np.full((len(labels), side, side, 1), 200, np.uint8)
-    write_tfds_mnist(tmp_path / "undeclared", (images, labels), test)
+    write_tfds_dataset(tmp_path / "undeclared", (images, labels), test)
     with pytest.raises(DataRejectedError, match=rf"28,28,1.*{side},{side},1"):
         ingest("tfds", tmp_path / "undeclared")
-    write_tfds_mnist(tmp_path / "declared", (images, labels), test, (side, side, 1))
+    write_tfds_dataset(tmp_path / "declared", (images, labels), test, (side, side, 1))
     with pytest.raises(
         DataRejectedError,
         match=rf"must be uint8 of shape \(28, 28, 1\) .*received uint8 of shape \({side}, {side}",
@@ -284,6 +284,6 @@ def test_images_of_another_size_are_refused_whatever_the_metadata_says(
 
 def test_an_empty_data_set_is_refused(ingest: Ingest, tmp_path: Path) -> None:
     images, labels = real_digits(0)
-    write_tfds_mnist(tmp_path / "data", (images, labels), (images, labels))
+    write_tfds_dataset(tmp_path / "data", (images, labels), (images, labels))
     with pytest.raises(DataRejectedError, match="each split needs at least one example, received"):
         ingest("tfds", tmp_path / "data")
