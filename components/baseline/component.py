@@ -1,4 +1,4 @@
-"""The stage that takes the Resolver's place on Kubeflow Pipelines."""
+"""The component that replaces the Resolver on Kubeflow Pipelines."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ class PushedBaselineSpec(ComponentSpec):
 
 
 class PushedBaseline(base_component.BaseComponent):
-    """Gives the newest pushed model that is not the candidate.
+    """Outputs the newest pushed model that is not the candidate.
 
-    Kubeflow Pipelines has no Resolver, and a task's output can't point at what another run made, so
+    Kubeflow Pipelines has no Resolver, and an output can't point to an artifact of another run, so
     `model` is a copy, in TFX's layout. Its custom properties are `version` and `model_sha256` of
-    the release; or `absent`, 1, when there is none: what runs the pipeline then has to give an
-    empty list to the stages that take the output.
+    the release, or `absent`, 1, if there is none: the runner then has to pass an empty list to the
+    components that take the output.
     """
 
     SPEC_CLASS = PushedBaselineSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
     def __init__(self, candidate: BaseChannel[Any], serving_dir: str, model_name: str) -> None:
-        """Checks the place's form at once.
+        """Validates the directory immediately.
 
         Args:
-          candidate: the Model that is to be compared.
-          serving_dir: where the Pusher puts its releases.
-          model_name: the model's directory there.
+          candidate: the Model to compare.
+          serving_dir: directory that the Pusher writes its releases to.
+          model_name: name of the model's directory there.
 
         Raises:
           PushError: if serving_dir is a URL, or model_name is not fit for a directory's name.

@@ -1,4 +1,4 @@
-"""Copies the newest release that is not the candidate."""
+"""Copies the newest release that holds another model than the candidate."""
 
 from __future__ import annotations
 
@@ -13,16 +13,8 @@ from tfx.utils import path_utils
 
 from components.common.artifacts import saved_model_sha256
 from components.common.properties import ABSENT
-from components.releases.history import withdrawals
-from components.releases.manifest import (
-    RELEASE_FILE,
-    ManifestError,
-    Release,
-    read_release,
-    release_problems,
-)
-from components.releases.store import model_directory
-from components.releases.versions import list_versions
+from components.releases.manifest import RELEASE_FILE, Release
+from components.releases.store import ReleaseStore, model_directory
 
 CANDIDATE = "candidate"
 MODEL = "model"
@@ -41,7 +33,7 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Copies the model, or says that there is none.
+        """Copies the baseline, or marks the output as absent.
 
         Args:
           input_dict: candidate.
@@ -50,11 +42,13 @@ class Executor(base_executor.BaseExecutor):
         """
         candidate = artifact_utils.get_single_instance(input_dict[CANDIDATE])
         model = artifact_utils.get_single_instance(output_dict[MODEL])
-        model_dir = model_directory(exec_properties[SERVING_DIR], exec_properties[MODEL_NAME])
-        found = newest_other_release(model_dir, saved_model_sha256(candidate))
+        store = ReleaseStore(
+            model_directory(exec_properties[SERVING_DIR], exec_properties[MODEL_NAME])
+        )
+        found = newest_other_release(store, saved_model_sha256(candidate))
         if found is None:
             _mark_absent(model)
-            _log.info("No baseline: there is no other release in %s", model_dir)
+            _log.info("No baseline: there is no other release in %s", store.model_dir)
             return
         path, release = found
         shutil.copytree(
@@ -69,34 +63,31 @@ class Executor(base_executor.BaseExecutor):
         _log.info("Baseline: %s", path)
 
 
-def newest_other_release(model_dir: Path, candidate_sha256: str) -> tuple[Path, Release] | None:
-    """Finds what the candidate would replace.
+def newest_other_release(store: ReleaseStore, candidate_sha256: str) -> tuple[Path, Release] | None:
+    """Finds the release that the candidate would replace.
 
     Args:
-      model_dir: holds the versions.
-      candidate_sha256: checksum of the candidate, which may be a release
-        already, when a run is repeated with nothing changed.
+      store: holds the releases.
+      candidate_sha256: checksum of the candidate, which may already be a release: a rerun with
+        nothing changed pushes it again.
 
     Returns:
-      Directory and manifest of the newest whole release of another model that no rollback withdrew,
-      or None.
+      Directory and manifest of the newest intact release of another model that no rollback
+      withdrew, or None.
     """
-    withdrawn = withdrawals(model_dir)
-    for path in reversed(list_versions(model_dir).values()):
-        try:
-            problems = release_problems(path)
-            release = read_release(path)
-        except ManifestError as error:
-            problems = [str(error)]
-        if problems:
-            _log.warning("Passed over %s: %s", path, "; ".join(problems))
-        elif release.model_sha256 not in (candidate_sha256, *withdrawn):
+    excluded = {candidate_sha256, *store.withdrawals()}
+    for version, path in reversed(store.versions().items()):
+        if problems := store.problems(version):
+            _log.warning("Skipped %s: %s", path, "; ".join(problems))
+            continue
+        release = store.read(version)
+        if release.model_sha256 not in excluded:
             return path, release
     return None
 
 
 def _mark_absent(model: Artifact) -> None:
-    """Also with a file, because object stores keep no empty directories."""
+    """Sets the property, and writes a file, because object stores keep no empty directories."""
     model.set_int_custom_property(ABSENT, 1)
     directory = Path(model.uri)
     directory.mkdir(parents=True, exist_ok=True)

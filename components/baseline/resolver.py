@@ -1,4 +1,4 @@
-"""Which model a candidate is compared with."""
+"""The strategy of the TFX Resolver that finds the baseline in ML Metadata."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from tfx.dsl.io import fileio
 from tfx.types import Artifact
 from tfx.utils import path_utils
 
+from components.releases.versions import SAVED_MODEL
+
 MODEL = "model"
 BLESSING = "blessing"
 CANDIDATE = "candidate"
@@ -17,12 +19,12 @@ CANDIDATE = "candidate"
 class NewestOtherBlessedModel(ResolverStrategy):
     """Picks the model that was blessed last and is not the candidate itself.
 
-    The stock strategy may pick the candidate: in a second run with nothing changed, the newest
-    blessed model is the one that the cache gives again, so that it would be compared with itself,
-    and the Evaluator's input would be another than before.
+    The stock strategy may pick the candidate: in a rerun with no changes, the newest blessed model
+    is the one that the cache returns. The candidate would be compared with itself, and the
+    Evaluator would not be cached, because its input is another one.
 
-    A model whose files are gone is passed over. It stays blessed when later verdicts on it, with
-    stricter thresholds, say otherwise: it may still be the one that is serving.
+    A model whose files are gone is skipped. A model stays blessed even if a later verdict with
+    stricter thresholds rejects it, because it may still be the live one.
 
     Example:
       Resolver(
@@ -35,14 +37,14 @@ class NewestOtherBlessedModel(ResolverStrategy):
 
     def resolve_artifacts(
         self,
-        store: MetadataStore,  # noqa: ARG002 - TFX gives it by this name
+        store: MetadataStore,  # noqa: ARG002 - TFX passes it by this name
         input_dict: dict[str, list[Artifact]],
     ) -> dict[str, list[Artifact]]:
-        """Picks it from the artifacts of all runs.
+        """Picks the model from the artifacts of all runs.
 
         Args:
           store: not used.
-          input_dict: `model` and `blessing`, all that there are, and `candidate`.
+          input_dict: all artifacts `model` and `blessing`, and `candidate`.
 
         Returns:
           `model` and `blessing` with at most one artifact each, and `candidate` as received.
@@ -58,7 +60,7 @@ class NewestOtherBlessedModel(ResolverStrategy):
 
 
 def _blessed_model(blessing: Artifact) -> int | None:
-    """Id of the model that the blessing is for; None if it withholds it."""
+    """Id of the blessed model; None if the verdict rejected it."""
     value = blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY)
     if value != constants.BLESSED_VALUE:
         return None
@@ -67,4 +69,4 @@ def _blessed_model(blessing: Artifact) -> int | None:
 
 def _has_files(model: Artifact) -> bool:
     path = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
-    return bool(fileio.exists(f"{path}/saved_model.pb"))
+    return bool(fileio.exists(f"{path}/{SAVED_MODEL}"))

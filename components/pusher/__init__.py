@@ -1,1 +1,1 @@
-"""The last stage: releases an approved model, completely or not at all."""
+"""Pushes a blessed model, completely or not at all."""

@@ -1,4 +1,4 @@
-"""The last stage."""
+"""The component that pushes a blessed model."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Pusher(base_component.BaseComponent):
     """Pushes a model that ModelGate blessed to `<serving_dir>/<model_name>/<version>/`.
 
     Unlike the stock Pusher it fails if the model is not blessed, and its release is atomic,
-    durable, verified and described by a manifest. It may run any number of times: a model that is
-    the newest version already is not pushed again. Its output `pushed_model` has the custom
-    properties `pushed` (1 if it was pushed now, else 0), `up_to_date` (1 if it was there before),
-    `pushed_destination` (path of the version's directory) and `pushed_version`.
+    durable, verified and described by a manifest. It is idempotent: a model that is already the
+    newest version is not pushed again. Its output `pushed_model` has the custom properties
+    `pushed` (1 if this run pushed it, else 0), `up_to_date` (the opposite), `pushed_destination`
+    (path of the version's directory) and `pushed_version`.
     """
 
     SPEC_CLASS = PusherSpec
@@ -48,15 +48,15 @@ class Pusher(base_component.BaseComponent):
         serving_dir: str,
         model_name: str,
     ) -> None:
-        """Checks the destination's form at once.
+        """Validates the destination immediately.
 
         Args:
           model: the Model to push.
           blessing: ModelGate's verdict on it.
-          examples: what the model was made from, with a split `test` to try it on; the custom
+          examples: the model's training data, with a split `test` for the smoke check; the custom
             properties of ImageExampleGen go into the manifest.
-          serving_dir: local directory, below which a server finds its models.
-          model_name: the model's directory there.
+          serving_dir: local directory below which a server finds its models.
+          model_name: name of the model's directory there.
 
         Raises:
           PushError: if serving_dir is a URL, or model_name is not fit for a directory's name.

@@ -1,25 +1,30 @@
-"""Runs the push: model and verdict in, release out."""
+"""Pushes a blessed model to the serving directory."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
-from components.common import checksums, provenance
-from components.common.artifacts import artifact_record, data_record, saved_model_path
+from components.common import provenance
+from components.common.artifacts import (
+    artifact_record,
+    data_record,
+    saved_model_path,
+    saved_model_sha256,
+)
 from components.common.errors import ModelRejectedError
 from components.model_gate.executor import VERDICT_FILE
 from components.model_gate.rules import Verdict, VerdictError
 from components.pusher import smoke_check
-from components.releases.manifest import FileRecord, Release
-from components.releases.store import Pushed, WithdrawnError, model_directory, push
+from components.releases.manifest import ReleaseFacts
+from components.releases.store import ReleaseStore, WithdrawnError, model_directory
+from components.releases.writing import Pushed
 
 MODEL = "model"
 BLESSING = "blessing"
@@ -50,7 +55,7 @@ class Executor(base_executor.BaseExecutor):
           exec_properties: serving_dir and model_name.
 
         Raises:
-          ModelRejectedError: if the gate did not bless the model, or blessed another one, or a
+          ModelRejectedError: if the gate did not bless the model, blessed another one, or a
             rollback withdrew it.
           PushError: if the model can't be served or written.
         """
@@ -59,16 +64,15 @@ class Executor(base_executor.BaseExecutor):
             for role in (MODEL, BLESSING, EXAMPLES)
         }
         model_name = exec_properties[MODEL_NAME]
-        source = saved_model_path(inputs[MODEL])
-        verdict = _approval(inputs[BLESSING], source)
+        store = ReleaseStore(model_directory(exec_properties[SERVING_DIR], model_name))
+        verdict = _approval(inputs[BLESSING], inputs[MODEL])
         examples = smoke_check.read_examples(
             artifact_utils.get_split_uri([inputs[EXAMPLES]], TEST_SPLIT), SMOKE_EXAMPLES
         )
         try:
-            pushed = push(
-                source,
-                model_directory(exec_properties[SERVING_DIR], model_name),
-                describe=_Manifest(model_name, verdict, inputs).describe,
+            pushed = store.push(
+                saved_model_path(inputs[MODEL]),
+                _facts(model_name, verdict, inputs),
                 check=lambda staging: smoke_check.check_model(staging, examples),
             )
         except WithdrawnError as error:
@@ -77,8 +81,8 @@ class Executor(base_executor.BaseExecutor):
         _log.info("%s: %s", "Up to date" if pushed.up_to_date else "Pushed", pushed.path)
 
 
-def _approval(blessing: Artifact, source: Path) -> Verdict:
-    """The verdict, if it is there and approves of this very model."""
+def _approval(blessing: Artifact, model: Artifact) -> Verdict:
+    """Reads the verdict; raises ModelRejectedError unless it blesses this very model."""
     try:
         verdict = Verdict.from_json((Path(blessing.uri) / VERDICT_FILE).read_text())
     except (OSError, VerdictError) as error:
@@ -92,36 +96,25 @@ def _approval(blessing: Artifact, source: Path) -> Verdict:
         raise ModelRejectedError(
             f"Nothing was pushed: {VERDICT_FILE} blesses the model, but ML Metadata doesn't."
         )
-    received = checksums.model_sha256(checksums.directory_sha256(source))
+    received = saved_model_sha256(model)
     if received != verdict.model_sha256:
         raise ModelRejectedError(
             f"Nothing was pushed: the gate judged the model with SHA-256 {verdict.model_sha256}, "
-            f"and the one in {source} has {received}. Run the pipeline again."
+            f"and the one in {model.uri} has {received}. Run the pipeline again."
         )
     return verdict
 
 
-class _Manifest(NamedTuple):
-    """What is known of a release before it has a version."""
-
-    model_name: str
-    verdict: Verdict
-    inputs: Mapping[str, Artifact]
-
-    def describe(self, version: int, now: float, files: Mapping[str, FileRecord]) -> Release:
-        return Release(
-            model=self.model_name,
-            version=version,
-            created=datetime.fromtimestamp(now, timezone.utc),
-            model_sha256=self.verdict.model_sha256,
-            metrics=self.verdict.metrics,
-            checks=self.verdict.checks,
-            data=data_record(self.inputs[EXAMPLES]),
-            git=provenance.git_state(),
-            packages=provenance.package_versions(),
-            ml_metadata={role: artifact_record(artifact) for role, artifact in self.inputs.items()},
-            files=dict(files),
-        )
+def _facts(model_name: str, verdict: Verdict, inputs: Mapping[str, Artifact]) -> ReleaseFacts:
+    return ReleaseFacts(
+        model=model_name,
+        metrics=verdict.metrics,
+        checks=verdict.checks,
+        data=data_record(inputs[EXAMPLES]),
+        git=provenance.git_state(),
+        packages=provenance.package_versions(),
+        ml_metadata={role: artifact_record(artifact) for role, artifact in inputs.items()},
+    )
 
 
 def _record(artifact: Artifact, pushed: Pushed) -> None:

@@ -1,4 +1,4 @@
-"""Asks a copied model a few questions before anyone else can: it must load, and answer."""
+"""Loads a copied model before it is released, and runs inference on a few examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.releases.store import PushError
+from components.releases.writing import PushError
 from models import features
 
 SIGNATURE = "serving_default"
@@ -20,47 +20,47 @@ _REASON_CHARACTERS = 400
 
 
 def read_examples(split_uri: str, count: int) -> list[bytes]:
-    """The first serialized tf.Examples of a split of gzipped TFRecords; fewer if it has fewer."""
+    """Reads the first serialized tf.Examples, at most `count`, of a split of gzipped TFRecords."""
     files = sorted(tf.io.gfile.glob(f"{split_uri}/*"))
     dataset = tf.data.TFRecordDataset(files, compression_type="GZIP")
     return list(itertools.islice(dataset.as_numpy_iterator(), count))
 
 
 def check_model(model_dir: Path, examples: Sequence[bytes]) -> None:
-    """Loads a SavedModel as a server would, and asks its default signature.
+    """Loads a SavedModel as a server would, and runs its default signature.
 
     Args:
       model_dir: the SavedModel.
       examples: serialized tf.Examples, raw; at least one.
 
     Raises:
-      PushError: if it doesn't load, fails, or does not answer each example with NUM_CLASSES
-        finite probabilities that sum to 1.
+      PushError: if the model doesn't load, fails, or does not return NUM_CLASSES finite
+        probabilities that sum to 1 for each example.
     """
     if not examples:
-        raise PushError("Expected examples to try the model on before it is pushed, found none.")
+        raise PushError("Expected examples for the smoke check, found none; nothing was pushed.")
     try:
         signature = tf.saved_model.load(str(model_dir)).signatures[SIGNATURE]
-        answers = signature(examples=tf.constant(list(examples)))[features.PROBABILITIES].numpy()
+        outputs = signature(examples=tf.constant(list(examples)))[features.PROBABILITIES].numpy()
     except Exception as error:  # TensorFlow raises many kinds, each of which means the same here.
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", _REASON_CHARACTERS)
-        raise PushError(f"The model can't be served, so nothing was pushed: {reason}") from error
-    _check_answers(answers, len(examples))
+        raise PushError(f"The model can't be served; nothing was pushed: {reason}") from error
+    _check_probabilities(outputs, len(examples))
 
 
-def _check_answers(answers: npt.NDArray[np.float32], examples: int) -> None:
+def _check_probabilities(outputs: npt.NDArray[np.float32], examples: int) -> None:
     expected = (examples, features.NUM_CLASSES)
-    if answers.shape != expected:
+    if outputs.shape != expected:
         raise PushError(
-            f"Expected probabilities of shape {expected} from the model, received {answers.shape}; "
+            f"Expected probabilities of shape {expected} from the model, received {outputs.shape}; "
             "nothing was pushed."
         )
-    if not (np.isfinite(answers).all() and (answers >= 0).all()):
+    if not (np.isfinite(outputs).all() and (outputs >= 0).all()):
         raise PushError(
             "Expected finite probabilities of at least 0 from the model, received "
-            f"{answers.min()} to {answers.max()}; nothing was pushed."
+            f"{outputs.min()} to {outputs.max()}; nothing was pushed."
         )
-    sums = answers.sum(axis=1)
+    sums = outputs.sum(axis=1)
     if not np.allclose(sums, 1.0, atol=_TOLERANCE):
         raise PushError(
             "Expected probabilities that sum to 1 from the model, received sums from "

@@ -1,7 +1,6 @@
-"""The manifest of a release, which says what it is and where it comes from.
+"""The manifest of a release: `release.json` beside the model, with metrics and provenance.
 
-It lies beside the model, as `release.json` in the directory of the version: loaders of SavedModels
-and TensorFlow Serving overlook it.
+Loaders of SavedModels and TensorFlow Serving ignore the file.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ RELEASE_FILE = "release.json"
 
 
 class ManifestError(Exception):
-    """A release has no manifest, or not a readable one."""
+    """A release has no readable manifest, or its files don't match it; the message is one line."""
 
 
 class FileRecord(Frozen):
@@ -32,13 +31,13 @@ class FileRecord(Frozen):
 
 
 class Rollback(Frozen):
-    """What a version that went back to an earlier one replaced, and why.
+    """Which version a rollback replaced, and why.
 
     Attributes:
-      from_version: the live version that it withdrew.
-      from_model_sha256: that version's model.
-      to_version: the earlier version, whose model it holds.
-      reason: as people gave it; may be empty.
+      from_version: the version that it withdrew.
+      from_model_sha256: checksum of that version's model.
+      to_version: the earlier version, whose model it released again.
+      reason: free text; may be empty.
     """
 
     from_version: int
@@ -47,39 +46,47 @@ class Rollback(Frozen):
     reason: str
 
 
-class Release(Frozen):
-    """The content of a manifest.
+class ReleaseFacts(Frozen):
+    """The part of a manifest that is known before the release has a version.
 
     Attributes:
       format: version of this format.
       model: name of the model.
-      version: also the name of the directory.
-      created: when it was pushed, with time zone.
-      model_sha256: `components.common.checksums.model_sha256` of the files.
       metrics: from the gate's verdict.
       checks: the gate's rules, with thresholds and values.
-      data: what the model learnt from.
+      data: the data that the model was trained on, and how to use the model.
       git: None if the code is in no Git repository.
       packages: versions by name.
       ml_metadata: artifacts by their role in the push.
-      files: by relative path (POSIX style), all but the manifest itself.
-      rollback: None for a version that the pipeline pushed. All else but `version` and `created` is
-        then as in the manifest of the version that was gone back to.
+      rollback: None for a version that the pipeline pushed. The other facts of a rollback are
+        copied from the version that it returns to.
     """
 
     format: Literal[1] = 1
     model: str
-    version: int
-    created: AwareDatetime
-    model_sha256: str
     metrics: dict[str, int | float | None]
     checks: tuple[Check, ...]
     data: Data
     git: Git | None
     packages: dict[str, str]
     ml_metadata: dict[str, ArtifactRecord]
-    files: dict[str, FileRecord]
     rollback: Rollback | None = None
+
+
+class Release(ReleaseFacts):
+    """The content of a manifest.
+
+    Attributes:
+      version: also the name of the directory.
+      created: time of the push, with time zone.
+      model_sha256: `components.common.checksums.model_sha256` of the files.
+      files: by relative path (POSIX style), without the manifest itself.
+    """
+
+    version: int
+    created: AwareDatetime
+    model_sha256: str
+    files: dict[str, FileRecord]
 
     def to_json(self) -> str:
         """Standard JSON, indented for people."""
@@ -103,22 +110,37 @@ def read_release(version_dir: Path) -> Release:
         ) from error
 
 
+def verified_release(version_dir: Path) -> Release | None:
+    """Reads the manifest of a version and verifies the files.
+
+    Returns:
+      None for a version without a manifest, which another tool has pushed.
+
+    Raises:
+      ManifestError: if the manifest is malformed, or the files don't match it.
+    """
+    if not (version_dir / RELEASE_FILE).exists():
+        return None
+    if found := release_problems(version_dir):
+        raise ManifestError(f"The release is damaged: {', '.join(found[:3])}. Push it again.")
+    return read_release(version_dir)
+
+
 def release_problems(version_dir: Path) -> list[str]:
     """Compares the files of a release with its manifest.
 
     Returns:
-      A line for each file that is missing, changed or not listed, or if the manifest is of another
-      version; none if the release is whole.
-
-    Raises:
-      ManifestError: if there is no manifest, or it is malformed.
+      A line for each file that is missing, changed or not listed, and one if the manifest is
+      unreadable or of another version; empty if the release is intact.
     """
-    release = read_release(version_dir)
-    expected = {name: file.sha256 for name, file in release.files.items()}
     try:
+        release = read_release(version_dir)
         found = checksums.directory_sha256(version_dir, leave_out=[RELEASE_FILE])
+    except ManifestError as error:
+        return [str(error)]
     except OSError as error:
         return [f"{error.filename} can't be read: {error.strerror}"]
+    expected = {name: file.sha256 for name, file in release.files.items()}
     other = parse_version(version_dir.name) != release.version
     return [
         *([f"the manifest is of version {release.version}"] if other else []),

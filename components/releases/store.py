@@ -1,62 +1,49 @@
-"""Writes a release so that it is either whole and durable, or not there.
+"""`ReleaseStore`: all releases of one model, and the rules for them.
 
-A model server may look at any time, a process may be killed at any time, and several may push at
-once. So a release is made in a directory that servers overlook, under a lock, and appears by one
-rename.
+- A version never changes and never disappears: a push or a rollback adds a higher one.
+- The live version is the highest one that holds a SavedModel that matches its manifest. A
+  SavedModel without a manifest, which another tool has pushed, counts as it is.
+- A model that a rollback withdrew is not pushed again; only another rollback brings it back.
+
+TensorFlow Serving follows the highest version that holds a SavedModel, and does not verify it. It
+serves another version than the live one only if someone has damaged the files of a release.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
-
 from components.common import checksums
-from components.releases.history import withdrawals
 from components.releases.manifest import (
     RELEASE_FILE,
-    FileRecord,
     ManifestError,
     Release,
+    ReleaseFacts,
+    Rollback,
+    read_release,
     release_problems,
+    verified_release,
 )
-from components.releases.versions import SAVED_MODEL, list_versions, next_version
+from components.releases.rollback import Releases, Replaced, RollbackError, earlier_version
+from components.releases.versions import SAVED_MODEL, list_versions
+from components.releases.writing import Pushed, PushError, add_version, releasing
 
-LOCK_FILE = ".push.lock"
-STAGING_PREFIX = ".staging-"
-LOCK_SECONDS = 600.0
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-
-
-class PushError(Exception):
-    """A model could not be pushed; no version appeared."""
 
 
 class WithdrawnError(PushError):
     """The model was pushed before, and a rollback withdrew it."""
 
 
-@dataclass(frozen=True)
-class Pushed:
-    """Where a model is served from, and whether it was there before."""
-
-    version: int
-    path: Path
-    up_to_date: bool
-
-
 def model_directory(serving_dir: str, model_name: str) -> Path:
-    """The directory that holds a model's versions.
+    """Returns the directory that holds a model's versions.
 
     Raises:
-      PushError: if it isn't one of a local file system.
+      PushError: if serving_dir is a URL, or model_name is not fit for a directory's name.
     """
     if "://" in serving_dir:
         raise PushError(
@@ -71,156 +58,197 @@ def model_directory(serving_dir: str, model_name: str) -> Path:
     return Path(serving_dir) / model_name
 
 
-def push(
-    source: Path,
-    model_dir: Path,
-    describe: Callable[[int, float, Mapping[str, FileRecord]], Release],
-    check: Callable[[Path], None],
-    clock: Callable[[], float] = time.time,
-) -> Pushed:
-    """Makes a SavedModel the newest version, unless it is that already.
+@dataclass(frozen=True)
+class ReleaseStore:
+    """The releases below a model's directory, which need not exist yet.
 
-    Args:
-      source: the SavedModel's directory.
-      model_dir: holds the versions; made if missing.
-      describe: makes the manifest from the version, the time (seconds since 1970) and the files.
-      check: given the directory of the finished copy before it appears; raises to call it off.
-      clock: seconds since 1970.
-
-    Raises:
-      WithdrawnError: if a rollback withdrew this very model: a pipeline that runs again by itself
-        must not bring it back.
-      PushError: if the source is no SavedModel, the copy differs from it, another push holds the
-        lock for LOCK_SECONDS, no version can come after the newest, or on any error of the disk.
+    Reads the disk on each call, because other processes push meanwhile.
     """
-    with releasing(model_dir):
-        files = checksums.directory_sha256(source)
-        if SAVED_MODEL not in files:
-            raise PushError(f"Expected a SavedModel in {source}, found no {SAVED_MODEL} there.")
-        versions = list_versions(model_dir)
-        newest = max(versions, default=None)
-        if newest is not None and _holds(versions[newest], files):
-            return Pushed(newest, versions[newest], up_to_date=True)
-        withdrawal = withdrawals(model_dir).get(checksums.model_sha256(files))
+
+    model_dir: Path
+
+    def versions(self) -> dict[int, Path]:
+        """Paths of all versions, oldest first; also of those that can't be served."""
+        return list_versions(self.model_dir)
+
+    def servable(self) -> dict[int, Path]:
+        """Paths of the versions that hold a SavedModel, newest first; they may be damaged."""
+        versions = reversed(self.versions().items())
+        return {version: path for version, path in versions if (path / SAVED_MODEL).is_file()}
+
+    def live(self) -> int | None:
+        """Returns the live version (see the module's docstring), or None."""
+        servable = self.servable().items()
+        return next((version for version, path in servable if _is_intact(path)), None)
+
+    def read(self, version: int) -> Release:
+        """Reads a manifest, without a look at the files.
+
+        Raises:
+          ManifestError: if there is none, or it is malformed.
+          KeyError: if there is no such version.
+        """
+        return read_release(self.versions()[version])
+
+    def releases(self) -> Releases:
+        """Reads all manifests, oldest first; an unreadable one is given as its error."""
+        return {version: _read(path) for version, path in self.versions().items()}
+
+    def problems(self, version: int) -> list[str]:
+        """Compares the files of a version with its manifest (`manifest.release_problems`).
+
+        Raises:
+          KeyError: if there is no such version.
+        """
+        return release_problems(self.versions()[version])
+
+    def withdrawals(self) -> dict[str, Rollback]:
+        """Lists the models that rollbacks withdrew, and that no later version brought back.
+
+        Returns:
+          The rollback by the SHA-256 of the model that it withdrew.
+        """
+        withdrawn: dict[str, Rollback] = {}
+        for release in self.releases().values():
+            if isinstance(release, Release):
+                withdrawn.pop(release.model_sha256, None)
+                if release.rollback is not None:
+                    withdrawn[release.rollback.from_model_sha256] = release.rollback
+        return withdrawn
+
+    def push(
+        self,
+        source: Path,
+        facts: ReleaseFacts,
+        check: Callable[[Path], None],
+        clock: Callable[[], float] = time.time,
+    ) -> Pushed:
+        """Makes a SavedModel the newest version, unless it already is.
+
+        Args:
+          source: the SavedModel's directory.
+          facts: for the manifest.
+          check: called with the finished copy before it appears; an exception cancels the push.
+          clock: seconds since 1970.
+
+        Raises:
+          WithdrawnError: if a rollback withdrew this very model: a pipeline that runs on a
+            schedule must not bring it back.
+          PushError: if the source is no SavedModel, the copy differs from it, another push holds
+            the lock too long, the highest version is MAX_VERSION, or on any error of the disk.
+        """
+        with releasing(self.model_dir):
+            files = checksums.directory_sha256(source)
+            if SAVED_MODEL not in files:
+                raise PushError(f"Expected a SavedModel in {source}, found no {SAVED_MODEL} there.")
+            versions = self.versions()
+            newest = max(versions, default=None)
+            if newest is not None and _holds(versions[newest], files):
+                return Pushed(newest, versions[newest], up_to_date=True)
+            self._refuse_withdrawn(checksums.model_sha256(files))
+            return add_version(source, self.model_dir, facts, check, clock)
+
+    def roll_back(
+        self,
+        to_version: int | None = None,
+        reason: str = "",
+        clock: Callable[[], float] = time.time,
+    ) -> tuple[Pushed, Rollback]:
+        """Adds a version with the model of an earlier one.
+
+        It replaces the highest version that holds a SavedModel, which TensorFlow Serving serves
+        even if it is damaged. The model is not tried on examples: that was done before its own
+        push, and its checksums show that it has not changed.
+
+        Args:
+          to_version: the version to return to; None chooses it (`rollback.earlier_version`).
+          reason: for the manifest.
+          clock: seconds since 1970.
+
+        Returns:
+          The new version, and the rollback as its manifest records it.
+
+        Raises:
+          RollbackError: if there is no such version, it is damaged, or its model is the newest.
+          PushError: as `push`.
+        """
+        if not self.versions():
+            raise RollbackError(
+                f"Expected releases in {self.model_dir}, found none: there is nothing to do."
+            )
+        with releasing(self.model_dir):
+            replaced = self._replaced()
+            if to_version is None:
+                to_version = earlier_version(self.releases(), replaced)
+            target = self._target(to_version, replaced)
+            rollback = Rollback(
+                from_version=replaced.version,
+                from_model_sha256=replaced.model_sha256,
+                to_version=to_version,
+                reason=reason,
+            )
+            source = self.versions()[to_version]
+            facts = target.model_copy(update={"rollback": rollback})
+            return add_version(source, self.model_dir, facts, _no_check, clock), rollback
+
+    def _refuse_withdrawn(self, model_sha256: str) -> None:
+        withdrawal = self.withdrawals().get(model_sha256)
         if withdrawal is not None:
             raise WithdrawnError(
                 f"Nothing was pushed: a rollback to version {withdrawal.to_version} withdrew this "
                 f"model, version {withdrawal.from_version}. To "
                 f"serve it again: mnist-pipeline releases rollback --to {withdrawal.from_version}"
             )
-        return add_version(source, model_dir, describe, check, clock)
+
+    def _replaced(self) -> Replaced:
+        version, path = next(iter(self.servable().items()), (None, None))
+        if version is None or path is None:
+            raise RollbackError(
+                f"Expected a version in {self.model_dir} that can be served, found none."
+            )
+        files = checksums.directory_sha256(path, leave_out=[RELEASE_FILE])
+        return Replaced(version, checksums.model_sha256(files))
+
+    def _target(self, version: int, replaced: Replaced) -> Release:
+        versions = self.versions()
+        if version not in versions:
+            known = ", ".join(map(str, versions))
+            raise RollbackError(f"Expected one of the versions {known}, received {version}.")
+        if found := self.problems(version):
+            raise RollbackError(
+                f"Can't go back to version {version}: {'; '.join(found).rstrip('.')}. "
+                "Choose another with --to."
+            )
+        target = self.read(version)
+        if target.model_sha256 == replaced.model_sha256:
+            raise RollbackError(
+                f"The model of version {version} is already the newest, as version "
+                f"{replaced.version}."
+            )
+        return target
 
 
-@contextlib.contextmanager
-def releasing(model_dir: Path) -> Iterator[None]:
-    """Holds the lock of a model's directory, cleaned of what a killed push has left.
-
-    Raises:
-      PushError: if another one holds it for LOCK_SECONDS, or on any error of the disk in the block.
-    """
+def _read(path: Path) -> Release | ManifestError:
     try:
-        model_dir.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(model_dir / LOCK_FILE, timeout=LOCK_SECONDS):
-            for leftover in model_dir.glob(f"{STAGING_PREFIX}*"):
-                shutil.rmtree(leftover)
-            yield
-    except filelock.Timeout as error:
-        raise PushError(
-            f"Another push has held {error.lock_file} for {LOCK_SECONDS:.0f} s: "
-            "try again when it has ended."
-        ) from error
-    except OSError as error:
-        raise PushError(
-            f"Can't push to {model_dir}: {error}. Nothing was pushed: see to it that the directory "
-            "is writable and has room, and run again."
-        ) from error
+        return read_release(path)
+    except ManifestError as error:
+        return error
 
 
-def add_version(
-    source: Path,
-    model_dir: Path,
-    describe: Callable[[int, float, Mapping[str, FileRecord]], Release],
-    check: Callable[[Path], None],
-    clock: Callable[[], float],
-) -> Pushed:
-    """Makes a new version, above all others; for a caller that is `releasing`.
-
-    Args:
-      source: the SavedModel's directory, or that of a version.
-      model_dir: as of `push`, and so the others.
-      describe: likewise.
-      check: likewise.
-      clock: likewise.
-
-    Raises:
-      PushError: if the copy differs from the source, or no version can come after the newest.
-    """
-    files = checksums.directory_sha256(source, leave_out=[RELEASE_FILE])
-    now = clock()
+def _is_intact(version_dir: Path) -> bool:
     try:
-        version = next_version(list_versions(model_dir), now)
-    except ValueError as error:
-        raise PushError(f"Can't push to {model_dir}: {error}") from error
-    staging = model_dir / f"{STAGING_PREFIX}{version}"
-    try:
-        shutil.copytree(source, staging, copy_function=shutil.copyfile)
-        release = describe(version, now, _records(staging, files))
-        (staging / RELEASE_FILE).write_text(release.to_json())
-        _sync(staging)
-        _read_back(staging, files)
-        check(staging)
-        path = _reveal(staging, model_dir / str(version))
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return Pushed(version, path, up_to_date=False)
+        verified_release(version_dir)
+    except ManifestError:
+        return False
+    return True
 
 
 def _holds(version_dir: Path, files: Mapping[str, str]) -> bool:
-    """Whether a version is a whole release of ours with exactly these files."""
-    try:
-        whole = not release_problems(version_dir)
-    except ManifestError:
+    """Whether a version is an intact release with exactly these files."""
+    if release_problems(version_dir):
         return False
-    return whole and checksums.directory_sha256(version_dir, leave_out=[RELEASE_FILE]) == files
+    return checksums.directory_sha256(version_dir, leave_out=[RELEASE_FILE]) == files
 
 
-def _records(directory: Path, files: Mapping[str, str]) -> dict[str, FileRecord]:
-    return {
-        name: FileRecord(sha256=sha256, bytes=(directory / name).stat().st_size)
-        for name, sha256 in files.items()
-    }
-
-
-def _sync(directory: Path) -> None:
-    """Waits until the directory and all in it would survive a power cut."""
-    for path in [*directory.rglob("*"), directory]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _read_back(directory: Path, files: Mapping[str, str]) -> None:
-    written = checksums.directory_sha256(directory, leave_out=[RELEASE_FILE])
-    differing = sorted(
-        name for name in files.keys() | written.keys() if files.get(name) != written.get(name)
-    )
-    if differing:
-        raise PushError(
-            f"Expected the copy to equal the model, but {', '.join(differing)} differs. "
-            "Nothing was pushed: check the disk, and that nothing writes to the model; run again."
-        )
-
-
-def _reveal(staging: Path, path: Path) -> Path:
-    """Renames, so that the version appears at once; never over something that is there."""
-    if os.path.lexists(path):  # A rename would replace an empty directory.
-        raise FileExistsError(f"{path} appeared meanwhile, though the directory is locked")
-    staging.rename(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    return path
+def _no_check(staging: Path) -> None:
+    """See `ReleaseStore.roll_back`."""

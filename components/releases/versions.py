@@ -10,23 +10,23 @@ MAX_VERSION = 2**63 - 1
 """TensorFlow Serving keeps versions as int64."""
 
 SAVED_MODEL = "saved_model.pb"
-"""What makes a directory one that can be served."""
+"""The file that makes a directory a SavedModel."""
 
 _NUMBER = re.compile(r"[0-9]{1,20}")
 
 
 def parse_version(name: str) -> int | None:
-    """The version that an entry of a model's directory stands for.
+    """Parses the name of an entry in a model's directory.
 
     Returns:
-      1 to MAX_VERSION, or None for a name that is no such number: TensorFlow Serving overlooks it.
+      1 to MAX_VERSION, or None for any other name: TensorFlow Serving ignores those.
     """
     number = int(name) if _NUMBER.fullmatch(name) else 0
     return number if 1 <= number <= MAX_VERSION else None
 
 
 def list_versions(model_dir: Path) -> dict[int, Path]:
-    """All versions below a model's directory, oldest first, whoever wrote them.
+    """Lists all versions below a model's directory, oldest first, whoever wrote them.
 
     Files and links count too, because their numbers are taken.
 
@@ -39,25 +39,15 @@ def list_versions(model_dir: Path) -> dict[int, Path]:
     return dict(sorted((version, path) for version, path in numbered if version is not None))
 
 
-def live_version(model_dir: Path) -> int | None:
-    """The version that TensorFlow Serving serves: the highest that holds a SavedModel, or None."""
-    servable = [
-        version
-        for version, path in list_versions(model_dir).items()
-        if (path / SAVED_MODEL).is_file()
-    ]
-    return max(servable, default=None)
-
-
 def next_version(existing: Collection[int], now: float) -> int:
-    """A version above all others, even when the clock went back.
+    """Returns a version above all others, even if the clock went back.
 
     Args:
-      existing: versions that are there.
-      now: seconds since 1970; the version itself, rounded down, unless that is not the newest.
+      existing: versions that are taken.
+      now: seconds since 1970; becomes the version, rounded down, unless a higher one is taken.
 
     Raises:
-      ValueError: if the newest is MAX_VERSION.
+      ValueError: if the highest version is MAX_VERSION.
     """
     newest = max(existing, default=0)
     if newest >= MAX_VERSION:

@@ -1,32 +1,23 @@
 """Brings any picture of one digit to MNIST's form: a photo, a scan, a screenshot or a drawing.
 
-MNIST's own images were made so: the digit is scaled, with its proportions kept, to fit a box of
-20x20 pixels, and placed in 28x28 so that its centre of mass is in the middle
-(http://yann.lecun.com/exdb/mnist/). The picture should hold one digit on an even background.
+MNIST's own images were made the same way: the digit is scaled, with its proportions kept, to fit a
+box of 20x20 pixels, and placed in 28x28 so that its center of mass is in the middle
+(http://yann.lecun.com/exdb/mnist/). The picture should show one digit on an even background.
 """
 
 from __future__ import annotations
 
-import io
-import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 from scipy import ndimage
+
+from models.pictures import PictureError
 
 IMAGE_SIDE = 28
 """Height and width of an image of MNIST, in pixels."""
-
-MAX_BYTES = 20 * 2**20
-"""Longest file that is read: more than a phone's photo."""
-
-MAX_PIXELS = 50_000_000
-"""Largest picture that is decoded: a photo of 50 megapixels."""
-
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF")
-"""Pillow's names of what is read; it has others, of which some start programs."""
 
 BOX_SIDE = 20
 """Longer side of the digit, in pixels."""
@@ -36,7 +27,7 @@ _Ink = npt.NDArray[np.float32]
 
 _WORKING_SIDE = 512  # Longer side, in pixels, at which ink is looked for.
 _LEAST_CONTRAST = 0.08  # Of ink to its background, of 1.
-_NOISE_DEVIATIONS = 5.0  # Of the paper's noise, which is no ink.
+_NOISE_DEVIATIONS = 5.0  # Of the paper's noise; ink is stronger.
 _HALF = 128  # Of the brightness, and of opacity, of 8 bits.
 _OWN_CONTRAST = 64  # What the visible part of a picture has if it is more than ink.
 _EDGE_LEVEL = 0.2  # Least ink at the digit's edges.
@@ -44,76 +35,28 @@ _PART_SHARE = 0.1  # Of the heaviest part's ink: what has less is no part of the
 _INNER_SHARE = 0.2  # Likewise: what is inside and has as much is the digit.
 
 
-class DigitImageError(ValueError):
-    """A picture can't be read, is too large, or shows nothing; the message is one line."""
+def to_mnist(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """Brings a picture of a digit to MNIST's form (a `models.pictures.PicturePreprocessing`).
 
-
-def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decodes an encoded picture, turned upright, its transparent parts filled.
-
-    Args:
-      data: of one of FORMATS. Of an animation or a file of several pages, the first counts.
-      max_pixels: of the picture.
-
-    Returns:
-      Grayscale (mode L).
-
-    Raises:
-      DigitImageError: if it is longer than MAX_BYTES, larger than `max_pixels` (nothing is
-        decoded then), in no known format, or damaged.
-    """
-    if len(data) > MAX_BYTES:
-        raise DigitImageError(
-            f"Expected a picture of at most {MAX_BYTES // 2**20} MiB, received "
-            f"{len(data) / 2**20:.1f} MiB: make it smaller."
-        )
-    if not data:
-        raise DigitImageError("Expected a picture, received an empty file.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=_known_formats())
-    except Image.DecompressionBombError as error:
-        raise _too_large(str(error), max_pixels) from error
-    except Exception as error:  # Pillow's decoders raise many kinds, which mean the same here.
-        raise DigitImageError(
-            f"Expected a picture ({', '.join(FORMATS)}), received {len(data)} bytes of something "
-            "else: convert it to PNG or JPEG."
-        ) from error
-    if image.width * image.height > max_pixels:
-        raise _too_large(f"{image.width} x {image.height}", max_pixels)
-    try:
-        image.draft("L", (_WORKING_SIDE, _WORKING_SIDE))
-        return ImageOps.exif_transpose(to_grayscale(image))
-    except Exception as error:
-        raise DigitImageError(
-            f"Expected a whole {image.format} picture, received one that can't be decoded "
-            f"({' '.join(str(error).split()) or type(error).__name__}): save or send it again."
-        ) from error
-
-
-def to_mnist(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """Brings a picture of a digit to MNIST's form.
-
-    Whether the ink is dark or bright is told from the border; uneven light, shadows, noise and
-    specks are removed.
+    The border shows whether the ink is dark or bright. Uneven light, shadows, noise and specks are
+    removed.
 
     Args:
-      image: of any size and mode; what is in MNIST's form already stays as it is.
+      picture: of mode L, RGB or RGBA and any size; one that has MNIST's form keeps its pixels.
 
     Returns:
-      Shape (IMAGE_SIDE, IMAGE_SIDE): the digit bright (255) on dark (0), its longer side BOX_SIDE,
-      its centre of mass in the middle.
+      Shape (IMAGE_SIDE, IMAGE_SIDE, 1): the digit bright (255) on dark (0), its longer side
+      BOX_SIDE, its center of mass in the middle.
 
     Raises:
-      DigitImageError: if there is no ink.
+      PictureError: if there is no ink.
     """
-    gray = to_grayscale(image)
+    gray = _to_grayscale(picture)
     if _is_in_form(np.asarray(gray)):
-        return np.array(gray)
+        return np.array(gray)[..., np.newaxis]
     gray.thumbnail((_WORKING_SIDE, _WORKING_SIDE), Image.Resampling.BOX)
     ink = _crop(find_ink(np.asarray(gray)))
-    return _centre(_fit(ink))
+    return _center(_fit(ink))[..., np.newaxis]
 
 
 def _is_in_form(pixels: npt.NDArray[np.uint8]) -> bool:
@@ -121,46 +64,21 @@ def _is_in_form(pixels: npt.NDArray[np.uint8]) -> bool:
     if pixels.shape != (IMAGE_SIDE, IMAGE_SIDE) or pixels.max() < _HALF:
         return False
     inked = [np.flatnonzero(pixels.any(axis=axis)) for axis in (0, 1)]
-    centred = all(abs(centre - IMAGE_SIDE / 2) <= 1 for centre in _centre_of_mass(pixels))
-    return centred and max(np.ptp(places) for places in inked) + 1 == BOX_SIDE
+    centered = all(abs(center - IMAGE_SIDE / 2) <= 1 for center in _center_of_mass(pixels))
+    return centered and max(np.ptp(places) for places in inked) + 1 == BOX_SIDE
 
 
-def _centre_of_mass(pixels: npt.NDArray[Any]) -> list[float]:
+def _center_of_mass(pixels: npt.NDArray[Any]) -> list[float]:
     """Row and column, counted from the outer edges of the first ones."""
     masses = [pixels.sum(axis=axis, dtype=np.float64) for axis in (1, 0)]
     return [float((mass * (np.arange(mass.size) + 0.5)).sum() / mass.sum()) for mass in masses]
 
 
-def _known_formats() -> list[str]:
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
-
-
-def _too_large(received: str, most: int) -> DigitImageError:
-    return DigitImageError(
-        f"Expected a picture of at most {most / 10**6:g} megapixels, received {received}: "
-        "make it smaller."
-    )
-
-
-def to_grayscale(image: Image.Image) -> Image.Image:
-    """A copy in mode L; what is transparent gets the colour that leaves the visible visible."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return Image.fromarray(_eight_bit(np.asarray(image)))
-    if image.has_transparency_data:
-        return _opaque(image.convert("RGBA"))
-    if image.mode in ("1", "L"):
-        return image.convert("L").copy()
-    return image.convert("RGB").convert("L")
-
-
-def _eight_bit(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Pixels of more than 8 bits, by the range that they seem to use: 1, 255 or 65535."""
-    values = np.nan_to_num(pixels.astype(np.float32))
-    greatest = float(values.max(initial=0))
-    ranges = {"f": [1, 255, 65535], "i": [255, 65535]}.get(pixels.dtype.kind, [65535])
-    scale = 255 / next((top for top in ranges if greatest <= top), greatest)
-    return np.clip(np.round(values * scale), 0, 255).astype(np.uint8)
+def _to_grayscale(picture: Image.Image) -> Image.Image:
+    """Returns a copy in mode L; a fill for transparent parts keeps the visible ones visible."""
+    if picture.mode == "RGBA":
+        return _opaque(picture)
+    return picture.convert("L").copy()
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -190,7 +108,7 @@ def find_ink(pixels: npt.NDArray[np.uint8]) -> _Ink:
       How much ink there is at each pixel, of the same shape, 1 where it is strongest.
 
     Raises:
-      DigitImageError: if there is none.
+      PictureError: if there is none.
     """
     values = pixels.astype(np.float32) / 255
     if _is_dark_on_light(values):
@@ -203,8 +121,8 @@ def find_ink(pixels: npt.NDArray[np.uint8]) -> _Ink:
     inked = ink[ink > floor]
     peak = float(np.percentile(inked, 95)) if inked.size else 0.0
     if peak < max(_LEAST_CONTRAST, 1.5 * floor):
-        raise DigitImageError(
-            "Expected a digit, found no ink: draw or photograph one on an even background."
+        raise PictureError(
+            "No digit found in the picture: draw or photograph one on an even background."
         )
     return _without_specks(np.clip((ink - floor) / (peak - floor), 0, 1))
 
@@ -212,9 +130,9 @@ def find_ink(pixels: npt.NDArray[np.uint8]) -> _Ink:
 def _otsu(values: _Ink) -> float:
     """The level that best parts values of 0 to 1 in two (N. Otsu, 1979)."""
     counts, edges = np.histogram(values, 256, (0, 1))
-    centres = (edges[:-1] + edges[1:]) / 2
+    centers = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)
-    sums = np.cumsum(counts * centres)
+    sums = np.cumsum(counts * centers)
     above = below[-1] - below
     with np.errstate(invalid="ignore", divide="ignore"):
         apart = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
@@ -282,12 +200,12 @@ def _fit(ink: _Ink) -> _Ink:
     return fitted / fitted.max()
 
 
-def _centre(fitted: _Ink) -> npt.NDArray[np.uint8]:
+def _center(fitted: _Ink) -> npt.NDArray[np.uint8]:
     """Places the digit; never so that a part of it would be cut off."""
     image = np.zeros((IMAGE_SIDE, IMAGE_SIDE), np.uint8)
     top, left = (
-        min(max(round(IMAGE_SIDE / 2 - centre), 0), IMAGE_SIDE - side)
-        for centre, side in zip(_centre_of_mass(fitted), fitted.shape, strict=True)
+        min(max(round(IMAGE_SIDE / 2 - center), 0), IMAGE_SIDE - side)
+        for center, side in zip(_center_of_mass(fitted), fitted.shape, strict=True)
     )
     height, width = fitted.shape
     image[top : top + height, left : left + width] = np.round(fitted * 255)

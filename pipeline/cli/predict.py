@@ -1,4 +1,4 @@
-"""`mnist-pipeline predict`: asks the served model about pictures."""
+"""`mnist-pipeline predict`: classifies pictures with the live release."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.definition import DATASET
 from pipeline.cli.console import make_console
 from pipeline.settings import Settings
 
@@ -20,29 +21,40 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-MODEL_NAME = "mnist"
+    from pipeline.serving.served_model import ServedModel
+
 _STDIN = "-"
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-"""So that TensorFlow's own log, such as on a missing GPU, does not hide the answers."""
+"""Silence TensorFlow's own log, such as about a missing GPU."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model makes of a picture.
+    """The two likeliest classes of a picture.
 
     Attributes:
-      image: the file, as it was named.
-      digit: the likeliest.
+      image: the file, as named by the user.
+      label: number of the likeliest class.
+      class_name: its name; `class` in JSON.
       confidence: its probability, 0 to 1.
-      second_digit: the second likeliest.
-      second_confidence: likewise.
+      second_label: number of the second likeliest class.
+      second_class: its name.
+      second_confidence: its probability.
     """
 
     image: str
-    digit: int
+    label: int
+    class_name: str
     confidence: float
-    second_digit: int
+    second_label: int
+    second_class: str
     second_confidence: float
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, with `class` for the name."""
+        return {
+            "class" if key == "class_name" else key: value for key, value in asdict(self).items()
+        }
 
 
 @click.command()
@@ -52,32 +64,34 @@ class Prediction:
     type=click.Path(file_okay=False, path_type=Path),
     default=Settings.model_fields["serving_dir"].default,
     show_default=True,
-    help="Where approved models are pushed; the newest is asked.",
+    help="Directory of the releases; the live one is used.",
 )
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print a JSON array: an object for each picture, with `error` for one that can't be read.",
+    help="Print a JSON array: one object per picture, with `error` for an unreadable one.",
 )
 def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
-    """Says which digit each IMAGE shows, how sure the model is, and its second guess.
+    """Classifies each IMAGE; prints the two likeliest classes and their probabilities.
 
-    Any size, colours, dark on light or light on dark; - reads one from standard input. A picture
-    should hold one digit on an even background.
+    Reads common formats and any size; - reads a picture from standard input. A picture is prepared
+    as the release's data set defines it. MNIST's preprocessing finds one handwritten digit on an
+    even background, dark or light. Without a preprocessing, a picture is resized, and should look
+    like those in the data set.
 
     \b
     Exit status:
-      0  all pictures were read
-      1  some could not be (the others are answered all the same), or there is no model
+      0  all pictures were classified
+      1  some are unreadable (the rest are classified), or there is no model
       2  wrong usage
     """  # noqa: D301 - click wants the character
+    from components.releases.manifest import ManifestError
     from pipeline.serving.served_model import ServedModelError
 
-    digits, errors = _read_all(images)
     try:
-        predictions = _predict(serving_dir / MODEL_NAME, digits)
-    except ServedModelError as error:
+        predictions, errors = _classify(serving_dir / DATASET.name, images)
+    except (ServedModelError, ManifestError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps(_records(images, predictions, errors), indent=2))
@@ -88,36 +102,64 @@ def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
     sys.exit(1 if errors else 0)
 
 
+def _classify(
+    model_dir: Path, names: Iterable[str]
+) -> tuple[dict[str, Prediction], dict[str, str]]:
+    """Predictions, and why other pictures have none, by name."""
+    for variable, value in _QUIET.items():
+        os.environ.setdefault(variable, value)
+    import numpy as np
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = _load(model_dir)
+        images, errors = _read_all(names, model)
+        if not images:
+            return {}, errors
+        probabilities = model.predict(np.stack([*images.values()]))
+    rows = zip(images, probabilities, strict=True)
+    return {name: _prediction(name, row, model.data.class_names) for name, row in rows}, errors
+
+
+def _load(model_dir: Path) -> ServedModel:
+    from components.releases.store import ReleaseStore
+    from pipeline.serving.served_model import ServedModel, live_release, native_messages_hidden
+
+    path = live_release(ReleaseStore(model_dir))
+    with native_messages_hidden():
+        return ServedModel.load(path)
+
+
 def _read_all(
-    names: Iterable[str],
+    names: Iterable[str], model: ServedModel
 ) -> tuple[dict[str, npt.NDArray[np.uint8]], dict[str, str]]:
-    """Pictures in MNIST's form, and why others have none, by name."""
-    digits: dict[str, npt.NDArray[np.uint8]] = {}
+    """Images for the model, and why other pictures have none, by name."""
+    images: dict[str, npt.NDArray[np.uint8]] = {}
     errors: dict[str, str] = {}
     for name in names:
-        digit = _read_digit(name)
-        if isinstance(digit, str):
-            errors[name] = digit
+        image = _read_image(name, model)
+        if isinstance(image, str):
+            errors[name] = image
         else:
-            digits[name] = digit
-    return digits, errors
+            images[name] = image
+    return images, errors
 
 
-def _read_digit(name: str) -> npt.NDArray[np.uint8] | str:
-    """A picture in MNIST's form, or why it has none."""
-    from models.digits.framing import DigitImageError, open_image, to_mnist
+def _read_image(name: str, model: ServedModel) -> npt.NDArray[np.uint8] | str:
+    """An image for the model, or why there is none."""
+    from models.pictures import PictureError, open_picture
 
     try:
-        return to_mnist(open_image(_read(name)))
+        return model.prepare(open_picture(_read(name)))
     except OSError as error:
         return f"can't be read: {error.strerror or error}"
-    except DigitImageError as error:
+    except PictureError as error:
         return str(error)
 
 
 def _read(name: str) -> bytes:
-    """At most a byte more than a picture may have: what is too long need not be read whole."""
-    from models.digits.framing import MAX_BYTES
+    """Reads at most one byte more than a picture may have, so that longer ones are refused."""
+    from models.pictures import MAX_BYTES
 
     if name == _STDIN:
         return sys.stdin.buffer.read(MAX_BYTES + 1)
@@ -125,26 +167,18 @@ def _read(name: str) -> bytes:
         return file.read(MAX_BYTES + 1)
 
 
-def _predict(model_dir: Path, digits: dict[str, npt.NDArray[np.uint8]]) -> dict[str, Prediction]:
-    from pipeline.serving.served_model import ServedModel, native_messages_hidden, served_release
-
-    path = served_release(model_dir)
-    if not digits:
-        return {}
-    for variable, value in _QUIET.items():
-        os.environ.setdefault(variable, value)
-    import numpy as np
-
-    with warnings.catch_warnings(), native_messages_hidden():
-        warnings.simplefilter("ignore")
-        probabilities = ServedModel.load(path).predict(np.stack([*digits.values()]))
-    return {name: _prediction(name, row) for name, row in zip(digits, probabilities, strict=True)}
-
-
-def _prediction(name: str, probabilities: npt.NDArray[np.float32]) -> Prediction:
-    second, first = (int(digit) for digit in probabilities.argsort(kind="stable")[-2:])
+def _prediction(
+    name: str, probabilities: npt.NDArray[np.float32], class_names: tuple[str, ...]
+) -> Prediction:
+    second, first = (int(label) for label in probabilities.argsort(kind="stable")[-2:])
     return Prediction(
-        name, first, float(probabilities[first]), second, float(probabilities[second])
+        image=name,
+        label=first,
+        class_name=class_names[first],
+        confidence=float(probabilities[first]),
+        second_label=second,
+        second_class=class_names[second],
+        second_confidence=float(probabilities[second]),
     )
 
 
@@ -152,7 +186,7 @@ def _records(
     names: Iterable[str], predictions: dict[str, Prediction], errors: dict[str, str]
 ) -> list[dict[str, Any]]:
     return [
-        {"image": name, "error": errors[name]} if name in errors else asdict(predictions[name])
+        {"image": name, "error": errors[name]} if name in errors else predictions[name].to_json()
         for name in names
     ]
 
@@ -162,13 +196,13 @@ def _print(predictions: Iterable[Prediction]) -> None:
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("image", overflow="fold")
-    for column in ("digit", "confidence", "second guess"):
+    for column in ("class", "confidence", "second class"):
         table.add_column(column, justify="right", no_wrap=True)
-    for answer in predictions:
+    for prediction in predictions:
         table.add_row(
-            answer.image,
-            str(answer.digit),
-            f"{answer.confidence:.1%}",
-            f"{answer.second_digit} ({answer.second_confidence:.1%})",
+            prediction.image,
+            prediction.class_name,
+            f"{prediction.confidence:.1%}",
+            f"{prediction.second_class} ({prediction.second_confidence:.1%})",
         )
     make_console(sys.stdout).print(table)

@@ -1,29 +1,24 @@
-"""`mnist-pipeline releases`: lists, shows and verifies what was pushed, and goes back."""
+"""`mnist-pipeline releases`: lists, shows and verifies releases, and rolls back."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 from rich.table import Table
 
-from components.releases.history import read_releases, served_version
-from components.releases.manifest import (
-    ManifestError,
-    Release,
-    Rollback,
-    read_release,
-    release_problems,
-)
-from components.releases.versions import list_versions, parse_version
+from components.releases.manifest import ManifestError, Release, Rollback
+from components.releases.rollback import RollbackError
+from components.releases.store import ReleaseStore
+from components.releases.versions import parse_version
+from components.releases.writing import PushError
+from models.definition import DATASET
 from pipeline.cli.console import make_console
 from pipeline.settings import Settings
-
-MODEL_NAME = "mnist"
 
 
 @click.group(invoke_without_command=True)
@@ -32,20 +27,20 @@ MODEL_NAME = "mnist"
     type=click.Path(file_okay=False, path_type=Path),
     default=Settings.model_fields["serving_dir"].default,
     show_default=True,
-    help="Where approved models are pushed.",
+    help="Directory of the releases.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @click.pass_context
 def releases(context: click.Context, serving_dir: Path, as_json: bool) -> None:
-    """Lists the releases, newest last; with a command, shows, verifies or rolls back.
+    """Lists the releases, newest last; a command shows, verifies or rolls back.
 
     \b
     Exit status:
-      0  done; for verify: every release is whole
-      1  a release is not whole, or can't be gone back to, or there is none to show or verify
+      0  done; for verify: every release is OK
+      1  a release is damaged, a rollback is impossible, or there is nothing to show or verify
       2  wrong usage
     """  # noqa: D301 - click wants the character
-    context.obj = serving_dir / MODEL_NAME
+    context.obj = ReleaseStore(serving_dir / DATASET.name)
     if context.invoked_subcommand is None:
         _print_list(context.obj, as_json)
 
@@ -54,37 +49,34 @@ def releases(context: click.Context, serving_dir: Path, as_json: bool) -> None:
 @click.argument("version")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as it is.")
 @click.pass_obj
-def show(model_dir: Path, version: str, as_json: bool) -> None:
+def show(store: ReleaseStore, version: str, as_json: bool) -> None:
     """Shows the manifest of VERSION, which may be `live`."""
-    (path,) = _paths(model_dir, [version])
+    (number,) = _versions(store, [version])
     try:
-        release = read_release(path)
+        release = store.read(number)
     except ManifestError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(release.to_json(), nl=False)
         return
-    for name, value in _facts(release, served_version(model_dir) == release.version):
+    for name, value in _facts(release, store.live() == release.version):
         click.echo(f"{name:<12}{value}")
 
 
 @releases.command()
 @click.argument("versions", nargs=-1)
 @click.pass_obj
-def verify(model_dir: Path, versions: tuple[str, ...]) -> None:
+def verify(store: ReleaseStore, versions: tuple[str, ...]) -> None:
     """Compares the files of VERSIONS, or of all, with the SHA-256 in their manifests."""
-    whole = True
-    for path in _paths(model_dir, versions or [*map(str, list_versions(model_dir))]):
-        try:
-            problems = release_problems(path)
-        except ManifestError as error:
-            problems = [str(error)]
+    damaged = False
+    for version in _versions(store, versions or [*map(str, store.versions())]):
+        problems = store.problems(version)
         for problem in problems:
-            click.echo(f"Error: {path.name}: {problem}", err=True)
+            click.echo(f"Error: {version}: {problem}", err=True)
         if not problems:
-            click.echo(f"{path.name}: whole")
-        whole = whole and not problems
-    sys.exit(0 if whole else 1)
+            click.echo(f"{version}: OK")
+        damaged = damaged or bool(problems)
+    sys.exit(int(damaged))
 
 
 @releases.command()
@@ -93,21 +85,18 @@ def verify(model_dir: Path, versions: tuple[str, ...]) -> None:
     "to_version",
     type=int,
     metavar="VERSION",
-    help="Default: what was live before, with another model.",
+    help="Version to return to.  [default: the previous one with another model]",
 )
-@click.option("--reason", default="", help="For the manifest.")
+@click.option("--reason", default="", help="Reason, for the manifest.")
 @click.pass_obj
-def rollback(model_dir: Path, to_version: int | None, reason: str) -> None:
-    """Makes the model of an earlier version the live one, as a new version.
+def rollback(store: ReleaseStore, to_version: int | None, reason: str) -> None:
+    """Releases the model of an earlier version again, as a new version.
 
-    Model servers follow within seconds. The pipeline pushes other models as before; the one that
-    was withdrawn it pushes no more, unless you roll back to it.
+    Model servers follow within seconds. The pipeline still pushes other models. It never pushes the
+    rolled-back model again automatically; only another rollback brings that back.
     """
-    from components.releases.rollback import RollbackError, roll_back
-    from components.releases.store import PushError
-
     try:
-        pushed, done = roll_back(model_dir, to_version, reason)
+        pushed, done = store.roll_back(to_version, reason)
     except (RollbackError, PushError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(
@@ -116,33 +105,32 @@ def rollback(model_dir: Path, to_version: int | None, reason: str) -> None:
     )
 
 
-def _paths(model_dir: Path, names: Sequence[str]) -> list[Path]:
-    """The directories of versions; one that is not there ends the command."""
-    versions = list_versions(model_dir)
+def _versions(store: ReleaseStore, names: Sequence[str]) -> list[int]:
+    """Parses names of versions; an unknown one ends the command."""
+    versions = store.versions()
     if not versions:
         raise click.ClickException(
-            f"expected releases in {model_dir}, found none: push one with `make run`"
+            f"expected releases in {store.model_dir}, found none: push one with `make run`"
         )
-    return [versions[_version(name, model_dir)] for name in names]
+    return [_version(store, name, versions) for name in names]
 
 
-def _version(name: str, model_dir: Path) -> int:
-    versions = list_versions(model_dir)
-    version = served_version(model_dir) if name == "live" else parse_version(name)
-    if version not in versions:
+def _version(store: ReleaseStore, name: str, versions: Collection[int]) -> int:
+    version = store.live() if name == "live" else parse_version(name)
+    if version is None or version not in versions:
         known = ", ".join(map(str, versions))
         raise click.UsageError(f"expected live or one of the versions {known}, received {name}")
     return version
 
 
-def _print_list(model_dir: Path, as_json: bool) -> None:
-    live = served_version(model_dir)
-    found = read_releases(model_dir)
+def _print_list(store: ReleaseStore, as_json: bool) -> None:
+    live = store.live()
+    found = store.releases()
     if as_json:
         rows = [_record(version, found[version], version == live) for version in found]
         click.echo(json.dumps(rows, indent=2))
     elif not found:
-        click.echo(f"There are no releases in {model_dir}: push one with `make run`.")
+        click.echo(f"There are no releases in {store.model_dir}: push one with `make run`.")
     else:
         table = Table(box=None, header_style="bold", pad_edge=False)
         for column, justify in _COLUMNS.items():

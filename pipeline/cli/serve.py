@@ -1,4 +1,4 @@
-"""`mnist-pipeline serve`: the newest release behind a page and a REST interface."""
+"""`mnist-pipeline serve`: serves the live release, with a page and a REST API."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from pathlib import Path
 
 import click
 
-_MODEL_NAME = "mnist"
+from models.definition import DATASET
+from pipeline.settings import Settings
 
 
 @click.command()
 @click.option(
     "--serving-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("output/serving"),
+    default=Settings.model_fields["serving_dir"].default,
     show_default=True,
-    help="Where models are pushed to; it is followed.",
+    help="Directory watched for new releases.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 for all interfaces.")
 @click.option(
@@ -24,14 +25,14 @@ _MODEL_NAME = "mnist"
     type=click.IntRange(0, 65535),
     default=8501,
     show_default=True,
-    help="0: any that is free.",
+    help="0 chooses a free port.",
 )
 @click.option(
     "--max-batch",
     type=click.IntRange(1),
     default=64,
     show_default=True,
-    help="Examples of several requests in one call of the model; 1: none are joined.",
+    help="Examples of several requests in one call of the model; 1 disables batching.",
 )
 @click.option(
     "--max-waiting",
@@ -45,7 +46,7 @@ _MODEL_NAME = "mnist"
     type=click.IntRange(1),
     default=8,
     show_default=True,
-    help="Longest body of a request.",
+    help="Largest request body.",
 )
 @click.option(
     "--max-instances",
@@ -59,34 +60,40 @@ _MODEL_NAME = "mnist"
     type=click.IntRange(1),
     default=4_000_000,
     show_default=True,
-    help="Of all images in one request.",
+    help="Pixels of all pictures in one request.",
 )
 @click.option(
     "--poll-seconds",
     type=click.FloatRange(0.05),
     default=1.0,
     show_default=True,
-    help="Between two looks for a new version.",
+    help="Time between two looks for a new release.",
 )
 def serve(serving_dir: Path, host: str, port: int, poll_seconds: float, **limits: int) -> None:
-    """Serves the newest release: a page to draw digits on, and TensorFlow Serving's REST API.
+    """Serves the live release: a page, and TensorFlow Serving's REST API.
 
-    New pushes and rollbacks are followed without a restart. There is no login: leave --host as it
-    is, or put a proxy in front.
+    New releases and rollbacks are served without a restart. There is no login and no encryption:
+    on open networks, keep --host as it is and put a proxy in front of the server.
+
+    \b
+    REST signatures for pictures:
+      pictures        any picture, prepared as on the page; only this server has it
+      serving_images  PNG or JPEG in the form of the training data (picture_form in
+                      /api/model), as in TensorFlow Serving
 
     \b
     Exit status:
-      0    ended by SIGTERM
+      0    stopped by SIGTERM
       1    the address can't be used
       2    wrong usage
-      130  ended by Ctrl+C
+      130  stopped by Ctrl+C
     """  # noqa: D301 - click wants the character
     from pipeline.serving.limits import Limits
     from pipeline.serving.server import ServerSettings, serve_model
 
     settings = ServerSettings(
         serving_dir=serving_dir,
-        model_name=_MODEL_NAME,
+        model_name=DATASET.name,
         host=host,
         port=port,
         poll_seconds=poll_seconds,

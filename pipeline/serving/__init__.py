@@ -1,1 +1,1 @@
-"""Serves the newest release: a page to draw digits on, and TensorFlow Serving's REST contract."""
+"""Serves the live release: a page, and TensorFlow Serving's REST contract."""

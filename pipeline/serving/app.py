@@ -1,4 +1,4 @@
-"""The application: all routes, what is measured of each, and how errors are told."""
+"""The ASGI application: all routes, their metrics, and their errors as JSON."""
 
 from __future__ import annotations
 
@@ -33,10 +33,7 @@ def make_app(service: Service) -> Starlette:
         return PlainTextResponse("ok\n")
 
     async def readyz(request: Request) -> Response:  # noqa: ARG001
-        live = service.watcher.live
-        if live is None:
-            raise RequestError(503, "No model is loaded yet.")
-        return PlainTextResponse(f"version {live.version}\n")
+        return PlainTextResponse(f"version {service.live_model().version}\n")
 
     async def metrics(request: Request) -> Response:  # noqa: ARG001
         return Response(
@@ -52,16 +49,16 @@ def make_app(service: Service) -> Starlette:
         routes=routes,
         middleware=[Middleware(_Measured, metrics=service.metrics)],
         exception_handlers={
-            RequestError: _tell_request_error,
-            HTTPException: _tell_http_exception,
-            ClientDisconnect: _tell_nobody,
-            Exception: _tell_bug,
+            RequestError: _request_error,
+            HTTPException: _http_error,
+            ClientDisconnect: _client_gone,
+            Exception: _bug,
         },
     )
 
 
 class _Measured:
-    """Measures requests, and sends the headers that every answer has."""
+    """Measures requests, and adds the headers that every response has."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -90,36 +87,36 @@ class _Measured:
 
 
 def _route_name(scope: Scope) -> str:
-    """Of a few: a label for each path that is asked would fill the memory."""
+    """One of a few names: a metric's label for each requested path would fill the memory."""
     if "route_name" in scope:
         return scope["route_name"]
     path = scope["path"]
     if path.startswith("/v1/"):
         return "model"
-    if path in ("/healthz", "/readyz", "/metrics", "/api/digit", "/api/model"):
-        return path.removeprefix("/").replace("api/", "")
+    if path in ("/healthz", "/readyz", "/metrics", "/api/classify", "/api/model"):
+        return path.removeprefix("/")
     return "page" if path in ("/", "/page.js", "/page.css") else "other"
 
 
-async def _tell_request_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
+async def _request_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
     if not isinstance(error, RequestError):
         raise error
     return _error(error.status, str(error), error.headers)
 
 
-async def _tell_http_exception(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     message = f"{error.detail}: {request.method} {request.url.path[:200]}"
     return _error(error.status_code, message, error.headers)
 
 
-async def _tell_nobody(request: Request, error: Exception) -> Response:  # noqa: ARG001
+async def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001
     return _error(_CLIENT_GONE, "The client went away.")
 
 
-async def _tell_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    return _error(500, "Internal error; the server's log says more.")
+async def _bug(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    return _error(500, "Internal error: see the server's log.")
 
 
 def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,8 +1,8 @@
-"""Runs the model on what all waiting requests ask together.
+"""Runs the model on a batch of all waiting requests.
 
-One thread runs the model. Requests that come meanwhile wait, and are then run at once, as far as
-they are of the same kind: the busier the server, the larger the batch; a lone request never waits
-for others. Convolving many images at once is several times cheaper than one by one.
+One thread runs the model. Requests that arrive meanwhile wait, and those of the same kind then run
+as one batch: the busier the server, the larger the batch. A lone request never waits for others.
+One large batch costs several times less than its images one by one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _RETRY_SECONDS = "1"
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What a request asks of the model.
+    """A call of the model, for one request.
 
     Attributes:
-      run: asks it.
-      kind: work of equal kinds can be run at once: inputs are joined along their first dimension,
-        and outputs split; None: it can't be joined with any.
+      run: calls the model.
+      kind: work of equal kinds can be batched: inputs are joined along their first dimension, and
+        outputs are split; None disables batching.
       inputs: by name.
       rows: size of the first dimension.
     """
@@ -57,9 +57,9 @@ class Batcher:
         """Starts the thread.
 
         Args:
-          max_rows: to join in one batch; larger work runs alone.
+          max_rows: in one batch; larger work runs alone.
           max_waiting: requests; further ones are refused.
-          ran: is told the rows of each batch.
+          ran: called with the number of rows of each batch.
         """
         self._max_rows = max_rows
         self._max_waiting = max_waiting
@@ -71,10 +71,10 @@ class Batcher:
         self._thread.start()
 
     async def submit(self, work: Work) -> Tensors:
-        """Waits for the outputs.
+        """Runs work and returns its outputs.
 
         Raises:
-          RequestError: 503 if too many are waiting; else, what `work.run` raised.
+          RequestError: 503 if too many requests are waiting; or any error of `work.run`.
         """
         waiting = _Waiting(work, asyncio.get_running_loop().create_future())
         with self._changed:
@@ -89,7 +89,7 @@ class Batcher:
         return await waiting.future
 
     def close(self) -> None:
-        """Finishes what is waiting, and ends the thread."""
+        """Finishes the waiting work, and ends the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -107,7 +107,7 @@ class Batcher:
             del batch, answers  # They would keep the model while nobody asks.
 
     def _take(self) -> list[_Waiting]:
-        """The first that waits, and those behind it that fit."""
+        """Takes the first in the queue, and those behind it that fit in its batch."""
         batch = [self._waiting.popleft()]
         kind, rows = batch[0].work.kind, batch[0].work.rows
         others: deque[_Waiting] = deque()
@@ -123,7 +123,7 @@ class Batcher:
         return batch
 
     def _run(self, works: Sequence[Work]) -> list[_Answer]:
-        """Answers in the same order; where a batch fails, its halves are tried."""
+        """Returns outputs in the same order; if a batch fails, runs its halves."""
         try:
             outputs = works[0].run(_join([work.inputs for work in works]))
             answers: list[_Answer] = [*_split(outputs, [work.rows for work in works])]

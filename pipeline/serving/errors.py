@@ -1,4 +1,4 @@
-"""What a client is told when a request can't be answered."""
+"""Errors that are sent to the client."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 
 class RequestError(Exception):
-    """A request can't be answered; the message goes to the client.
+    """A request can't be answered; the message is sent to the client.
 
     Attributes:
-      status: of HTTP.
-      headers: to send with it.
+      status: HTTP status.
+      headers: of the response.
     """
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
@@ -20,5 +20,5 @@ class RequestError(Exception):
 
 
 def invalid(*parts: object) -> RequestError:
-    """What TensorFlow calls an invalid argument."""
+    """Makes the error for what TensorFlow calls an invalid argument: status 400."""
     return RequestError(400, "".join(map(str, parts)))

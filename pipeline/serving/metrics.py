@@ -1,6 +1,8 @@
-"""What operators can watch, in Prometheus's form."""
+"""The server's Prometheus metrics."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,52 +20,55 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.requests = Counter(
-            "mnist_requests", "Requests answered.", ["route", "status"], registry=registry
+            "serving_requests", "Requests answered.", ["route", "status"], registry=registry
         )
         self.seconds = Histogram(
-            "mnist_request_seconds",
-            "From a request's headers to the end of its answer.",
+            "serving_request_seconds",
+            "Seconds from a request's headers to the end of the response.",
             ["route"],
             buckets=_SECONDS,
             registry=registry,
         )
         self.batch_rows = Histogram(
-            "mnist_batch_rows",
+            "serving_batch_rows",
             "Examples in one call of the model.",
             buckets=_ROWS,
             registry=registry,
         )
         self.predictions = Counter(
-            "mnist_predictions",
-            "Digits predicted; a change of their shares may be a drift of the data.",
-            ["digit", "source"],
+            "serving_predictions",
+            "Predicted classes; a change in their shares may be data drift.",
+            ["class", "source"],
             registry=registry,
         )
         self.confidence = Histogram(
-            "mnist_prediction_confidence",
-            "Probability of the predicted digit; a fall may be a drift of the data.",
+            "serving_prediction_confidence",
+            "Probability of the predicted class; a decrease may be data drift.",
             ["source"],
             buckets=_CONFIDENCES,
             registry=registry,
         )
         self.live_version = Gauge(
-            "mnist_live_version", "Version that answers; 0: none yet.", registry=registry
+            "serving_live_version", "Live version; 0 if there is none yet.", registry=registry
         )
-        self.loads = Counter("mnist_model_loads", "Versions that became live.", registry=registry)
+        self.loads = Counter("serving_model_loads", "Versions that became live.", registry=registry)
         self.load_failures = Counter(
-            "mnist_model_load_failures", "Versions that could not be served.", registry=registry
+            "serving_model_load_failures", "Versions that could not be served.", registry=registry
         )
 
-    def count_predictions(self, probabilities: npt.NDArray[np.float32], source: str) -> None:
-        """Counts answers.
+    def count_predictions(
+        self, probabilities: npt.NDArray[np.float32], class_names: Sequence[str], source: str
+    ) -> None:
+        """Counts predictions by class, and their confidence.
 
         Args:
-          probabilities: shape (n, 10).
+          probabilities: shape (n, len(class_names)).
+          class_names: of the model that was asked, by label.
           source: `rest` or `page`.
         """
-        digits, counts = np.unique(probabilities.argmax(axis=1), return_counts=True)
-        for digit, count in zip(digits.tolist(), counts.tolist(), strict=True):
-            self.predictions.labels(digit, source).inc(count)
+        labels, counts = np.unique(probabilities.argmax(axis=1), return_counts=True)
+        for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
+            self.predictions.labels(class_names[label], source).inc(count)
         confidence = self.confidence.labels(source)
         for value in probabilities.max(axis=1).tolist():
             confidence.observe(value)

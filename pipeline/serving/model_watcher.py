@@ -1,4 +1,4 @@
-"""Follows a model's directory: loads a new version beside the live one, and then replaces it."""
+"""Follows the releases: loads a new version beside the live one, and then replaces it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.releases.versions import SAVED_MODEL, list_versions
-from pipeline.serving.live_model import DamagedReleaseError, LiveModel, load_live_model
+from components.releases.manifest import ManifestError
+from components.releases.store import ReleaseStore
+from pipeline.serving.live_model import LiveModel, load_live_model
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.served_model import native_messages_hidden
 
@@ -24,7 +25,7 @@ _Fingerprint = tuple[tuple[str, int, int], ...]
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """What became of a version, in TensorFlow Serving's words.
+    """The state of a version, in TensorFlow Serving's words.
 
     Attributes:
       state: LOADING, AVAILABLE or END.
@@ -38,22 +39,22 @@ class VersionStatus:
 
 
 class ModelWatcher:
-    """A thread that keeps the highest version that can be served in memory.
+    """A thread that keeps the live version in memory.
 
-    It goes by what is there, as TensorFlow Serving does: if the live version is deleted, it goes
-    on answering until another one has been loaded. A version that can't be served is tried again
-    only when its files have changed.
+    That is the one that `ReleaseStore.live` defines. If it can't be loaded, the next lower one is
+    served, and it is tried again only when its files have changed. If the live version is deleted,
+    it is served until another one is loaded.
     """
 
-    def __init__(self, model_dir: Path, poll_seconds: float, metrics: Metrics) -> None:
+    def __init__(self, store: ReleaseStore, poll_seconds: float, metrics: Metrics) -> None:
         """Does nothing yet.
 
         Args:
-          model_dir: holds the versions; may appear later.
-          poll_seconds: between two looks.
-          metrics: to keep.
+          store: its directory may appear later.
+          poll_seconds: between two looks for new versions.
+          metrics: to update.
         """
-        self.model_dir = model_dir
+        self._store = store
         self._poll_seconds = poll_seconds
         self._metrics = metrics
         self._live: LiveModel | None = None
@@ -64,25 +65,25 @@ class ModelWatcher:
 
     @property
     def live(self) -> LiveModel | None:
-        """The model that answers."""
+        """The live model."""
         return self._live
 
     @property
     def statuses(self) -> Mapping[int, VersionStatus]:
-        """Of all versions that were seen lately, newest first."""
+        """States of the versions seen lately, newest first."""
         return dict(sorted(self._statuses.items(), reverse=True))
 
     def start(self, looked: Callable[[], None]) -> None:
-        """Starts to look.
+        """Starts the thread.
 
         Args:
-          looked: is called when a first model is live, or it is clear that there is none yet.
+          looked: called when the first model is live, or it is clear that there is none yet.
         """
         self._thread = threading.Thread(target=self._follow, args=[looked], name="watcher")
         self._thread.start()
 
     def stop(self) -> None:
-        """Waits until a load that has begun is through, and ends the thread."""
+        """Ends the thread, after a load that has begun."""
         self._stopping.set()
         self._thread.join()
 
@@ -90,30 +91,26 @@ class ModelWatcher:
         while not self._stopping.is_set():
             try:
                 self._look()
-            except Exception:  # noqa: BLE001 - the server goes on with what it has.
-                _log.exception("Can't look for new versions in %s", self.model_dir)
+            except Exception:  # noqa: BLE001 - the live model is still served
+                _log.exception("Can't look for new versions in %s", self._store.model_dir)
             if not self._looked_once.is_set():
                 self._looked_once.set()
                 looked()
             self._stopping.wait(self._poll_seconds)
 
     def _look(self) -> None:
-        versions = {
-            version: path
-            for version, path in list_versions(self.model_dir).items()
-            if (path / SAVED_MODEL).is_file()
-        }
+        versions = self._store.servable()
         if not versions and not self._looked_once.is_set():
-            _log.warning("No model in %s yet: push one with `make run`.", self.model_dir)
+            _log.warning("No model in %s yet: push one with `make run`.", self._store.model_dir)
         self._failed = {key: value for key, value in self._failed.items() if key in versions}
-        for version, path in reversed(versions.items()):
+        for version, path in versions.items():
             if self._live is not None and version == self._live.version:
                 return
             if self._try(version, path) or self._stopping.is_set():
                 return
 
     def _try(self, version: int, path: Path) -> bool:
-        """Makes a version live; false if it can't be."""
+        """Makes a version live; returns false if it can't be loaded."""
         fingerprint = _fingerprint(path)
         if self._failed.get(version) == fingerprint:
             return False
@@ -122,8 +119,8 @@ class ModelWatcher:
             with native_messages_hidden():
                 _import_tensorflow()
                 model = load_live_model(path)
-        except Exception as error:  # noqa: BLE001 - whatever it is, others are served all the same
-            code = "DATA_LOSS" if isinstance(error, DamagedReleaseError) else "INTERNAL"
+        except Exception as error:  # noqa: BLE001 - any error means that another version is served
+            code = "DATA_LOSS" if isinstance(error, ManifestError) else "INTERNAL"
             self._failed[version] = fingerprint
             self._statuses[version] = VersionStatus("END", code, str(error))
             self._metrics.load_failures.inc()
@@ -151,7 +148,7 @@ class ModelWatcher:
 def _import_tensorflow() -> None:
     """Imports TensorFlow once, and exempts its many objects from garbage collection.
 
-    Each full collection would look at all of them, and stop everything for 0.2 s.
+    Each full collection would visit all of them, and stop everything for 0.2 s.
     """
     if "tensorflow" not in sys.modules:
         importlib.import_module("tensorflow")

@@ -1,4 +1,4 @@
-"""The page to draw on: its files, and what it asks."""
+"""The page: its files, and the two requests that it sends."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import mimetypes
 from importlib import resources
 from typing import Any
 
-import anyio
-import anyio.to_thread
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -17,9 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from models.digits.framing import DigitImageError, open_image, to_mnist
+from components.common.provenance import Data
 from models.features import PROBABILITIES
-from pipeline.serving.errors import RequestError, invalid
 from pipeline.serving.limits import read_body
 from pipeline.serving.service import Service
 
@@ -31,8 +28,6 @@ _HEADERS = {
     "frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-_DECODERS = 2
-"""Pictures that are decoded at once: each may take much memory."""
 
 
 class PageApi:
@@ -40,55 +35,62 @@ class PageApi:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._decoders = anyio.CapacityLimiter(_DECODERS)
 
     def routes(self) -> list[Route]:
-        """All of them."""
+        """Returns all of them."""
         return [
             *(_file_route(path, name) for path, name in _FILES.items()),
-            Route("/api/digit", self.classify_digit, methods=["POST"]),
+            Route("/api/classify", self.classify, methods=["POST"]),
             Route("/api/model", self.describe_model, methods=["GET"]),
         ]
 
-    async def classify_digit(self, request: Request) -> Response:
-        """Classifies a picture of a digit, which is the body, after bringing it to MNIST's form.
+    async def classify(self, request: Request) -> Response:
+        """Classifies any picture, which is the body, prepared for the live model.
 
         Raises:
-          RequestError: 400 if it is none, 503 if there is no model yet.
+          RequestError: 400 if it is no picture or shows nothing, 503 if there is no model yet.
         """
-        limits = self._service.limits
-        body = await read_body(request, limits.body_bytes)
-        try:
-            image = await anyio.to_thread.run_sync(
-                lambda: to_mnist(open_image(body, limits.pixels)), limiter=self._decoders
-            )
-        except DigitImageError as error:
-            raise invalid(error) from error
-        model = self._service.watcher.live
-        if model is None:
-            raise RequestError(503, "No model is loaded yet.", {"Retry-After": "1"})
-        outputs = await self._service.batcher.submit(model.classify(image))
-        probabilities = outputs[PROBABILITIES]
-        self._service.metrics.count_predictions(probabilities, "page")
+        body = await read_body(request, self._service.limits.body_bytes)
+        model = self._service.live_model()
+        classified = await self._service.classify_pictures(model, [body])
+        probabilities = classified.outputs[PROBABILITIES]
+        self._service.metrics.count_predictions(probabilities, model.data.class_names, "page")
+        label = int(probabilities[0].argmax())
         return JSONResponse(
             {
-                "digit": int(probabilities[0].argmax()),
+                "label": label,
+                "class_name": model.data.class_names[label],
                 "probabilities": probabilities[0].tolist(),
-                "image": _data_uri(image),
+                "image": _data_uri(classified.images[0]),
                 "version": str(model.version),
             }
         )
 
     async def describe_model(self, request: Request) -> Response:  # noqa: ARG002
-        """Says which model answers."""
+        """Describes the live model; without one, today's data set, with version null."""
         model = self._service.watcher.live
-        described: dict[str, Any] = {"model": self._service.model_name, "version": None}
-        if model is not None:
-            described["version"] = str(model.version)
-            described["accuracy"] = model.accuracy
-            if model.release is not None:
-                described["created"] = model.release.created.isoformat()
+        release = model.served.release if model else None
+        described = {
+            "model": self._service.model_name,
+            "version": str(model.version) if model else None,
+            "accuracy": model.accuracy if model else None,
+            "created": release.created.isoformat() if release else None,
+            **_facts(model.data if model else Data(source=None, fingerprint=None, counts={})),
+        }
         return JSONResponse(described, headers={"Cache-Control": "no-store"})
+
+
+def _facts(data: Data) -> dict[str, Any]:
+    """Says how to use the model.
+
+    `picture_form` is the form that `serving_images` expects. A `picture_preprocessing` brings any
+    picture to it on the page, in `predict`, and in the signature `pictures`.
+    """
+    fields = {
+        *("title", "noun", "class_names", "image_shape"),
+        *("picture_form", "picture_preprocessing"),
+    }
+    return data.model_dump(include=fields)
 
 
 def _file_route(path: str, name: str) -> Route:
@@ -103,6 +105,7 @@ def _file_route(path: str, name: str) -> Route:
 
 
 def _data_uri(image: npt.NDArray[np.uint8]) -> str:
+    """Encodes an image of shape (height, width, 1 or 3) as a PNG."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
+    Image.fromarray(image.squeeze(axis=2) if image.shape[2] == 1 else image).save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

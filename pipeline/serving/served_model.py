@@ -1,19 +1,25 @@
-"""The model that is served, for those that ask it in this process."""
+"""A released model in this process, for the server and for `predict`."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from components.releases.history import served_version
-from components.releases.versions import list_versions
-from models.features import IMAGE, IMAGE_BYTES, NUM_CLASSES, PROBABILITIES
+from components.common.provenance import Data
+from components.releases.manifest import Release, verified_release
+from components.releases.store import ReleaseStore
+from models.features import IMAGE, PROBABILITIES
+from models.pictures import find_preprocessing, to_model_image
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _SIGNATURE = "serving_default"
 
@@ -22,25 +28,25 @@ class ServedModelError(Exception):
     """There is no release to serve, or it can't be loaded; the message is one line."""
 
 
-def served_release(model_dir: Path) -> Path:
-    """The directory of the version that is served (`components.releases.history.served_version`).
+def live_release(store: ReleaseStore) -> Path:
+    """Returns the directory of the live version.
 
     Raises:
       ServedModelError: if there is none.
     """
-    version = served_version(model_dir)
+    version = store.live()
     if version is None:
         raise ServedModelError(
-            f"Expected a released model in {model_dir}, found none: push one with `make run`."
+            f"Expected a released model in {store.model_dir}, found none: push one with `make run`."
         )
-    return list_versions(model_dir)[version]
+    return store.versions()[version]
 
 
 @contextmanager
 def native_messages_hidden() -> Iterator[None]:
-    """Sends what TensorFlow's C++ code says while it is loaded, whatever its settings, nowhere.
+    """Discards what TensorFlow's C++ code prints while a model loads, whatever its settings.
 
-    What others print on standard error meanwhile is lost; a handler of logs must have a copy.
+    Everything else on standard error is lost meanwhile; a log handler needs its own descriptor.
     """
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -54,64 +60,78 @@ def native_messages_hidden() -> Iterator[None]:
 
 
 class ServedModel:
-    """A SavedModel in memory; any number of threads may ask it at once.
+    """A SavedModel in memory; any number of threads may use it at once.
 
     Attributes:
       version: of the release.
-      path: that it was loaded from.
+      release: its manifest; None if another tool has pushed it.
+      data: the facts about its data; today's `models.definition.DATASET` if it has no manifest.
       signatures: functions of tensors by name, such as `serving_default`.
     """
 
-    def __init__(self, loaded: Any, path: Path) -> None:
+    def __init__(self, loaded: Any, version: int, release: Release | None) -> None:
         self._loaded = loaded  # The signatures alone would not keep the weights alive.
-        self._prefix = _example_prefix()
-        self.path = path
-        self.version = int(path.name)
+        self.version = version
+        self.release = release
+        self.data = release.data if release else Data(source=None, fingerprint=None, counts={})
         self.signatures: Mapping[str, Callable[..., Any]] = loaded.signatures
+        self._prefix = _example_prefix(math.prod(self.data.image_shape))
 
     @classmethod
     def load(cls, path: Path) -> ServedModel:
-        """Loads a release, which takes seconds, and asks it once, as the first answer is slow.
+        """Verifies and loads a release, and runs it once, because the first call is slow.
 
         Args:
           path: the version's directory.
 
         Raises:
-          ServedModelError: if it can't be loaded, or does not answer.
+          ManifestError: if its files don't match its manifest.
+          ServedModelError: if it can't be loaded, or this code can't prepare pictures for it.
         """
         import tensorflow as tf
 
+        release = verified_release(path)
         try:
-            model = cls(tf.saved_model.load(str(path)), path)
-            model.predict(np.zeros((1, 28, 28), np.uint8))
+            model = cls(tf.saved_model.load(str(path)), int(path.name), release)
+            model.predict(np.zeros((1, *model.data.image_shape), np.uint8))
+            if model.data.picture_preprocessing:
+                find_preprocessing(model.data.picture_preprocessing)
         except Exception as error:  # TensorFlow raises many kinds, each of which means the same.
             raise ServedModelError(
                 f"The model in {path} can't be loaded: {' '.join(str(error).split())[:300]}"
             ) from error
         return model
 
+    def prepare(self, picture: Image.Image) -> npt.NDArray[np.uint8]:
+        """Turns a decoded picture into an image for `predict` (`models.pictures.to_model_image`).
+
+        Raises:
+          PictureError: if the picture shows no class.
+        """
+        return to_model_image(picture, self.data)
+
     def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Classifies images in MNIST's form.
+        """Classifies images.
 
         Args:
-          images: shape (n, 28, 28), ink bright on dark.
+          images: shape (n, *data.image_shape), in the form that data.picture_form describes.
 
         Returns:
-          Probabilities, shape (n, NUM_CLASSES).
+          Probabilities, shape (n, len(data.class_names)).
         """
         import tensorflow as tf
 
         examples = [self._prefix + image.tobytes() for image in images]
-        answers = self.signatures[_SIGNATURE](examples=tf.constant(examples, tf.string))
-        probabilities: npt.NDArray[np.float32] = answers[PROBABILITIES].numpy()
-        return probabilities.reshape(-1, NUM_CLASSES)
+        outputs = self.signatures[_SIGNATURE](examples=tf.constant(examples, tf.string))
+        probabilities: npt.NDArray[np.float32] = outputs[PROBABILITIES].numpy()
+        return probabilities.reshape(-1, len(self.data.class_names))
 
 
-def _example_prefix() -> bytes:
-    """A serialized tf.Example of an image up to its pixels, which come last."""
+def _example_prefix(image_bytes: int) -> bytes:
+    """Serializes a tf.Example of an image, and cuts off the pixels, which come last."""
     import tensorflow as tf
 
     example = tf.train.Example()
-    example.features.feature[IMAGE].bytes_list.value.append(bytes(IMAGE_BYTES))
+    example.features.feature[IMAGE].bytes_list.value.append(bytes(image_bytes))
     serialized: bytes = example.SerializeToString()
-    return serialized[:-IMAGE_BYTES]
+    return serialized[:-image_bytes]

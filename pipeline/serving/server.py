@@ -1,4 +1,4 @@
-"""Runs the server until a signal ends it."""
+"""Runs the server until a signal stops it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from pathlib import Path
 import click
 import uvicorn
 
+from components.releases.store import ReleaseStore
 from pipeline.exit_status import ExitStatus
 from pipeline.serving.app import make_app
 from pipeline.serving.batching import Batcher
-from pipeline.serving.limits import Limits, PatientProtocol
+from pipeline.serving.limits import Limits
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.model_watcher import ModelWatcher
 from pipeline.serving.service import Service
 
 _log = logging.getLogger("pipeline.serving")
+_HEADER_BYTES = 32 * 2**10
 _KEEP_ALIVE_SECONDS = 65  # Longer than the usual 60 of load balancers, which keep connections, too.
 _SHUTDOWN_SECONDS = 20
 _CONNECTIONS = 1000
@@ -31,7 +33,7 @@ _CONNECTIONS = 1000
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """Where to serve what."""
+    """The address, the model, and the limits of a server."""
 
     serving_dir: Path
     model_name: str
@@ -41,11 +43,12 @@ class ServerSettings:
     limits: Limits
 
 
-def serve_model(settings: ServerSettings) -> ExitStatus:
-    """Serves until SIGTERM (status 0) or SIGINT (130), after which open requests are finished.
+def serve_model(settings: ServerSettings) -> int:
+    """Serves until SIGTERM or SIGINT, and then finishes open requests.
 
     Returns:
-      The exit status; FAILED if the address can't be used, which is said in a line.
+      The exit status: 0 after SIGTERM, INTERRUPTED after SIGINT, FAILED if the address can't be
+      used, which is logged.
     """
     _be_quiet()
     try:
@@ -64,18 +67,18 @@ def serve_model(settings: ServerSettings) -> ExitStatus:
         return _run(settings, listener, f"http://{shown}:{port}/")
 
 
-def _run(settings: ServerSettings, listener: socket.socket, address: str) -> ExitStatus:
+def _run(settings: ServerSettings, listener: socket.socket, address: str) -> int:
     metrics = Metrics()
     limits = settings.limits
-    watcher = ModelWatcher(
-        settings.serving_dir / settings.model_name, settings.poll_seconds, metrics
-    )
+    store = ReleaseStore(settings.serving_dir / settings.model_name)
+    watcher = ModelWatcher(store, settings.poll_seconds, metrics)
     batcher = Batcher(limits.batch, limits.waiting, metrics.batch_rows.observe)
     app = make_app(Service(settings.model_name, limits, metrics, watcher, batcher))
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=PatientProtocol,
+        http="h11",
+        h11_max_incomplete_event_size=_HEADER_BYTES,
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -88,10 +91,10 @@ def _run(settings: ServerSettings, listener: socket.socket, address: str) -> Exi
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     server = uvicorn.Server(config)
-    # For the moment before Uvicorn has its own handler, and because it raises the signal that
-    # ended it once more.
+    # For the moment before Uvicorn has its own handler, and because Uvicorn raises the signal
+    # that stopped it again.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
-    watcher.start(lambda: click.echo(f"Serving on {address} (Ctrl+C ends it)"))
+    watcher.start(lambda: click.echo(f"Serving on {address} (press Ctrl+C to stop)"))
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:
@@ -99,7 +102,7 @@ def _run(settings: ServerSettings, listener: socket.socket, address: str) -> Exi
     finally:
         batcher.close()
         watcher.stop()
-    return ExitStatus.SUCCESS
+    return 0
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -108,10 +111,10 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _be_quiet() -> None:
-    """Shows our own log, and only errors of the libraries."""
+    """Shows this package's own log, and only errors of the libraries."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.simplefilter("ignore")
-    # A descriptor of its own: `model_watcher` hides what comes on the other one.
+    # A descriptor of its own: `model_watcher` discards what is printed on the other one.
     handler = logging.StreamHandler(os.fdopen(os.dup(sys.stderr.fileno()), "w"))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)

@@ -1,20 +1,29 @@
-"""What the routes have in common: the live model, the queue before it, and the metrics."""
+"""What the routes share: the live model, the queue in front of it, and the metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
+import anyio
 import anyio.to_thread
+import numpy as np
+import numpy.typing as npt
 
+from models.pictures import PictureError, open_picture
 from pipeline.serving.batching import Batcher
+from pipeline.serving.errors import RequestError, invalid
 from pipeline.serving.limits import Limits
+from pipeline.serving.live_model import LiveModel
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.model_watcher import ModelWatcher
+from pipeline.serving.tfserving.tensor_json import Tensors
 
 _Result = TypeVar("_Result")
 _LONG = 50_000
+_DECODERS = 2
+"""Threads that decode pictures: each picture may take much memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +35,44 @@ class Service:
     metrics: Metrics
     watcher: ModelWatcher
     batcher: Batcher
+    _decoders: anyio.CapacityLimiter = field(
+        default_factory=lambda: anyio.CapacityLimiter(_DECODERS)
+    )
+
+    def live_model(self) -> LiveModel:
+        """Returns the live model.
+
+        Raises:
+          RequestError: 503 if there is none yet.
+        """
+        model = self.watcher.live
+        if model is None:
+            raise RequestError(503, "No model is loaded yet.", {"Retry-After": "1"})
+        return model
+
+    async def classify_pictures(self, model: LiveModel, encoded: Sequence[bytes]) -> Classified:
+        """Classifies any pictures, prepared for the model.
+
+        Args:
+          model: prepares the pictures, and classifies them.
+          encoded: pictures (`models.pictures.open_picture`).
+
+        Raises:
+          RequestError: 400 if one of them can't be read, shows nothing, or all together are too
+            large; 503 if too many requests are waiting.
+        """
+        images = await anyio.to_thread.run_sync(
+            lambda: _prepare(model, encoded, self.limits.pixels), limiter=self._decoders
+        )
+        return Classified(images, await self.batcher.submit(model.classify(images)))
+
+
+@dataclass(frozen=True, eq=False)
+class Classified:
+    """The images that a model saw, uint8 of shape (n, *image_shape), and its outputs."""
+
+    images: npt.NDArray[np.uint8]
+    outputs: Tensors
 
 
 async def run_here_or_aside(size: int, function: Callable[[], _Result]) -> _Result:
@@ -38,3 +85,17 @@ async def run_here_or_aside(size: int, function: Callable[[], _Result]) -> _Resu
     if size < _LONG:
         return function()
     return await anyio.to_thread.run_sync(function)
+
+
+def _prepare(model: LiveModel, encoded: Sequence[bytes], max_pixels: int) -> npt.NDArray[np.uint8]:
+    """Decodes one picture after the other, so that only one is in memory."""
+    images = np.zeros((len(encoded), *model.data.image_shape), np.uint8)
+    for number, data in enumerate(encoded):
+        try:
+            picture = open_picture(data, max_pixels)
+            images[number] = model.served.prepare(picture)
+        except PictureError as error:
+            which = f"Picture {number + 1} of {len(encoded)}: " if len(encoded) > 1 else ""
+            raise invalid(which, error) from error
+        max_pixels -= picture.width * picture.height
+    return images

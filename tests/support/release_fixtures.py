@@ -1,18 +1,40 @@
-"""Models made of plain files: what writes releases does not look into them."""
+"""Models made of plain files, for code that does not look into them, and facts for manifests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from components.common.checksums import model_sha256
 from components.common.provenance import Data
-from components.releases.manifest import FileRecord, Release
+from components.releases.manifest import ReleaseFacts
+from models.definition import DATASET
 
 MakeModel = Callable[[str], Path]
+
+ACCURACY = 0.99
+UNKNOWN_DATA = Data(source=None, fingerprint=None, counts={})
+"""With the facts of DATASET."""
+
+
+def release_facts(**changes: Any) -> ReleaseFacts:
+    """Facts about a model of which little is known."""
+    facts: dict[str, Any] = {
+        "model": DATASET.name,
+        "metrics": {"accuracy": ACCURACY},
+        "checks": (),
+        "data": UNKNOWN_DATA,
+        "git": None,
+        "packages": {},
+        "ml_metadata": {},
+    }
+    return ReleaseFacts(**{**facts, **changes})
+
+
+def no_check(staging: Path) -> None:
+    """Approves of any copy."""
 
 
 @pytest.fixture
@@ -24,25 +46,5 @@ def make_model(tmp_path: Path) -> MakeModel:
         (directory / "saved_model.pb").write_text(content)
         (directory / "variables" / "data").write_text(content * 1000)
         return directory
-
-    return make
-
-
-@pytest.fixture
-def describe() -> Callable[[int, float, Mapping[str, FileRecord]], Release]:
-    def make(version: int, now: float, files: Mapping[str, FileRecord]) -> Release:
-        return Release(
-            model="mnist",
-            version=version,
-            created=datetime.fromtimestamp(now, timezone.utc),
-            model_sha256=model_sha256({name: file.sha256 for name, file in files.items()}),
-            metrics={"accuracy": 0.99},
-            checks=(),
-            data=Data(source=None, fingerprint=None, counts={}),
-            git=None,
-            packages={},
-            ml_metadata={},
-            files=dict(files),
-        )
 
     return make

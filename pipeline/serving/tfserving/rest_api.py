@@ -1,8 +1,9 @@
 """TensorFlow Serving's REST contract: https://www.tensorflow.org/tfx/serving/api_rest.
 
-Paths, statuses and words are those of `tensorflow_serving/model_servers/http_rest_api_handler.cc`.
-Of what it has, `classify` and `regress` are refused as it refuses them for a model without such
-signatures, and there are no labels.
+Paths, statuses and messages are those of
+`tensorflow_serving/model_servers/http_rest_api_handler.cc`. `classify` and `regress` are refused as
+it refuses them for a model without such signatures, and there are no version labels. One signature
+is added: `pictures` (`pipeline.serving.live_model.PICTURES`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from models.features import NUM_CLASSES, PROBABILITIES
+from models.features import PROBABILITIES
 from pipeline.serving.errors import RequestError, invalid
 from pipeline.serving.limits import check_pixels, read_body
-from pipeline.serving.live_model import LiveModel
+from pipeline.serving.live_model import PICTURES, LiveModel
 from pipeline.serving.model_watcher import VersionStatus
 from pipeline.serving.service import Service, run_here_or_aside
 from pipeline.serving.tfserving.tensor_json import (
@@ -78,29 +79,38 @@ class RestApi:
         body = await read_body(request, limits.body_bytes)
         parsed = await run_here_or_aside(len(body), lambda: parse_request(body))
         model = self._model(name, version)
-        signature = model.signature(parsed.signature_name)
-        inputs = await run_here_or_aside(
-            len(body), lambda: self._checked(read_inputs(parsed, signature.inputs))
-        )
-        work = model.work(parsed.signature_name, inputs)
-        if work.rows > limits.instances:
-            raise invalid(
-                f"Expected at most {limits.instances} instances, received {work.rows}: "
-                "send fewer at once"
-            )
-        outputs = await self._service.batcher.submit(work)
-        probabilities = outputs.get(PROBABILITIES)
-        if probabilities is not None and probabilities.shape[1:] == (NUM_CLASSES,):
-            self._service.metrics.count_predictions(probabilities, "rest")
+        specs = model.signature(parsed.signature_name).inputs
+        inputs = await run_here_or_aside(len(body), lambda: read_inputs(parsed, specs))
+        outputs = await self._outputs(model, parsed.signature_name, inputs)
+        self._count(model, outputs)
         size = sum(array.size for array in outputs.values())
         answer = await run_here_or_aside(size, lambda: write_outputs(outputs, parsed.by_row))
         return Response(answer, media_type="application/json")
 
-    def _checked(self, inputs: Tensors) -> Tensors:
+    async def _outputs(self, model: LiveModel, signature_name: str, inputs: Tensors) -> Tensors:
+        if model.adds(signature_name):
+            encoded = inputs[PICTURES].tolist()
+            self._check_instances(len(encoded))
+            return (await self._service.classify_pictures(model, encoded)).outputs
         for array in inputs.values():
             if array.dtype == object:
                 check_pixels(array.flat, self._service.limits.pixels)
-        return inputs
+        work = model.work(signature_name, inputs)
+        self._check_instances(work.rows)
+        return await self._service.batcher.submit(work)
+
+    def _check_instances(self, received: int) -> None:
+        most = self._service.limits.instances
+        if received > most:
+            raise invalid(
+                f"Expected at most {most} instances, received {received}: send fewer at once"
+            )
+
+    def _count(self, model: LiveModel, outputs: Tensors) -> None:
+        probabilities = outputs.get(PROBABILITIES)
+        names = model.data.class_names
+        if probabilities is not None and probabilities.shape[1:] == (len(names),):
+            self._service.metrics.count_predictions(probabilities, names, "rest")
 
     def _model(self, name: str, version: int | None) -> LiveModel:
         """The live model, if it is the one that is asked for."""

@@ -1,22 +1,21 @@
-"""The baseline where there is no Resolver: real releases, and real models in one test."""
+"""The baseline without a Resolver, from real releases."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.release_fixtures import no_check, release_facts
 from support.tfx_executors import run_executor
 from tfx.types import Artifact, Channel, standard_artifacts
 
 from components.baseline.component import PushedBaseline
 from components.baseline.executor import Executor, newest_other_release
 from components.common.checksums import directory_sha256, model_sha256
-from components.common.provenance import Data
-from components.releases.manifest import RELEASE_FILE, FileRecord, Release
-from components.releases.rollback import roll_back
-from components.releases.store import PushError, push
+from components.releases.manifest import RELEASE_FILE
+from components.releases.store import ReleaseStore
+from components.releases.writing import PushError
 
 
 class Shelf:
@@ -25,6 +24,7 @@ class Shelf:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.serving = directory / "serving"
+        self.store = ReleaseStore(self.serving / "models")
         self._clock = 1_700_000_000.0
 
     def model(self, content: str) -> Artifact:
@@ -39,13 +39,8 @@ class Shelf:
 
     def push(self, content: str) -> Path:
         self._clock += 1
-        pushed = push(
-            self._files(self.model(content)),
-            self.serving / "mnist",
-            describe=_describe,
-            check=lambda staging: None,
-            clock=lambda: self._clock,
-        )
+        source = self._files(self.model(content))
+        pushed = self.store.push(source, release_facts(), no_check, lambda: self._clock)
         return pushed.path
 
     def find(self, candidate: str) -> Artifact:
@@ -57,7 +52,7 @@ class Shelf:
             self.directory / "outputs",
             {"candidate": self.model(candidate)},
             {"model": output},
-            {"serving_dir": str(self.serving), "model_name": "mnist"},
+            {"serving_dir": str(self.serving), "model_name": "models"},
         )
         return output
 
@@ -72,22 +67,6 @@ class Shelf:
     @staticmethod
     def _files(model: Artifact) -> Path:
         return Path(model.uri) / "Format-Serving"
-
-
-def _describe(version: int, now: float, files: Any) -> Release:
-    return Release(
-        model="mnist",
-        version=version,
-        created=f"2026-01-01T00:00:{int(now) % 60:02}Z",  # type: ignore[arg-type]
-        model_sha256=model_sha256({name: file.sha256 for name, file in files.items()}),
-        metrics={},
-        checks=(),
-        data=Data(source=None, fingerprint=None, counts={}),
-        git=None,
-        packages={},
-        ml_metadata={},
-        files={name: FileRecord(sha256=f.sha256, bytes=f.bytes) for name, f in files.items()},
-    )
 
 
 @pytest.fixture
@@ -138,7 +117,7 @@ def test_release_that_was_changed_or_is_none_is_passed_over(
 ) -> None:
     shelf.push("first")
     (shelf.push("second") / "variables" / "data").write_text("other")
-    (shelf.serving / "mnist" / "1999999999").mkdir()
+    (shelf.store.model_dir / "1999999999").mkdir()
     assert shelf.found("candidate") == "first"
     assert "variables/data has changed" in caplog.text
     assert "1999999999" in caplog.text
@@ -147,7 +126,7 @@ def test_release_that_was_changed_or_is_none_is_passed_over(
 def test_model_that_a_rollback_withdrew_is_no_baseline(shelf: Shelf) -> None:
     shelf.push("first")
     shelf.push("second")
-    roll_back(shelf.serving / "mnist")
+    shelf.store.roll_back()
     assert shelf.found("candidate") == "first"
     assert shelf.found("first") is None
 
@@ -155,14 +134,14 @@ def test_model_that_a_rollback_withdrew_is_no_baseline(shelf: Shelf) -> None:
 def test_release_that_is_not_finished_is_not_seen(shelf: Shelf) -> None:
     version = shelf.push("first")
     version.rename(version.with_name(f".staging-{version.name}"))
-    assert newest_other_release(shelf.serving / "mnist", "") is None
+    assert newest_other_release(shelf.store, "") is None
 
 
 @pytest.mark.parametrize(
     ("serving_dir", "model_name", "message"),
     [
-        ("s3://bucket", "mnist", "Expected the serving directory to be a local path"),
-        ("/serving", "../mnist", "Expected the model's name"),
+        ("s3://bucket", "models", "Expected the serving directory to be a local path"),
+        ("/serving", "../models", "Expected the model's name"),
     ],
 )
 def test_wrong_place_is_refused_at_once(serving_dir: str, model_name: str, message: str) -> None:
@@ -172,6 +151,5 @@ def test_wrong_place_is_refused_at_once(serving_dir: str, model_name: str, messa
 
 
 def test_outputs_model_is_one_that_the_evaluator_takes() -> None:
-    baseline = PushedBaseline(Channel(type=standard_artifacts.Model), "/serving", "mnist")
+    baseline = PushedBaseline(Channel(type=standard_artifacts.Model), "/serving", "models")
     assert baseline.outputs["model"].type is standard_artifacts.Model
-    assert baseline.id == "PushedBaseline"

@@ -140,7 +140,7 @@ class Release:
         return verdict
 
     def versions(self) -> int:
-        return len(list((self.root / "serving" / "mnist").glob("[0-9]*")))
+        return len(list((self.root / "serving" / "models").glob("[0-9]*")))
 
     def _store(self) -> MetadataStore:
         config = metadata_store_pb2.ConnectionConfig()
@@ -193,7 +193,7 @@ class Release:
             blessing=model_gate.outputs["blessing"],
             examples=examples,
             serving_dir=str(self.root / "serving"),
-            model_name="mnist",
+            model_name="models",
         )
         return Pipeline(
             pipeline_name="release",

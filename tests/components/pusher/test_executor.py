@@ -14,8 +14,8 @@ from components.model_gate.rules import Confusion, Evaluated, Thresholds, Verdic
 from components.pusher.component import Pusher
 from components.pusher.executor import Executor
 from components.releases.manifest import read_release
-from components.releases.rollback import roll_back
-from components.releases.store import PushError
+from components.releases.store import ReleaseStore
+from components.releases.writing import PushError
 
 
 class Stage:
@@ -62,12 +62,12 @@ class Stage:
         Executor().Do(
             {"model": [self.model], "blessing": [self.blessing], "examples": [self.examples]},
             {"pushed_model": [pushed]},
-            {"serving_dir": str(self.serving), "model_name": "mnist"},
+            {"serving_dir": str(self.serving), "model_name": "models"},
         )
         return pushed
 
     def versions(self) -> list[str]:
-        return sorted(path.name for path in self.serving.glob("mnist/[0-9]*"))
+        return sorted(path.name for path in self.serving.glob("models/[0-9]*"))
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def stage(toy: Any) -> Stage:
 def test_blessed_model_is_pushed(stage: Stage) -> None:
     pushed = stage.push()
     (version,) = stage.versions()
-    destination = stage.serving / "mnist" / version
+    destination = stage.serving / "models" / version
     assert pushed.get_int_custom_property("pushed") == 1
     assert pushed.get_int_custom_property("up_to_date") == 0
     assert pushed.get_string_custom_property("pushed_version") == version
@@ -89,7 +89,7 @@ def test_blessed_model_is_pushed(stage: Stage) -> None:
 def test_manifest_tells_where_the_model_comes_from(stage: Stage) -> None:
     verdict = stage.judge(right=96)
     release = read_release(Path(stage.push().get_string_custom_property("pushed_destination")))
-    assert release.model == "mnist"
+    assert release.model == "models"
     assert release.model_sha256 == verdict.model_sha256
     assert release.metrics == verdict.metrics
     assert release.checks == verdict.checks
@@ -129,7 +129,7 @@ def test_model_that_a_rollback_withdrew_is_rejected(stage: Stage) -> None:
     (stage.saved_model / "assets.extra").touch()
     stage.judge(right=100)
     stage.push()
-    roll_back(stage.serving / "mnist")
+    ReleaseStore(stage.serving / "models").roll_back()
     with pytest.raises(ModelRejectedError, match=r"^Nothing was pushed: a rollback to version"):
         stage.push()
     assert len(stage.versions()) == 3
@@ -186,7 +186,7 @@ def test_model_other_than_the_judged_one_is_rejected(stage: Stage) -> None:
 def test_model_that_can_not_be_served_is_not_pushed(stage: Stage) -> None:
     (stage.saved_model / "variables" / "variables.index").write_bytes(b"damaged")
     stage.judge(right=100)
-    with pytest.raises(PushError, match="The model can't be served, so nothing was pushed"):
+    with pytest.raises(PushError, match="The model can't be served; nothing was pushed"):
         stage.push()
     assert stage.versions() == []
 
@@ -198,5 +198,5 @@ def test_component_refuses_a_url_at_once() -> None:
             blessing=Channel(type=standard_artifacts.ModelBlessing),
             examples=Channel(type=standard_artifacts.Examples),
             serving_dir="gs://bucket",
-            model_name="mnist",
+            model_name="models",
         )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components.pusher.smoke_check import check_model, read_examples
-from components.releases.store import PushError
+from components.releases.writing import PushError
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_model_that_does_not_load_is_refused(  # type: ignore[no-untyped-def]
 ) -> None:
     model = toy.saved_model(tmp_path / "model")
     (model / file).write_bytes(b"damaged")
-    with pytest.raises(PushError, match="The model can't be served, so nothing was pushed: "):
+    with pytest.raises(PushError, match="The model can't be served; nothing was pushed: "):
         check_model(model, asked(1))
 
 
@@ -64,7 +64,7 @@ def test_model_that_can_not_read_the_examples_is_refused(toy, tmp_path: Path) ->
 
 
 def test_model_is_not_pushed_untried(toy, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(PushError, match="Expected examples to try the model on"):
+    with pytest.raises(PushError, match="Expected examples for the smoke check, found none"):
         check_model(toy.saved_model(tmp_path / "model"), [])
 
 

@@ -1,5 +1,5 @@
-"""Small models to release, and their manifests."""
+"""Small models to release."""
 
-from support.release_fixtures import describe, make_model
+from support.release_fixtures import make_model
 
-__all__ = ["describe", "make_model"]
+__all__ = ["make_model"]

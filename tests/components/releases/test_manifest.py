@@ -6,21 +6,23 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.release_fixtures import MakeModel, no_check, release_facts
 
 from components.releases.manifest import (
     RELEASE_FILE,
     ManifestError,
     read_release,
     release_problems,
+    verified_release,
 )
-from components.releases.store import push
+from components.releases.store import ReleaseStore
+from models.definition import DATASET
 
 
 @pytest.fixture
-def version_dir(make_model, describe, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
-    return push(
-        make_model("a"), tmp_path / "mnist", describe, lambda staging: None, lambda: 1000.0
-    ).path
+def version_dir(make_model: MakeModel, tmp_path: Path) -> Path:
+    store = ReleaseStore(tmp_path / "models")
+    return store.push(make_model("a"), release_facts(), no_check, lambda: 1000.0).path
 
 
 def test_manifest_lists_every_file_with_size_and_digest(version_dir: Path) -> None:
@@ -44,7 +46,7 @@ def test_manifest_survives_json(version_dir: Path) -> None:
     assert json.loads(text)["created"] == "1970-01-01T00:16:40Z"
 
 
-def test_whole_release_has_no_problems(version_dir: Path) -> None:
+def test_intact_release_has_no_problems(version_dir: Path) -> None:
     assert release_problems(version_dir) == []
 
 
@@ -62,6 +64,27 @@ def test_each_damage_is_named(version_dir: Path) -> None:
 def test_version_without_manifest_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"Can't read .*/release.json: No such file"):
         read_release(tmp_path)
+    (problem,) = release_problems(tmp_path)
+    assert "No such file" in problem
+
+
+def test_verified_release_is_intact_or_of_another_tool(version_dir: Path) -> None:
+    assert verified_release(version_dir) == read_release(version_dir)
+    (version_dir / "new").touch()
+    with pytest.raises(ManifestError, match=r"damaged: new is not in the manifest\. Push it again"):
+        verified_release(version_dir)
+    (version_dir / RELEASE_FILE).unlink()
+    assert verified_release(version_dir) is None
+
+
+def test_manifest_describes_the_data(version_dir: Path) -> None:
+    data = json.loads((version_dir / RELEASE_FILE).read_text())["data"]
+    assert data["title"] == DATASET.title
+    assert data["noun"] == DATASET.noun
+    assert tuple(data["class_names"]) == DATASET.class_names
+    assert tuple(data["image_shape"]) == DATASET.image_shape
+    assert data["picture_form"] == DATASET.picture_form
+    assert data["picture_preprocessing"] == DATASET.picture_preprocessing
 
 
 @pytest.mark.parametrize(
@@ -91,7 +114,7 @@ def test_truncated_manifest_is_an_error(version_dir: Path) -> None:
 
 def test_releases_are_read_without_tensorflow_and_tfx() -> None:
     code = (
-        "import sys, components.releases.manifest, components.releases.versions; "
+        "import sys, components.releases.store; "
         "print(sorted({'tensorflow', 'tfx', 'apache_beam', 'numpy'} & sys.modules.keys()))"
     )
     result = subprocess.run(

@@ -1,70 +1,67 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.release_fixtures import MakeModel, no_check, release_facts
 
 from components.common.checksums import directory_sha256, model_sha256
-from components.releases.history import withdrawals
-from components.releases.manifest import RELEASE_FILE, read_release, release_problems
-from components.releases.rollback import RollbackError, roll_back
-from components.releases.store import WithdrawnError, push
-from components.releases.versions import list_versions, live_version
+from components.releases.manifest import RELEASE_FILE
+from components.releases.rollback import RollbackError
+from components.releases.store import ReleaseStore, WithdrawnError
 
 
 class Shelf:
     """A directory of versions, numbered from 1 on by a clock that stands still."""
 
-    def __init__(self, model_dir: Path, make_model: Callable[[str], Path], describe: object):
-        self.model_dir = model_dir
+    def __init__(self, model_dir: Path, make_model: MakeModel) -> None:
+        self.store = ReleaseStore(model_dir)
         self._sources: dict[str, Path] = {}
         self._make_model = make_model
-        self._describe = describe
 
     def push(self, *contents: str) -> None:
         for content in contents:
             source = self._sources.get(content) or self._make_model(content)
             self._sources[content] = source
-            push(source, self.model_dir, self._describe, lambda staging: None, lambda: 1.0)  # type: ignore[arg-type]
+            self.store.push(source, release_facts(), no_check, lambda: 1.0)
 
     def roll_back(self, to_version: int | None = None, reason: str = "") -> int:
-        pushed, _ = roll_back(self.model_dir, to_version, reason, clock=lambda: 1.0)
+        pushed, _ = self.store.roll_back(to_version, reason, clock=lambda: 1.0)
         return pushed.version
 
     def contents(self) -> list[str]:
         """What each version holds, oldest first."""
-        paths = list_versions(self.model_dir).values()
+        paths = self.store.versions().values()
         return [(path / "saved_model.pb").read_text() for path in paths]
 
     def path(self, version: int) -> Path:
-        return self.model_dir / str(version)
+        return self.store.model_dir / str(version)
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, make_model: Callable[[str], Path], describe: object) -> Shelf:
-    return Shelf(tmp_path / "mnist", make_model, describe)
+def shelf(tmp_path: Path, make_model: MakeModel) -> Shelf:
+    return Shelf(tmp_path / "models", make_model)
 
 
 def test_rollback_makes_the_earlier_model_the_newest_version(shelf: Shelf) -> None:
     shelf.push("a", "b")
     before = {version: directory_sha256(shelf.path(version)) for version in (1, 2)}
     assert shelf.roll_back(reason="b confuses 4 and 9") == 3
-    assert live_version(shelf.model_dir) == 3
+    assert shelf.store.live() == 3
     assert shelf.contents() == ["a", "b", "a"]
-    assert release_problems(shelf.path(3)) == []
+    assert shelf.store.problems(3) == []
     assert {version: directory_sha256(shelf.path(version)) for version in (1, 2)} == before
 
 
 def test_rollback_is_recorded_in_the_manifest(shelf: Shelf) -> None:
     shelf.push("a", "b")
     shelf.roll_back(reason="b confuses 4 and 9")
-    release, target = read_release(shelf.path(3)), read_release(shelf.path(1))
+    release, target = shelf.store.read(3), shelf.store.read(1)
     assert release.version == 3
     assert release.rollback is not None
     assert release.rollback.model_dump() == {
         "from_version": 2,
-        "from_model_sha256": read_release(shelf.path(2)).model_sha256,
+        "from_model_sha256": shelf.store.read(2).model_sha256,
         "to_version": 1,
         "reason": "b confuses 4 and 9",
     }
@@ -139,7 +136,7 @@ def test_withdrawn_model_comes_back_by_a_rollback(shelf: Shelf) -> None:
     shelf.roll_back()
     shelf.roll_back(2)
     assert shelf.contents() == ["a", "b", "a", "b"]
-    assert list(withdrawals(shelf.model_dir)) == [read_release(shelf.path(1)).model_sha256]
+    assert list(shelf.store.withdrawals()) == [shelf.store.read(1).model_sha256]
 
 
 def test_damaged_live_version_can_be_left(shelf: Shelf) -> None:
@@ -149,7 +146,17 @@ def test_damaged_live_version_can_be_left(shelf: Shelf) -> None:
     shelf.roll_back()
     assert shelf.contents() == ["a", "damaged", "a"]
     damaged = directory_sha256(shelf.path(2))
-    assert list(withdrawals(shelf.model_dir)) == [model_sha256(damaged)]
+    assert list(shelf.store.withdrawals()) == [model_sha256(damaged)]
+
+
+def test_damaged_newest_version_is_replaced_though_an_older_one_is_live(shelf: Shelf) -> None:
+    """TensorFlow Serving, which verifies nothing, serves the damaged one until then."""
+    shelf.push("a", "b")
+    (shelf.path(2) / "saved_model.pb").write_text("damaged")
+    assert shelf.store.live() == 1
+    assert shelf.roll_back() == 3
+    assert shelf.contents() == ["a", "damaged", "a"]
+    assert shelf.store.live() == 3
 
 
 def test_damaged_version_is_not_gone_back_to(shelf: Shelf) -> None:
@@ -164,7 +171,7 @@ def test_damaged_version_is_not_gone_back_to(shelf: Shelf) -> None:
     ("to_version", "message"),
     [
         (7, r"Expected one of the versions 1, 2, received 7\."),
-        (2, r"The model of version 2 is live already, as version 2\."),
+        (2, r"The model of version 2 is already the newest, as version 2\."),
     ],
 )
 def test_wrong_target_is_refused(shelf: Shelf, to_version: int, message: str) -> None:
@@ -177,7 +184,7 @@ def test_wrong_target_is_refused(shelf: Shelf, to_version: int, message: str) ->
 def test_nothing_is_made_where_there_are_no_releases(shelf: Shelf) -> None:
     with pytest.raises(RollbackError, match="found none"):
         shelf.roll_back()
-    assert not shelf.model_dir.exists()
+    assert not shelf.store.model_dir.exists()
 
 
 def test_rollback_that_is_killed_leaves_all_as_it_was(
@@ -198,14 +205,19 @@ def test_rollback_that_is_killed_leaves_all_as_it_was(
     assert shelf.contents() == ["a", "b"]
     shelf.roll_back()
     assert shelf.contents() == ["a", "b", "a"]
-    assert sorted(path.name for path in shelf.model_dir.iterdir()) == [".push.lock", "1", "2", "3"]
+    assert sorted(path.name for path in shelf.store.model_dir.iterdir()) == [
+        ".push.lock",
+        "1",
+        "2",
+        "3",
+    ]
 
 
 def test_manifest_of_before_there_were_rollbacks_can_be_read(shelf: Shelf) -> None:
     shelf.push("a", "b")
     path = shelf.path(1) / RELEASE_FILE
     text = path.read_text()
-    assert ',\n  "rollback": null' in text
-    path.write_text(text.replace(',\n  "rollback": null', ""))
+    assert '\n  "rollback": null,' in text
+    path.write_text(text.replace('\n  "rollback": null,', ""))
     shelf.roll_back()
     assert shelf.contents() == ["a", "b", "a"]

@@ -8,24 +8,33 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.release_fixtures import ACCURACY, MakeModel, no_check, release_facts
 
 from components.common.checksums import directory_sha256
-from components.releases import store as release
+from components.releases import writing
 from components.releases.manifest import RELEASE_FILE, read_release, release_problems
-from components.releases.store import PushError, model_directory, push
+from components.releases.store import ReleaseStore, model_directory
 from components.releases.versions import MAX_VERSION, list_versions
-
-
-def no_check(staging: Path) -> None:
-    """Approves."""
+from components.releases.writing import Pushed, PushError
 
 
 @pytest.fixture
 def model_dir(tmp_path: Path) -> Path:
-    return tmp_path / "serving" / "mnist"
+    return tmp_path / "serving" / "models"
+
+
+def push(
+    source: Path,
+    model_dir: Path,
+    check: Callable[[Path], None] = no_check,
+    clock: Callable[[], float] = time.time,
+) -> Pushed:
+    return ReleaseStore(model_dir).push(source, release_facts(), check, clock)
 
 
 def visible(model_dir: Path) -> list[str]:
@@ -36,9 +45,11 @@ def hidden(model_dir: Path) -> list[str]:
     return sorted(path.name for path in model_dir.iterdir() if path.name.startswith("."))
 
 
-def test_model_becomes_a_version_named_after_the_time(make_model, describe, model_dir) -> None:  # type: ignore[no-untyped-def]
+def test_model_becomes_a_version_named_after_the_time(
+    make_model: MakeModel, model_dir: Path
+) -> None:
     source = make_model("a")
-    pushed = push(source, model_dir, describe, no_check, lambda: 1000.7)
+    pushed = push(source, model_dir, no_check, lambda: 1000.7)
     assert (pushed.version, pushed.path) == (1000, model_dir / "1000")
     assert not pushed.up_to_date
     assert directory_sha256(pushed.path, leave_out=[RELEASE_FILE]) == directory_sha256(source)
@@ -46,42 +57,44 @@ def test_model_becomes_a_version_named_after_the_time(make_model, describe, mode
     assert read_release(pushed.path).version == 1000
     assert release_problems(pushed.path) == []
     assert visible(model_dir) == ["1000"]
-    assert hidden(model_dir) == [release.LOCK_FILE]
+    assert hidden(model_dir) == [writing.LOCK_FILE]
 
 
-def test_server_of_another_user_can_read_a_release(make_model, describe, model_dir) -> None:  # type: ignore[no-untyped-def]
+def test_server_of_another_user_can_read_a_release(make_model: MakeModel, model_dir: Path) -> None:
     previous = os.umask(0o022)
     try:
-        path = push(make_model("a"), model_dir, describe, no_check).path
+        path = push(make_model("a"), model_dir, no_check).path
     finally:
         os.umask(previous)
     for entry in [path, *path.rglob("*")]:
         assert entry.stat().st_mode & 0o044 == 0o044, entry
 
 
-def test_same_model_again_is_up_to_date(make_model, describe, model_dir) -> None:  # type: ignore[no-untyped-def]
+def test_same_model_again_is_up_to_date(make_model: MakeModel, model_dir: Path) -> None:
     source = make_model("a")
-    first = push(source, model_dir, describe, no_check, lambda: 1000.0)
-    again = push(source, model_dir, describe, no_check, lambda: 2000.0)
+    first = push(source, model_dir, no_check, lambda: 1000.0)
+    again = push(source, model_dir, no_check, lambda: 2000.0)
     assert again.up_to_date
     assert (again.version, again.path) == (first.version, first.path)
     assert visible(model_dir) == ["1000"]
 
 
-def test_model_older_than_the_newest_is_pushed_again(make_model, describe, model_dir) -> None:  # type: ignore[no-untyped-def]
+def test_model_older_than_the_newest_is_pushed_again(
+    make_model: MakeModel, model_dir: Path
+) -> None:
     a, b = make_model("a"), make_model("b")
     for source in (a, b, a):
-        push(source, model_dir, describe, no_check, lambda: 1000.0)
+        push(source, model_dir, no_check, lambda: 1000.0)
     assert visible(model_dir) == ["1000", "1001", "1002"]
     assert (model_dir / "1002" / "saved_model.pb").read_text() == "a"
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "extra", "no manifest", "manifest"])
-def test_damaged_newest_version_is_not_up_to_date(  # type: ignore[no-untyped-def]
-    make_model, describe, model_dir, damage: str
+def test_damaged_newest_version_is_not_up_to_date(
+    make_model: MakeModel, model_dir: Path, damage: str
 ) -> None:
     source = make_model("a")
-    newest = push(source, model_dir, describe, no_check, lambda: 1000.0).path
+    newest = push(source, model_dir, no_check, lambda: 1000.0).path
     if damage == "changed":
         (newest / "saved_model.pb").write_text("b")
     elif damage == "missing":
@@ -94,49 +107,66 @@ def test_damaged_newest_version_is_not_up_to_date(  # type: ignore[no-untyped-de
         manifest = json.loads((newest / RELEASE_FILE).read_text())
         del manifest["files"]["saved_model.pb"]
         (newest / RELEASE_FILE).write_text(json.dumps(manifest))
-    assert push(source, model_dir, describe, no_check, lambda: 1000.0).version == 1001
+    assert push(source, model_dir, no_check, lambda: 1000.0).version == 1001
 
 
-def test_versions_grow_when_the_clock_goes_back(make_model, describe, model_dir) -> None:  # type: ignore[no-untyped-def]
-    push(make_model("a"), model_dir, describe, no_check, lambda: 5000.0)
-    assert push(make_model("b"), model_dir, describe, no_check, lambda: 100.0).version == 5001
+def test_versions_grow_when_the_clock_goes_back(make_model: MakeModel, model_dir: Path) -> None:
+    push(make_model("a"), model_dir, no_check, lambda: 5000.0)
+    assert push(make_model("b"), model_dir, no_check, lambda: 100.0).version == 5001
+
+
+def test_live_is_the_highest_saved_model_that_matches_its_manifest(
+    make_model: MakeModel, model_dir: Path
+) -> None:
+    store = ReleaseStore(model_dir)
+    assert store.live() is None
+    push(make_model("a"), model_dir, clock=lambda: 1.0)
+    push(make_model("b"), model_dir, clock=lambda: 2.0)
+    (model_dir / "3").mkdir()
+    (model_dir / "4").write_text("a file")
+    assert (store.live(), list(store.servable())) == (2, [2, 1])
+    (model_dir / "2" / "variables" / "data").unlink()
+    assert (store.live(), list(store.servable())) == (1, [2, 1])
+    (model_dir / "2" / RELEASE_FILE).unlink()
+    assert store.live() == 2, "what another tool has pushed has no manifest"
+    (model_dir / "2" / RELEASE_FILE).write_text("{}")
+    assert store.live() == 1, "a malformed one is damage"
 
 
 @pytest.mark.parametrize("kind", ["directory", "file"])
-def test_version_of_someone_else_counts_and_stays(  # type: ignore[no-untyped-def]
-    make_model, describe, model_dir, kind: str
+def test_version_of_someone_else_counts_and_stays(
+    make_model: MakeModel, model_dir: Path, kind: str
 ) -> None:
     model_dir.mkdir(parents=True)
     theirs = model_dir / "9000"
     theirs.mkdir() if kind == "directory" else theirs.write_text("theirs")
     before = theirs.stat()
-    assert push(make_model("a"), model_dir, describe, no_check, lambda: 1000.0).version == 9001
+    assert push(make_model("a"), model_dir, no_check, lambda: 1000.0).version == 9001
     assert (theirs.stat().st_ino, theirs.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_version_that_appears_during_the_push_is_not_overwritten(  # type: ignore[no-untyped-def]
-    make_model, describe, model_dir
+def test_version_that_appears_during_the_push_is_not_overwritten(
+    make_model: MakeModel, model_dir: Path
 ) -> None:
     with pytest.raises(PushError, match="1000 appeared meanwhile"):
         push(
             make_model("a"),
             model_dir,
-            describe,
             check=lambda staging: (model_dir / "1000").mkdir(),
             clock=lambda: 1000.0,
         )
     assert list((model_dir / "1000").iterdir()) == []
-    assert hidden(model_dir) == [release.LOCK_FILE]
+    assert hidden(model_dir) == [writing.LOCK_FILE]
 
 
-def test_nothing_comes_after_the_last_version(make_model, describe, model_dir) -> None:  # type: ignore[no-untyped-def]
+def test_nothing_comes_after_the_last_version(make_model: MakeModel, model_dir: Path) -> None:
     (model_dir / str(MAX_VERSION)).mkdir(parents=True)
     with pytest.raises(PushError, match=f"Expected a newest version below {MAX_VERSION}"):
-        push(make_model("a"), model_dir, describe, no_check)
+        push(make_model("a"), model_dir, no_check)
 
 
-def test_check_sees_the_finished_copy_and_calls_the_push_off(  # type: ignore[no-untyped-def]
-    make_model, describe, model_dir
+def test_check_sees_the_finished_copy_and_calls_the_push_off(
+    make_model: MakeModel, model_dir: Path
 ) -> None:
     seen: list[set[str]] = []
 
@@ -146,39 +176,43 @@ def test_check_sees_the_finished_copy_and_calls_the_push_off(  # type: ignore[no
         raise PushError("no good")
 
     with pytest.raises(PushError, match=r"^no good$"):
-        push(make_model("a"), model_dir, describe, refuse)
+        push(make_model("a"), model_dir, refuse)
     assert seen == [{"saved_model.pb", "variables", "assets", RELEASE_FILE}]
     assert visible(model_dir) == []
-    assert hidden(model_dir) == [release.LOCK_FILE]
+    assert hidden(model_dir) == [writing.LOCK_FILE]
 
 
-def test_copy_that_differs_from_the_model_is_not_pushed(make_model, describe, model_dir) -> None:  # type: ignore[no-untyped-def]
-    source = make_model("a")
+def test_copy_that_differs_from_the_model_is_not_pushed(
+    make_model: MakeModel, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = os.fsync
 
-    def corrupting_describe(version, now, files):  # type: ignore[no-untyped-def]
-        (model_dir / f".staging-{version}" / "variables" / "data").write_text("flipped")
-        return describe(version, now, files)
+    def corrupting_sync(descriptor: int) -> None:
+        sync(descriptor)
+        for copy in model_dir.glob(".staging-*/variables/data"):
+            copy.write_text("flipped")
 
+    monkeypatch.setattr(os, "fsync", corrupting_sync)
     with pytest.raises(
         PushError, match=r"Expected the copy to equal the model, but variables/data"
     ):
-        push(source, model_dir, corrupting_describe, no_check)
+        push(make_model("a"), model_dir)
     assert visible(model_dir) == []
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "file"])
-def test_source_must_be_a_saved_model(describe, model_dir, tmp_path: Path, kind: str) -> None:  # type: ignore[no-untyped-def]
+def test_source_must_be_a_saved_model(model_dir: Path, tmp_path: Path, kind: str) -> None:
     source = tmp_path / "source"
     if kind == "empty":
         source.mkdir()
     elif kind == "file":
         source.touch()
     with pytest.raises(PushError, match=r"Expected a SavedModel in .*/source, found no saved_mod"):
-        push(source, model_dir, describe, no_check)
+        push(source, model_dir, no_check)
 
 
-def test_every_file_and_directory_is_synced_before_the_rename(  # type: ignore[no-untyped-def]
-    make_model, describe, model_dir, monkeypatch
+def test_every_file_and_directory_is_synced_before_the_rename(
+    make_model: MakeModel, model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
     sync, rename = os.fsync, Path.rename
@@ -193,39 +227,41 @@ def test_every_file_and_directory_is_synced_before_the_rename(  # type: ignore[n
 
     monkeypatch.setattr(os, "fsync", recording_sync)
     monkeypatch.setattr(Path, "rename", recording_rename)
-    push(make_model("a"), model_dir, describe, no_check, lambda: 1000.0)
+    push(make_model("a"), model_dir, no_check, lambda: 1000.0)
     staging = model_dir / ".staging-1000"
     names = ["", "saved_model.pb", "variables", "variables/data", "assets", RELEASE_FILE]
     assert sorted(order[: len(names)]) == sorted(str(staging / name) for name in names)
     assert order[len(names) :] == ["rename", str(model_dir)]
 
 
-def test_unusable_directory_gives_one_clear_line(make_model, describe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_unusable_directory_gives_one_clear_line(make_model: MakeModel, tmp_path: Path) -> None:
     (tmp_path / "serving").write_text("a file where the directory should be")
-    with pytest.raises(PushError, match=r"Can't push to .*/serving/mnist: .*Not a directory") as e:
-        push(make_model("a"), tmp_path / "serving" / "mnist", describe, no_check)
+    with pytest.raises(PushError, match=r"Can't push to .*/serving/models: .*Not a directory") as e:
+        push(make_model("a"), tmp_path / "serving" / "models", no_check)
     assert "\n" not in str(e.value)
-    assert "see to it that the directory is writable and has room" in str(e.value)
+    assert "make sure that the directory is writable and has room" in str(e.value)
 
 
-def test_full_disk_leaves_nothing_behind(make_model, describe, model_dir) -> None:  # type: ignore[no-untyped-def]
+def test_full_disk_leaves_nothing_behind(make_model: MakeModel, model_dir: Path) -> None:
     model_dir.mkdir(parents=True)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     source = make_model("a")
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
     try:
         with pytest.raises(PushError, match=f"Can't push to .*{os.strerror(errno.EFBIG)}"):
-            push(source, model_dir, describe, no_check)
+            push(source, model_dir, no_check)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert visible(model_dir) == []
-    assert hidden(model_dir) == [release.LOCK_FILE]
-    push(source, model_dir, describe, no_check, lambda: 1000.0)
+    assert hidden(model_dir) == [writing.LOCK_FILE]
+    push(source, model_dir, no_check, lambda: 1000.0)
     assert visible(model_dir) == ["1000"]
 
 
-def test_push_gives_up_on_a_lock_that_is_held(make_model, describe, model_dir, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(release, "LOCK_SECONDS", 0.1)
+def test_push_gives_up_on_a_lock_that_is_held(
+    make_model: MakeModel, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "LOCK_SECONDS", 0.1)
     source, other = make_model("a"), make_model("b")
     errors: list[str] = []
 
@@ -233,7 +269,7 @@ def test_push_gives_up_on_a_lock_that_is_held(make_model, describe, model_dir, m
         result = _run(PUSH, str(other), str(model_dir), "0.1")
         errors.append(result.stderr.strip().splitlines()[-1])
 
-    push(source, model_dir, describe, push_meanwhile, lambda: 1000.0)
+    push(source, model_dir, push_meanwhile, lambda: 1000.0)
     assert "Another push has held" in errors[0]
     assert "try again when it has ended" in errors[0]
     assert visible(model_dir) == ["1000"]
@@ -252,23 +288,21 @@ def test_name_unfit_for_a_directory_is_refused(name: str) -> None:
 
 
 def test_models_have_directories_of_their_own() -> None:
-    assert model_directory("/serving", "mnist") == Path("/serving/mnist")
+    assert model_directory("/serving", "models") == Path("/serving/models")
 
 
-# For processes of their own: <source> <model_dir> <lock seconds> [<crash>], describing as the
-# fixture does. With "copy" the process kills itself at its second file, with "check" when all is
-# copied.
+# For processes of their own: <source> <model_dir> <lock seconds> [<crash>]. With "copy" the process
+# kills itself at its second file, with "check" when everything is copied.
 PUSH = textwrap.dedent(
     """
     import os, signal, sys
-    from datetime import datetime, timezone
     from pathlib import Path
-    from components.releases import store as release
-    from components.common.provenance import Data
-    from components.releases.manifest import Release
+    from support.release_fixtures import release_facts
+    from components.releases import writing
+    from components.releases.store import ReleaseStore
 
     source, model_dir, seconds, crash = [*sys.argv[1:], ""][:4]
-    release.LOCK_SECONDS = float(seconds)
+    writing.LOCK_SECONDS = float(seconds)
     copied = []
 
     def die():
@@ -280,36 +314,35 @@ PUSH = textwrap.dedent(
             if len(copied) == 2:
                 die()
 
-    def describe(version, now, files):
-        return Release(
-            model="mnist", version=version, created=datetime.fromtimestamp(now, timezone.utc),
-            model_sha256="", metrics={}, checks=(), git=None, packages={}, ml_metadata={},
-            data=Data(source=None, fingerprint=None, counts={}), files=dict(files),
-        )
-
     sys.addaudithook(watch)
-    pushed = release.push(
-        Path(source), Path(model_dir), describe,
+    pushed = ReleaseStore(Path(model_dir)).push(
+        Path(source), release_facts(),
         check=lambda staging: die() if crash == "check" else None, clock=lambda: 1000.0,
     )
     print(pushed.version)
     """
 )
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-c", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
     )
 
 
-def test_pushes_at_once_get_versions_of_their_own(make_model, model_dir) -> None:  # type: ignore[no-untyped-def]
+def test_pushes_at_once_get_versions_of_their_own(make_model: MakeModel, model_dir: Path) -> None:
     sources = [make_model(letter) for letter in "abcdefgh"]
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", PUSH, str(source), str(model_dir), "60"],
             stdout=subprocess.PIPE,
             text=True,
+            env=ENVIRONMENT,
         )
         for source in sources
     ]
@@ -322,16 +355,19 @@ def test_pushes_at_once_get_versions_of_their_own(make_model, model_dir) -> None
         version_dir = model_dir / str(version)
         assert release_problems(version_dir) == []
         assert (version_dir / "saved_model.pb").read_text() == source.name[-1]
-    assert hidden(model_dir) == [release.LOCK_FILE]
+    assert hidden(model_dir) == [writing.LOCK_FILE]
 
 
-def test_pushes_of_one_model_at_once_make_one_version(make_model, model_dir) -> None:  # type: ignore[no-untyped-def]
+def test_pushes_of_one_model_at_once_make_one_version(
+    make_model: MakeModel, model_dir: Path
+) -> None:
     source = make_model("a")
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", PUSH, str(source), str(model_dir), "60"],
             stdout=subprocess.PIPE,
             text=True,
+            env=ENVIRONMENT,
         )
         for _ in range(4)
     ]
@@ -340,11 +376,11 @@ def test_pushes_of_one_model_at_once_make_one_version(make_model, model_dir) -> 
 
 
 @pytest.mark.parametrize("moment", ["copy", "check"])
-def test_killed_push_leaves_nothing_visible_and_the_next_cleans_up(  # type: ignore[no-untyped-def]
-    make_model, describe, model_dir, moment: str
+def test_killed_push_leaves_nothing_visible_and_the_next_cleans_up(
+    make_model: MakeModel, model_dir: Path, moment: str
 ) -> None:
     source = make_model("a")
-    push(make_model("before"), model_dir, describe, no_check, lambda: 500.0)
+    push(make_model("before"), model_dir, no_check, lambda: 500.0)
     result = _run(PUSH, str(source), str(model_dir), "60", moment)
     assert result.returncode == -signal.SIGKILL
     assert visible(model_dir) == ["500"]
@@ -353,12 +389,12 @@ def test_killed_push_leaves_nothing_visible_and_the_next_cleans_up(  # type: ign
     staged = [path for path in (model_dir / ".staging-1000").rglob("*") if path.is_file()]
     assert len(staged) == {"copy": 1, "check": 3}[moment]
 
-    pushed = push(source, model_dir, describe, no_check, lambda: 2000.0)
+    pushed = push(source, model_dir, no_check, lambda: 2000.0)
     assert visible(model_dir) == ["2000", "500"]
-    assert hidden(model_dir) == [release.LOCK_FILE]
+    assert hidden(model_dir) == [writing.LOCK_FILE]
     assert release_problems(pushed.path) == []
 
 
-def test_manifest_is_json_for_any_tool(make_model, describe, model_dir) -> None:  # type: ignore[no-untyped-def]
-    path = push(make_model("a"), model_dir, describe, no_check).path
-    assert json.loads((path / RELEASE_FILE).read_text())["metrics"] == {"accuracy": 0.99}
+def test_manifest_is_json_for_any_tool(make_model: MakeModel, model_dir: Path) -> None:
+    path = push(make_model("a"), model_dir, no_check).path
+    assert json.loads((path / RELEASE_FILE).read_text())["metrics"] == {"accuracy": ACCURACY}

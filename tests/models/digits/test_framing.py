@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from models.digits import framing
-from models.digits.framing import BOX_SIDE, DigitImageError, open_image, to_mnist
+from models.digits.framing import BOX_SIDE, to_mnist
+from models.pictures import PictureError, open_picture
 
 SEVEN = [(0.3, 0.2), (0.7, 0.2), (0.45, 0.8)]
 
@@ -31,10 +29,11 @@ def photo(light: float, slope: float, noise: float) -> Image.Image:
     return Image.fromarray(np.clip(paper * (1 - ink) + 25 * ink + grain, 0, 255).astype(np.uint8))
 
 
-def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+def reopened(image: Image.Image) -> Image.Image:
+    """The picture, read from a file that can hold any mode."""
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+    image.save(buffer, "TIFF")
+    return open_picture(buffer.getvalue())
 
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
@@ -54,12 +53,12 @@ def digits() -> np.ndarray:
 
 def test_form_is_that_of_mnist() -> None:
     image = to_mnist(drawing())
-    assert image.shape == (28, 28)
+    assert image.shape == (28, 28, 1)
     assert image.dtype == np.uint8
-    rows, columns = np.nonzero(image)
+    rows, columns, _ = np.nonzero(image)
     assert max(np.ptp(rows), np.ptp(columns)) + 1 == BOX_SIDE
     assert image.max() == 255
-    weights = image.astype(float)
+    weights = image[..., 0].astype(float)
     for axis in (0, 1):
         mass = weights.sum(axis=1 - axis)
         assert abs((mass * (np.arange(28) + 0.5)).sum() / mass.sum() - 14) <= 0.5
@@ -67,13 +66,13 @@ def test_form_is_that_of_mnist() -> None:
 
 def test_digits_of_mnist_stay_as_they_are(digits: np.ndarray) -> None:
     for digit in digits:
-        assert np.array_equal(to_mnist(Image.fromarray(digit)), digit)
+        assert np.array_equal(to_mnist(Image.fromarray(digit))[..., 0], digit)
 
 
 @pytest.mark.parametrize(
     "change",
     [lambda digit: 255 - digit, lambda digit: np.roll(digit, 3, axis=0), lambda digit: digit // 3],
-    ids=["inverted", "not centred", "faint"],
+    ids=["inverted", "not centered", "faint"],
 )
 def test_digits_that_are_nearly_in_form_are_brought_there(
     digits: np.ndarray, change: Callable[[np.ndarray], np.ndarray]
@@ -81,12 +80,12 @@ def test_digits_that_are_nearly_in_form_are_brought_there(
     images = [to_mnist(Image.fromarray(change(digit))) for digit in digits]
     likenesses = [likeness(image, digit) for image, digit in zip(images, digits, strict=True)]
     assert np.median(likenesses) > 0.75
-    assert all(image.max() == 255 and image[0, 0] == 0 for image in images)
+    assert all(image.max() == 255 and image[0, 0, 0] == 0 for image in images)
 
 
 def test_proportions_are_kept() -> None:
     stretched = to_mnist(drawing(size=(400, 800)))
-    rows, columns = np.nonzero(stretched)
+    rows, columns, _ = np.nonzero(stretched)
     assert np.ptp(rows) + 1 == BOX_SIDE
     assert np.ptp(columns) + 1 < 0.5 * BOX_SIDE
 
@@ -110,12 +109,12 @@ def test_proportions_are_kept() -> None:
         lambda: Image.eval(drawing(), lambda pixel: 90 + pixel // 4),
     ],
     ids=[
-        *["dark on light", "large", "small", "colour", "palette", "one bit", "print", "32 bit"],
+        *["dark on light", "large", "small", "color", "palette", "one bit", "print", "32 bit"],
         *["16 bit", "float", "black on clear", "white on clear", "gray on clear", "faint"],
     ],
 )
 def test_same_drawing_in_another_guise_is_the_same(variant: Callable[[], Image.Image]) -> None:
-    assert likeness(to_mnist(variant()), to_mnist(drawing())) > 0.94
+    assert likeness(to_mnist(reopened(variant())), to_mnist(drawing())) > 0.94
 
 
 @pytest.mark.parametrize(
@@ -164,13 +163,13 @@ def test_nothing_is_cut_off_where_the_mass_is_at_one_end() -> None:
     draw = ImageDraw.Draw(image)
     draw.rectangle((60, 190, 340, 200), fill=255)
     draw.rectangle((60, 120, 100, 280), fill=255)
-    _, columns = np.nonzero(to_mnist(image))
+    _, columns, _ = np.nonzero(to_mnist(image))
     assert np.ptp(columns) + 1 == BOX_SIDE
 
 
 @pytest.mark.parametrize("gray", [0, 128, 255])
 def test_picture_without_ink_is_refused(gray: int) -> None:
-    with pytest.raises(DigitImageError, match=r"^Expected a digit, found no ink: draw or photo"):
+    with pytest.raises(PictureError, match=r"^No digit found in the picture: draw or photo"):
         to_mnist(Image.new("L", (100, 100), gray))
 
 
@@ -178,53 +177,6 @@ def test_picture_without_ink_is_refused(gray: int) -> None:
 def test_tiny_pictures_are_answered_or_refused(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(1).integers(0, 255, size[::-1]).astype(np.uint8)
     try:
-        assert to_mnist(Image.fromarray(pixels)).shape == (28, 28)
-    except DigitImageError as error:
-        assert "no ink" in str(error)  # noqa: PT017 - either is right
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
-def test_usual_formats_are_read(kind: str) -> None:
-    image = open_image(encoded(drawing(), kind))
-    assert image.mode == "L"
-    assert likeness(to_mnist(image), to_mnist(drawing())) > 0.97
-
-
-def test_photo_is_turned_upright() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # Turned to the right: the camera was held upright.
-    turned = drawing().transpose(Image.Transpose.ROTATE_90)
-    upright = open_image(encoded(turned, "JPEG", exif=exif))
-    assert likeness(to_mnist(upright), to_mnist(drawing())) > 0.97
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "Expected a picture, received an empty file"),
-        (b"hello", "received 5 bytes of something else: convert it to PNG or JPEG"),
-        (encoded(drawing())[:-200], "Expected a whole PNG picture, received one that can't be"),
-        (encoded(drawing(), "JPEG")[:900], "Expected a whole JPEG picture"),
-    ],
-    ids=["empty", "text", "truncated PNG", "truncated JPEG"],
-)
-def test_what_is_no_picture_is_refused_in_a_line(data: bytes, message: str) -> None:
-    with pytest.raises(DigitImageError, match=message) as caught:
-        open_image(data)
-    assert "\n" not in str(caught.value)
-
-
-def test_long_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(framing, "MAX_BYTES", 2**20)
-    with pytest.raises(DigitImageError, match=r"at most 1 MiB, received 2\.0 MiB: make it smaller"):
-        open_image(bytes(2 * 2**20))
-
-
-def test_huge_picture_is_refused_before_it_is_decoded() -> None:
-    bomb = encoded(Image.new("1", (30_000, 30_000)))
-    assert len(bomb) < 200_000
-    with pytest.raises(DigitImageError, match="at most 50 megapixels, received"):
-        open_image(bomb)
-    side = math.isqrt(framing.MAX_PIXELS)
-    with pytest.raises(DigitImageError, match=f"received {side + 1} x {side}: make it smaller"):
-        open_image(encoded(Image.new("1", (side + 1, side))))
+        assert to_mnist(Image.fromarray(pixels)).shape == (28, 28, 1)
+    except PictureError as error:
+        assert "No digit" in str(error)  # noqa: PT017 - either is right

@@ -3,18 +3,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from support.release_fixtures import no_check, release_facts
 
-from components.common.checksums import model_sha256
 from components.common.provenance import Data, Git
 from components.model_gate.rules import Check
-from components.releases.manifest import RELEASE_FILE, FileRecord, Release
-from components.releases.store import push
+from components.releases.manifest import RELEASE_FILE
+from components.releases.store import ReleaseStore
+from models.definition import DATASET
 from pipeline.cli.releases import releases
 
 
@@ -26,39 +26,23 @@ def serving(tmp_path: Path) -> Path:
         model.mkdir()
         (model / "saved_model.pb").write_text(f"model {version}")
 
-        def describe(
-            version: int, now: float, files: Mapping[str, FileRecord], accuracy: float = accuracy
-        ) -> Release:
-            return Release(
-                model="mnist",
-                version=version,
-                created=datetime.fromtimestamp(now, timezone.utc),
-                model_sha256=model_sha256({name: file.sha256 for name, file in files.items()}),
-                metrics={"accuracy": accuracy},
-                checks=(
-                    Check(
-                        name="accuracy",
-                        rule="at least",
-                        threshold=0.95,
-                        value=accuracy,
-                        passed=True,
-                        detail="enough are right",
-                    ),
-                ),
-                data=Data(source="tfds:mnist/3.0.1", fingerprint="f00d", counts={"train": 54000}),
-                git=Git(commit="c0ffee", dirty=True),
-                packages={"tfx": "1.16.0"},
-                ml_metadata={},
-                files=dict(files),
-            )
-
-        push(
-            model,
-            tmp_path / "serving" / "mnist",
-            describe,
-            lambda staging: None,
-            lambda version=version: float(version),  # type: ignore[misc]
+        check = Check(
+            name="accuracy",
+            rule="at least",
+            threshold=0.95,
+            value=accuracy,
+            passed=True,
+            detail="enough are right",
         )
+        facts = release_facts(
+            metrics={"accuracy": accuracy},
+            checks=(check,),
+            data=Data(source="tfds:mnist/3.0.1", fingerprint="f00d", counts={"train": 54000}),
+            git=Git(commit="c0ffee", dirty=True),
+            packages={"tfx": "1.16.0"},
+        )
+        store = ReleaseStore(tmp_path / "serving" / DATASET.name)
+        store.push(model, facts, no_check, lambda version=version: float(version))  # type: ignore[misc]
     return tmp_path / "serving"
 
 
@@ -83,7 +67,7 @@ def test_list_as_json(serving: Path) -> None:
 
 
 def test_list_goes_on_where_a_manifest_is_missing(serving: Path) -> None:
-    (serving / "mnist" / "100" / RELEASE_FILE).unlink()
+    (serving / DATASET.name / "100" / RELEASE_FILE).unlink()
     result = call(serving)
     assert result.exit_code == 0
     assert "Can't read" in result.output
@@ -109,7 +93,7 @@ def test_show_tells_what_the_manifest_says(serving: Path, version: str) -> None:
 
 
 def test_show_as_json_is_the_manifest(serving: Path) -> None:
-    manifest = (serving / "mnist" / "100" / RELEASE_FILE).read_text()
+    manifest = (serving / DATASET.name / "100" / RELEASE_FILE).read_text()
     assert call(serving, "show", "100", "--json").output == manifest
 
 
@@ -123,27 +107,27 @@ def test_version_that_is_not_there_is_wrong_usage(
     assert f"expected live or one of the versions 100, 200, received {version}" in result.output
 
 
-def test_verify_finds_all_whole(serving: Path) -> None:
+def test_verify_finds_all_releases_ok(serving: Path) -> None:
     result = call(serving, "verify")
     assert result.exit_code == 0
-    assert result.output == "100: whole\n200: whole\n"
+    assert result.output == "100: OK\n200: OK\n"
 
 
-def test_verify_tells_what_is_not_whole(serving: Path) -> None:
-    (serving / "mnist" / "100" / "saved_model.pb").write_text("other")
-    (serving / "mnist" / "200" / "stray").write_text("")
+def test_verify_names_each_damage(serving: Path) -> None:
+    (serving / DATASET.name / "100" / "saved_model.pb").write_text("other")
+    (serving / DATASET.name / "200" / "stray").write_text("")
     result = call(serving, "verify")
     assert result.exit_code == 1
     assert result.output == (
         "Error: 100: saved_model.pb has changed\nError: 200: stray is not in the manifest\n"
     )
-    (serving / "mnist" / "200" / "stray").unlink()
+    (serving / DATASET.name / "200" / "stray").unlink()
     assert call(serving, "verify", "live").exit_code == 0
     assert call(serving, "verify", "100").exit_code == 1
 
 
 def test_verify_and_show_need_a_manifest(serving: Path) -> None:
-    (serving / "mnist" / "100" / RELEASE_FILE).write_text("{}")
+    (serving / DATASET.name / "100" / RELEASE_FILE).write_text("{}")
     for command in ("verify", "show"):
         result = call(serving, command, "100")
         assert result.exit_code == 1
@@ -173,7 +157,7 @@ def test_rollback_that_can_not_be_done_fails_in_one_line(
     result = call(serving, "rollback", *arguments)
     assert result.exit_code == 1
     assert len(result.output.splitlines()) == 1
-    assert sorted(path.name for path in (serving / "mnist").iterdir()) == [
+    assert sorted(path.name for path in (serving / DATASET.name).iterdir()) == [
         ".push.lock",
         "100",
         "200",

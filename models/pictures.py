@@ -1,0 +1,206 @@
+"""Turns any picture, such as a photo or a scan, into the image that a model reads.
+
+The facts about the model's data decide how: their `picture_preprocessing` if they name one, else
+the picture is resized and padded with black, as the signature `serving_images` does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import re
+import warnings
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+MAX_BYTES = 20 * 2**20
+"""Longest file that is read: more than a phone's photo."""
+
+MAX_PIXELS = 50_000_000
+"""Largest picture that is decoded by default: a photo of 50 megapixels."""
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF")
+"""Pillow's names of the formats that are read; some of its others start programs."""
+
+PicturePreprocessing = Callable[[Image.Image], npt.NDArray[np.uint8]]
+"""Takes a picture from `open_picture`; returns an array of image_shape; raises PictureError."""
+
+_FUNCTION = re.compile(r"(models(?:\.\w+)+)\.(\w+)")
+
+
+class PictureError(ValueError):
+    """A picture can't be read, is too large, or does not show a class; the message is one line."""
+
+
+class PictureFacts(Protocol):
+    """The facts about a data set that say how to prepare a picture."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels (1 or 3)."""
+
+    @property
+    def picture_preprocessing(self) -> str:
+        """Path of a PicturePreprocessing in the package `models`, or ""."""
+
+
+def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decodes a picture, upright and with 8 bits per channel.
+
+    Args:
+      data: one of FORMATS. Of an animation or a file of several pages, the first one counts.
+      max_pixels: largest number of pixels.
+
+    Returns:
+      A picture of mode L, RGB or RGBA.
+
+    Raises:
+      PictureError: if data are longer than MAX_BYTES, have more than `max_pixels` (nothing is
+        decoded then), are in no known format, or damaged.
+    """
+    picture = _identify(data, max_pixels)
+    try:
+        return _eight_bit(ImageOps.exif_transpose(picture))
+    except Exception as error:
+        raise PictureError(
+            f"Expected a complete {picture.format} picture, received one that can't be decoded "
+            f"({' '.join(str(error).split()) or type(error).__name__}): save or send it again."
+        ) from error
+
+
+def to_model_image(picture: Image.Image, facts: PictureFacts) -> npt.NDArray[np.uint8]:
+    """Turns a decoded picture into the image that a model reads.
+
+    Args:
+      picture: from `open_picture`.
+      facts: about the data that the model was trained on.
+
+    Returns:
+      uint8 of shape facts.image_shape.
+
+    Raises:
+      PictureError: from the preprocessing.
+      ImportError: if there is no such preprocessing.
+      TypeError: if it returns something else.
+    """
+    if not facts.picture_preprocessing:
+        return resize_with_padding(picture, facts.image_shape)
+    image = find_preprocessing(facts.picture_preprocessing)(picture)
+    if image.shape != facts.image_shape or image.dtype.name != "uint8":
+        raise TypeError(
+            f"Expected uint8 of shape {facts.image_shape} from {facts.picture_preprocessing}, "
+            f"received {image.dtype} of {image.shape}."
+        )
+    return image
+
+
+def find_preprocessing(path: str) -> PicturePreprocessing:
+    """Imports a PicturePreprocessing.
+
+    Args:
+      path: such as "models.digits.framing.to_mnist".
+
+    Raises:
+      ImportError: if this code has no such function, or the path leads out of `models`.
+    """
+    match = _FUNCTION.fullmatch(path)
+    function = getattr(importlib.import_module(match[1]), match[2], None) if match else None
+    if function is None:
+        raise ImportError(f"Expected the name of a function in models, received {path!r}.")
+    found: PicturePreprocessing = function
+    return found
+
+
+def resize_with_padding(
+    picture: Image.Image, image_shape: tuple[int, int, int]
+) -> npt.NDArray[np.uint8]:
+    """Resizes a picture as the signature `serving_images` does, except for rounding.
+
+    Transparent parts become black. Colors become luma for one channel (ITU-R BT.601). The
+    proportions are kept; black pads the rest. A picture of this very size keeps its pixels.
+
+    Args:
+      picture: of mode L, RGB or RGBA.
+      image_shape: height, width and channels.
+
+    Returns:
+      uint8 of image_shape.
+    """
+    height, width, channels = image_shape
+    opaque = _on_black(picture).convert("L" if channels == 1 else "RGB")
+    # In float32, like tf.image.resize_with_pad, so that both round down to the same size.
+    sides = np.array([opaque.height, opaque.width], np.float32)
+    target = np.array([height, width], np.float32)
+    fitted = sides / (sides / target).max()
+    rows, columns = (max(1, int(side)) for side in fitted)
+    top, left = (int(margin) for margin in np.maximum((target - fitted) / 2, 0))
+    image = np.zeros(image_shape, np.uint8)
+    resized = np.asarray(opaque.resize((columns, rows), Image.Resampling.BILINEAR))
+    image[top : top + rows, left : left + columns] = resized.reshape(rows, columns, channels)
+    return image
+
+
+def _identify(data: bytes, max_pixels: int) -> Image.Image:
+    """Reads a picture's header."""
+    if len(data) > MAX_BYTES:
+        raise PictureError(
+            f"Expected a picture of at most {MAX_BYTES // 2**20} MiB, received "
+            f"{len(data) / 2**20:.1f} MiB: make it smaller."
+        )
+    if not data:
+        raise PictureError("Expected a picture, received an empty file.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = Image.open(io.BytesIO(data), formats=_known_formats())
+    except Image.DecompressionBombError as error:
+        raise _too_large(str(error), max_pixels) from error
+    except Exception as error:  # Pillow's decoders raise many kinds, which mean the same here.
+        raise PictureError(
+            f"Expected a picture ({', '.join(FORMATS)}), received {len(data)} bytes of something "
+            "else: convert it to PNG or JPEG."
+        ) from error
+    if picture.width * picture.height > max_pixels:
+        raise _too_large(f"{picture.width} x {picture.height}", max_pixels)
+    return picture
+
+
+def _known_formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _too_large(received: str, most: int) -> PictureError:
+    return PictureError(
+        f"Expected a picture of at most {most / 10**6:g} megapixels, received {received}: "
+        "make it smaller."
+    )
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """Converts any mode to L, RGB or RGBA."""
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
+        return Image.fromarray(_scale_to_eight_bit(np.asarray(picture)))
+    if picture.has_transparency_data:
+        return picture.convert("RGBA")
+    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+
+
+def _scale_to_eight_bit(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """Scales pixels of more than 8 bits by the range that they seem to use: 1, 255 or 65535."""
+    values = np.nan_to_num(pixels.astype(np.float32))
+    greatest = float(values.max(initial=0))
+    ranges = {"f": [1, 255, 65535], "i": [255, 65535]}.get(pixels.dtype.kind, [65535])
+    scale = 255 / next((top for top in ranges if greatest <= top), greatest)
+    return np.clip(np.round(values * scale), 0, 255).astype(np.uint8)
+
+
+def _on_black(picture: Image.Image) -> Image.Image:
+    if picture.mode != "RGBA":
+        return picture
+    black = Image.new("RGB", picture.size)
+    return Image.composite(picture.convert("RGB"), black, picture.getchannel("A"))

@@ -1,0 +1,66 @@
+"""Runs a signature, with TensorFlow Serving's statuses for the runtime's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pipeline.serving.errors import RequestError, invalid
+from pipeline.serving.tfserving.tensor_json import Tensors, TensorSpec
+
+_STATUSES = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "OUT_OF_RANGE": 400,
+    "NOT_FOUND": 404,
+    "RESOURCE_EXHAUSTED": 429,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+}
+_MESSAGE_CHARACTERS = 500
+
+
+def run_signature(
+    function: Callable[..., Any], specs: Mapping[str, TensorSpec], inputs: Tensors
+) -> Tensors:
+    """Runs a signature of a loaded SavedModel.
+
+    Args:
+      function: the signature.
+      specs: of its inputs.
+      inputs: by name, of these specs.
+
+    Raises:
+      RequestError: if the model fails on these inputs.
+    """
+    import tensorflow as tf
+
+    tensors = {
+        name: tf.constant(array, _tensorflow_name(specs[name].dtype))
+        for name, array in inputs.items()
+    }
+    try:
+        outputs = function(**tensors)
+    except tf.errors.OpError as error:
+        raise _request_error(error) from error
+    except UnicodeDecodeError as error:
+        # TensorFlow's message quotes an input that is no text, so that Python can't read it.
+        raise invalid(_one_line(error.object.decode(errors="replace"))) from error
+    return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
+def _tensorflow_name(dtype: str) -> str:
+    return {"float": "float32", "double": "float64"}.get(dtype, dtype)
+
+
+def _request_error(error: Any) -> RequestError:
+    import tensorflow as tf
+
+    name = next(
+        (name for name in _STATUSES if getattr(tf.errors, name) == error.error_code), "INTERNAL"
+    )
+    return RequestError(_STATUSES.get(name, 500), _one_line(error.message))
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())[:_MESSAGE_CHARACTERS]

@@ -1,0 +1,207 @@
+"""Any picture becomes an image that a model can read."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models import pictures
+from models.definition import DATASET
+from models.pictures import (
+    PictureError,
+    find_preprocessing,
+    open_picture,
+    resize_with_padding,
+    to_model_image,
+)
+
+SIZES = [(28, 28), (40, 40), (100, 61), (61, 100), (300, 20), (20, 300), (9, 7), (1, 1), (640, 480)]
+
+
+@dataclass(frozen=True)
+class Facts:
+    image_shape: tuple[int, int, int]
+    picture_preprocessing: str = ""
+
+
+def noise(size: tuple[int, int], channels: int = 3) -> Image.Image:
+    """A picture with smooth and sharp parts, the same each time."""
+    width, height = size
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
+    pixels[: height // 2] = np.linspace(0, 255, width, dtype=np.uint8)[:, np.newaxis]
+    return Image.fromarray(pixels if channels > 1 else pixels[:, :, 0])
+
+
+def encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def prepared(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+    return resize_with_padding(open_picture(data), shape).astype(float)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_become_what_the_models_own_signature_makes_of_them(
+    size: tuple[int, int], channels: int
+) -> None:
+    import tensorflow as tf
+
+    from models.signatures import decode_image
+
+    picture = encoded(noise(size, channels))
+    expected = decode_image(tf.constant(picture)).numpy()
+    np.testing.assert_allclose(prepared(picture, DATASET.image_shape), expected, atol=1.01)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_colors_are_resized_as_tensorflow_does(size: tuple[int, int]) -> None:
+    import tensorflow as tf
+
+    picture = encoded(noise(size))
+    decoded = tf.io.decode_png(picture, channels=3)
+    expected = tf.image.resize_with_pad(decoded, 32, 48, antialias=True).numpy()
+    np.testing.assert_allclose(prepared(picture, (32, 48, 3)), expected, atol=1.01)
+
+
+def test_jpeg_and_transparency_are_as_in_the_models_own_signature() -> None:
+    import tensorflow as tf
+
+    from models.signatures import decode_image
+
+    photo = encoded(noise((100, 80)).resize((400, 320)), "JPEG", quality=90)
+    transparent = noise((100, 80))
+    transparent.putalpha(noise((100, 80), 1))
+    for picture in (photo, encoded(transparent)):
+        expected = decode_image(tf.constant(picture)).numpy()
+        # The decoders round JPEG's transform, and luma of transparent parts, differently.
+        np.testing.assert_allclose(prepared(picture, DATASET.image_shape), expected, atol=3)
+
+
+def test_image_of_the_right_size_keeps_its_pixels() -> None:
+    for channels in (1, 3):
+        picture = noise((20, 30), channels)
+        image = resize_with_padding(open_picture(encoded(picture)), (30, 20, channels))
+        assert (image.shape, image.dtype) == ((30, 20, channels), np.uint8)
+        assert np.array_equal(image.squeeze(), np.asarray(picture))
+
+
+def test_rest_of_the_image_is_padded_with_black() -> None:
+    image = resize_with_padding(Image.new("RGB", (100, 50), "white"), (32, 32, 3))
+    assert (image[8:24] == 255).all()
+    assert not image[:8].any()
+    assert not image[24:].any()
+
+
+def test_number_of_channels_is_the_models() -> None:
+    gray, red = Image.new("L", (8, 8), 100), Image.new("RGB", (8, 8), (255, 0, 0))
+    assert (resize_with_padding(gray, (8, 8, 3)) == 100).all()
+    assert (resize_with_padding(red, (8, 8, 1)) == 76).all(), "0.299 * 255"
+
+
+def invert(picture: Image.Image) -> np.ndarray:
+    """A preprocessing."""
+    return 255 - resize_with_padding(picture, (4, 4, 1))
+
+
+def test_named_preprocessing_is_used_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "invert", invert, raising=False)
+    white = Image.new("L", (4, 4), 255)
+    facts = Facts((4, 4, 1), "models.pictures.invert")
+    assert not to_model_image(white, facts).any()
+    assert to_model_image(white, Facts((4, 4, 1))).all()
+    with pytest.raises(TypeError, match=r"\(8, 8, 1\) from models.pictures.invert, received uint8"):
+        to_model_image(white, Facts((8, 8, 1), "models.pictures.invert"))
+
+
+@pytest.mark.parametrize(
+    "path", ["os.system", "models.pictures.nothing", "models.nowhere.f", "models", "models..os.f"]
+)
+def test_function_that_is_not_there_or_elsewhere_is_refused(path: str) -> None:
+    with pytest.raises(ImportError):
+        find_preprocessing(path)
+
+
+def test_definitions_own_preprocessing_can_be_found() -> None:
+    if DATASET.picture_preprocessing:
+        assert callable(find_preprocessing(DATASET.picture_preprocessing))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
+def test_usual_formats_are_read(kind: str) -> None:
+    picture = open_picture(encoded(Image.new("RGB", (40, 30), (200, 30, 30)), kind))
+    assert (picture.mode, picture.size) == ("RGB", (40, 30))
+    assert np.abs(np.asarray(picture).astype(int) - (200, 30, 30)).max() < 6
+
+
+GRADIENT = Image.linear_gradient("L")
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        lambda: GRADIENT,
+        lambda: GRADIENT.convert("RGB"),
+        lambda: GRADIENT.convert("P"),
+        lambda: GRADIENT.convert("CMYK"),
+        lambda: GRADIENT.convert("I"),
+        lambda: GRADIENT.convert("LA"),
+        lambda: Image.fromarray(np.asarray(GRADIENT).astype(np.uint16) * 257),
+        lambda: Image.fromarray(np.asarray(GRADIENT).astype(np.float32) / 255),
+    ],
+    ids=["gray", "color", "palette", "print", "32 bit", "opaque alpha", "16 bit", "float"],
+)
+def test_any_mode_is_read(variant: Callable[[], Image.Image]) -> None:
+    picture = open_picture(encoded(variant(), "TIFF"))
+    assert picture.mode in ("L", "RGB", "RGBA")
+    image = resize_with_padding(picture, (256, 256, 1))[..., 0]
+    assert np.abs(image.astype(int) - np.asarray(GRADIENT)).max() <= 1
+
+
+def test_photo_is_turned_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Turned to the right: the camera was held upright.
+    turned = GRADIENT.transpose(Image.Transpose.ROTATE_90)
+    upright = open_picture(encoded(turned, "JPEG", exif=exif, quality=95))
+    assert np.abs(np.asarray(upright).astype(int) - np.asarray(GRADIENT)).max() < 5
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "Expected a picture, received an empty file"),
+        (b"hello", "received 5 bytes of something else: convert it to PNG or JPEG"),
+        (encoded(noise((90, 90)))[:-200], "Expected a complete PNG picture, received one that"),
+        (encoded(noise((90, 90)), "JPEG")[:900], "Expected a complete JPEG picture"),
+    ],
+    ids=["empty", "text", "truncated PNG", "truncated JPEG"],
+)
+def test_what_is_no_picture_is_refused_in_a_line(data: bytes, message: str) -> None:
+    with pytest.raises(PictureError, match=message) as caught:
+        open_picture(data)
+    assert "\n" not in str(caught.value)
+
+
+def test_long_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MAX_BYTES", 2**20)
+    with pytest.raises(PictureError, match=r"at most 1 MiB, received 2\.0 MiB: make it smaller"):
+        open_picture(bytes(2 * 2**20))
+
+
+def test_huge_picture_is_refused_before_it_is_decoded() -> None:
+    bomb = encoded(Image.new("1", (30_000, 30_000)))
+    assert len(bomb) < 200_000
+    with pytest.raises(PictureError, match="at most 50 megapixels, received"):
+        open_picture(bomb)
+    side = math.isqrt(pictures.MAX_PIXELS)
+    with pytest.raises(PictureError, match=f"received {side + 1} x {side}: make it smaller"):
+        open_picture(encoded(Image.new("1", (side + 1, side))))
