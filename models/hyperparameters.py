@@ -24,29 +24,34 @@ class Hyperparameters(Frozen):
     """Everything that a user can choose about a training."""
 
     architecture: str = Field(
-        "cnn", validate_default=True, description=f"Network to train: {' or '.join(ARCHITECTURES)}."
+        default="cnn",
+        validate_default=True,
+        description=f"Network to train: {' or '.join(ARCHITECTURES)}.",
     )
-    epochs: int = Field(10, ge=1, description="Train for at most this many epochs.")
-    batch_size: int = Field(64, ge=1, description="Images in one training step.")
+    epochs: int = Field(default=10, ge=1, description="Train for at most this many epochs.")
+    batch_size: int = Field(default=64, ge=1, description="Images in one training step.")
     learning_rate: float = Field(
-        0.001, gt=0, lt=1, allow_inf_nan=False, description="Initial Adam learning rate."
+        default=0.001, gt=0, lt=1, allow_inf_nan=False, description="Initial Adam learning rate."
     )
     seed: int = Field(
-        42, ge=0, lt=2**31, description="Seed of the initial weights, dropout and shuffling."
+        default=42,
+        ge=0,
+        lt=2**31,
+        description="Seed of the initial weights, dropout and shuffling.",
     )
     early_stopping_patience: int = Field(
-        3,
+        default=3,
         ge=1,
         description="Stop after this many epochs without improvement in validation accuracy.",
     )
     reduce_lr_patience: int = Field(
-        2,
+        default=2,
         ge=1,
         description="Reduce the learning rate after this many epochs without improvement in "
         "validation accuracy.",
     )
     reduce_lr_factor: float = Field(
-        0.5,
+        default=0.5,
         gt=0,
         lt=1,
         allow_inf_nan=False,

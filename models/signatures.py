@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import tensorflow as tf
 from tensorflow_transform.output_wrapper import TFTransformOutput
@@ -21,14 +23,16 @@ class ServingModel(tf.Module):
     """A trained network and its transform graph, as functions of serialized inputs.
 
     Args:
-      model: trained; Sequential or functional.
+      model: trained.
       tft_output: the transform graph that it was trained with.
     """
 
     def __init__(self, model: keras.Model, tft_output: TFTransformOutput) -> None:
         super().__init__()
-        # Drops the optimizer, whose state would be two thirds of the exported bytes.
-        self.network = keras.Model(model.inputs, model.outputs)
+        # Instead of the model, whose optimizer and default signature would be exported, too: the
+        # signature fails for a model with random layers, and the optimizer's state is large.
+        self.model_variables = list(model.variables)
+        self._network = functools.partial(model, training=False)
         self.transform = tft_output.transform_features_layer()
         raw_spec = tft_output.raw_feature_spec()
         self._image_spec = {IMAGE: raw_spec[IMAGE]}
@@ -86,7 +90,7 @@ class ServingModel(tf.Module):
         # oneDNN's convolutions refuse an empty batch.
         probabilities = tf.cond(
             tf.size(images) > 0,
-            lambda: self.network(images, training=False),
+            lambda: self._network(images),
             lambda: tf.zeros((0, NUM_CLASSES)),
         )
         return {PROBABILITIES: tf.ensure_shape(probabilities, (None, NUM_CLASSES))}
@@ -152,7 +156,7 @@ def export_saved_model(model: keras.Model, tft_output: TFTransformOutput, direct
     of `ServingModel`.
 
     Args:
-      model: trained; Sequential or functional.
+      model: trained.
       tft_output: the transform graph that it was trained with.
       directory: to write to, `serving_model_dir` of TFX's FnArgs.
     """

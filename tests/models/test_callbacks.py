@@ -1,4 +1,4 @@
-"""What the callbacks of a training do, on a small network that real Keras trains."""
+"""The callbacks of a training, on a small network that real Keras trains."""
 
 from __future__ import annotations
 
@@ -12,35 +12,40 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from support.small_trainings import real_digits
+from keras import layers
 
 from models import callbacks
-from models.callbacks import EpochSeeds, make_callbacks
+from models.callbacks import EpochSeeds, HistoryWriter, make_callbacks
 from models.hyperparameters import Hyperparameters
 from models.progress import PROGRESS_LOGGER, TrainingProgress
 
-_IMAGES, _LABELS = (values[:300] for values in real_digits())
-_PIXELS = _IMAGES.astype(np.float32) / 255
+_RANDOM = np.random.default_rng(0)
+_LABELS = np.arange(300) % 5
+_PIXELS = (_RANDOM.normal(size=(5, 30))[_LABELS] + _RANDOM.normal(size=(300, 30))).astype("float32")
 
 
 def _fit(
     directory: Path,
-    rates: Callable[[int], float] | None,
+    rates: Callable[[int], float] | None = None,
     pixels: np.ndarray = _PIXELS,
+    schedule: keras.optimizers.schedules.LearningRateSchedule | None = None,
     **parameters: Any,
 ) -> keras.Model:
-    """Trains for 6 epochs if it may, in batches of 50, with a given learning rate in each."""
-    hyperparameters = Hyperparameters.from_config(parameters)
+    """Trains for up to 6 epochs of 6 steps.
+
+    Args:
+      directory: for the history.
+      rates: the learning rate of each epoch; by default that of the hyperparameters.
+      pixels: what to train on.
+      schedule: the learning rate of each step.
+      **parameters: hyperparameters.
+    """
+    hyperparameters = Hyperparameters(**parameters)
     keras.utils.set_random_seed(1)
-    layers = [
-        keras.Input((28, 28, 1)),
-        keras.layers.Flatten(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-    model = keras.Sequential(layers)
-    optimizer = keras.optimizers.Adam(hyperparameters.learning_rate)
+    model = keras.Sequential([keras.Input((30,)), layers.Dense(5, activation="softmax")])
+    optimizer = keras.optimizers.Adam(schedule or hyperparameters.learning_rate)
     model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    callbacks = make_callbacks(hyperparameters, directory)
+    callbacks = make_callbacks(model, hyperparameters, directory)
     if rates:
         callbacks.insert(0, keras.callbacks.LearningRateScheduler(rates))
     model.fit(
@@ -80,7 +85,19 @@ def test_history_has_each_epoch_as_json_and_csv(tmp_path: Path) -> None:
     assert rows == epochs
 
 
-def test_history_says_which_epoch_is_the_best(tmp_path: Path) -> None:
+def test_history_has_metrics_that_appear_late(tmp_path: Path) -> None:
+    early_stopping = keras.callbacks.EarlyStopping()
+    early_stopping.on_train_begin()
+    writer = HistoryWriter(tmp_path, early_stopping)
+    for epoch, logs in enumerate([{"loss": 3.0}, {"loss": 2.0, "late": 0.5}, {"loss": 1.0}]):
+        writer.on_epoch_begin(epoch)
+        writer.on_epoch_end(epoch, logs)
+    assert [row.get("late") for row in _history(tmp_path)["epochs"]] == [None, 0.5, None]
+    with (tmp_path / "history.csv").open(newline="") as file:
+        assert [row["late"] for row in csv.DictReader(file)] == ["", "0.5", ""]
+
+
+def test_history_names_the_best_epoch(tmp_path: Path) -> None:
     _fit(tmp_path, _worse_from(2))
     history = _history(tmp_path)
     accuracies = [epoch["val_accuracy"] for epoch in history["epochs"]]
@@ -115,6 +132,19 @@ def test_a_reduced_learning_rate_is_in_the_history(tmp_path: Path) -> None:
     assert rates == pytest.approx([1e-9, 1e-9, 1e-9, 1e-9 / 4, 1e-9 / 4, 1e-9 / 16])
 
 
+def test_a_schedule_passes_a_plateau_and_its_learning_rates_are_in_the_history(
+    tmp_path: Path,
+) -> None:
+    schedule = keras.optimizers.schedules.ExponentialDecay(1e-9, decay_steps=6, decay_rate=0.5)
+    _fit(tmp_path, schedule=schedule, early_stopping_patience=9, reduce_lr_patience=1)
+    epochs = _history(tmp_path)["epochs"]
+    assert len({epoch["val_accuracy"] for epoch in epochs}) == 1
+    last_steps = [6 * epoch - 1 for epoch in range(1, 7)]
+    assert [epoch["learning_rate"] for epoch in epochs] == pytest.approx(
+        [1e-9 * 0.5 ** (step / 6) for step in last_steps]
+    )
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path, bad: float) -> None:
     pixels = _PIXELS.copy()
@@ -123,6 +153,7 @@ def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path, bad: float)
     history = _history(tmp_path)
     assert [epoch["epoch"] for epoch in history["epochs"]] == [1]
     assert history["epochs"][0]["loss"] is None
+    assert history["epochs"][0]["learning_rate"] == pytest.approx(0.001)
 
 
 def test_tensorboard_has_logs_of_training_and_validation(tmp_path: Path) -> None:
@@ -131,7 +162,7 @@ def test_tensorboard_has_logs_of_training_and_validation(tmp_path: Path) -> None
     assert logs == {"train", "validation"}
 
 
-def test_progress_is_logged_at_each_epochs_end(
+def test_progress_is_logged_at_the_end_of_each_epoch(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level(logging.INFO, PROGRESS_LOGGER):
@@ -144,42 +175,70 @@ def test_progress_is_logged_at_each_epochs_end(
     assert ends[0].metrics["val_loss"] == _history(tmp_path)["epochs"][0]["val_loss"]
     assert (reports[0].epoch, reports[0].step) == (1, 1)
     assert set(reports[0].metrics) == {"loss", "accuracy"}
-    assert caplog.messages[-1].startswith("epoch 6 of 6, step 6 of 6: accuracy 0.")
+    assert caplog.messages[-1].startswith("epoch 6 of 6, step 6 of 6: accuracy ")
     assert capfd.readouterr().out == ""
 
 
-def _dropped(seed: int, epochs: range) -> list[np.ndarray]:
-    """What dropout leaves of ones, twice in each of the epochs."""
-    model = keras.Sequential([keras.Input((50,)), keras.layers.Dropout(0.5)])
+class _Noise(layers.Layer):
+    """Adds noise from a generator of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noise = keras.random.SeedGenerator()
+
+    def call(self, inputs: Any) -> Any:
+        return inputs + keras.random.normal(keras.ops.shape(inputs), seed=self.noise)
+
+
+def _nested() -> list[keras.Layer]:
+    inner = keras.Sequential([layers.RandomRotation(0.5), layers.GaussianNoise(1.0)])
+    return [keras.Sequential([inner, layers.RandomFlip()])]
+
+
+RANDOM_LAYERS: dict[str, Callable[[], list[keras.Layer]]] = {
+    "dropout": lambda: [layers.Dropout(0.5)],
+    "two_dropouts": lambda: [layers.Dropout(0.5), layers.Dropout(0.5)],
+    "augmentation": lambda: [layers.RandomTranslation(0.5, 0.5)],
+    "nested": _nested,
+    "custom": lambda: [_Noise()],
+    "wrapped": lambda: [layers.TimeDistributed(layers.Dropout(0.5))],
+}
+
+
+def _outputs(kind: str, seed: int, epochs: range) -> list[bytes]:
+    """Passes an image twice through new layers of a kind in each of the epochs."""
+    model = keras.Sequential([keras.Input((9, 9, 1)), *RANDOM_LAYERS[kind]()])
     callback = EpochSeeds(seed)
     callback.set_model(model)
-    left = []
+    image = np.arange(81, dtype=np.float32).reshape(1, 9, 9, 1)
+    outputs = []
     for epoch in epochs:
         callback.on_epoch_begin(epoch)
-        left += [np.asarray(model(np.ones((1, 50)), training=True)) for _ in range(2)]
-    return left
+        outputs += [np.asarray(model(image, training=True)).tobytes() for _ in range(2)]
+    return outputs
 
 
-def test_dropout_depends_on_seed_epoch_and_step() -> None:
-    steps = [*_dropped(1, range(2)), *_dropped(2, range(1))]
-    assert len({step.tobytes() for step in steps}) == 6
+@pytest.mark.parametrize("kind", RANDOM_LAYERS)
+def test_random_layers_depend_on_seed_epoch_and_step(kind: str) -> None:
+    assert len({*_outputs(kind, 1, range(2)), *_outputs(kind, 2, range(1))}) == 6
 
 
-def test_dropout_of_an_epoch_is_the_same_wherever_the_training_begins() -> None:
-    np.testing.assert_array_equal(_dropped(1, range(3))[4:], _dropped(1, range(2, 3)))
+@pytest.mark.parametrize("kind", RANDOM_LAYERS)
+def test_random_layers_do_the_same_in_an_epoch_wherever_the_training_begins(kind: str) -> None:
+    assert _outputs(kind, 1, range(3))[4:] == _outputs(kind, 1, range(2, 3))
 
 
-def test_layers_drop_different_units() -> None:
-    layers = [keras.Input((50,)), keras.layers.Dropout(0.5), keras.layers.Dropout(0.5)]
-    model = keras.Sequential(layers)
+@pytest.mark.parametrize("kind", ["two_dropouts", "nested"])
+def test_random_layers_get_different_seeds(kind: str) -> None:
+    model = keras.Sequential([keras.Input((9, 9, 1)), *RANDOM_LAYERS[kind]()])
     callback = EpochSeeds(1)
     callback.set_model(model)
     callback.on_epoch_begin(0)
-    first, second = (layer.seed_generator.state.numpy().tolist() for layer in model.layers)
-    assert first != second
+    states = [tuple(state.numpy()) for state in model.variables]
+    assert len(set(states)) == len(states) > 1
 
 
-def test_last_step_is_reported_once_with_the_validation(
+def test_the_last_step_is_reported_once_with_the_validation_metrics(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(callbacks, "_SECONDS_BETWEEN_REPORTS", 0)

@@ -1,4 +1,4 @@
-"""The stream of examples: complete, in order, and within bounds."""
+"""The stream of examples: complete, in order, and within its memory bounds."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.small_trainings import real_digits, serialize, write_examples
+from support.small_trainings import serialize, synthetic_examples, write_examples
 from tensorflow_transform.output_wrapper import TFTransformOutput
 
 from models import input_pipeline
+from models.features import IMAGE_BYTES, NUM_CLASSES
+from models.hyperparameters import Hyperparameters
+from models.input_pipeline import images_in
+
+_COUNT = 20 * NUM_CLASSES
+_IMAGES, _LABELS = (values[:_COUNT] for values in synthetic_examples(25))
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +26,7 @@ def files(little_data: Path) -> list[str]:
 
 
 def _sums(batches: tf.data.Dataset) -> list[float]:
-    """The sum of each image's pixels: of real digits, nearly all are different."""
+    """Sums of the pixels, by which the images can be told apart."""
     return [float(value) for images, _ in batches for value in tf.reduce_sum(images, [1, 2, 3])]
 
 
@@ -28,11 +34,18 @@ def _pairs(pixels: np.ndarray, labels: np.ndarray) -> list[tuple[bytes, int]]:
     return [(image.tobytes(), int(label)) for image, label in zip(pixels, labels, strict=True)]
 
 
+def _training_batches(
+    files: list[str], tft_output: TFTransformOutput, epochs: range, batch_size: int, seed: int = 5
+) -> tf.data.Dataset:
+    parameters = Hyperparameters(batch_size=batch_size, seed=seed)
+    return input_pipeline.training_batches(files, _COUNT, tft_output, parameters, epochs)
+
+
 def _epochs(
     files: list[str], tft_output: TFTransformOutput, epochs: range, seed: int = 5
 ) -> list[list[float]]:
-    sums = _sums(input_pipeline.training_batches(files, tft_output, 32, seed, epochs))
-    return [sums[i : i + 200] for i in range(0, len(sums), 200)]
+    sums = _sums(_training_batches(files, tft_output, epochs, 32, seed))
+    return [sums[i : i + _COUNT] for i in range(0, len(sums), _COUNT)]
 
 
 def test_patterns_are_matched_in_order(little_data: Path) -> None:
@@ -50,60 +63,72 @@ def test_a_pattern_without_a_match_is_an_error(little_data: Path) -> None:
 
 
 def test_counts_the_examples_of_all_files(files: list[str]) -> None:
-    assert input_pipeline.count_examples(files) == 200
+    assert input_pipeline.count_examples(files) == _COUNT
 
 
 def test_no_examples_are_an_error(tmp_path: Path) -> None:
-    write_examples(tmp_path / "empty.gz", np.zeros((0, 784), np.uint8), np.zeros(0, np.int64))
+    write_examples(tmp_path / "empty.gz", _IMAGES[:0], _LABELS[:0])
     with pytest.raises(ValueError, match=r"^Expected at least 1 example, received 0 in \[.*empty"):
         input_pipeline.count_examples([str(tmp_path / "empty.gz")])
 
 
 def test_evaluation_has_each_example_once_in_order(
-    files: list[str], tft_output: TFTransformOutput
+    files: list[str], tft_output: TFTransformOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches = list(input_pipeline.evaluation_batches(files, tft_output, 150))
-    assert [len(labels) for _, labels in batches] == [150, 50]
+    monkeypatch.setattr(input_pipeline, "EVALUATION_BATCH_SIZE", _COUNT - 1)
+    batches = list(input_pipeline.evaluation_batches(files, tft_output))
+    assert [len(labels) for _, labels in batches] == [_COUNT - 1, 1]
     assert [images.dtype for images, _ in batches] == [tf.float32, tf.float32]
     images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    raw_images, raw_labels = real_digits()
-    np.testing.assert_array_equal(images, raw_images[:200].astype(np.float32) / np.float32(255))
-    np.testing.assert_array_equal(labels, raw_labels[:200])
+    np.testing.assert_array_equal(images, _IMAGES.astype(np.float32) / np.float32(255))
+    np.testing.assert_array_equal(labels, _LABELS)
 
 
 def test_an_epoch_has_each_example_once_with_its_label(
     files: list[str], tft_output: TFTransformOutput
 ) -> None:
-    batches = input_pipeline.training_batches(files, tft_output, 32, 5, range(1))
     sizes, seen = [], []
-    for images, labels in batches:
+    for images, labels in _training_batches(files, tft_output, range(1), 7):
         sizes.append(len(labels))
         pixels = np.round(images.numpy() * 255).astype(np.uint8)
         seen += _pairs(pixels, labels.numpy())
-    assert sorted(seen) == sorted(_pairs(*(values[:200] for values in real_digits())))
-    assert sizes == [32] * 6 + [8]
+    assert sorted(seen) == sorted(_pairs(_IMAGES, _LABELS))
+    assert sum(sizes) == _COUNT
+    assert set(sizes[:-1]) == {7}
 
 
 def test_batches_do_not_span_epochs(files: list[str], tft_output: TFTransformOutput) -> None:
-    batches = input_pipeline.training_batches(files, tft_output, 150, 5, range(2))
-    assert [len(labels) for _, labels in batches] == [150, 50, 150, 50]
+    batches = _training_batches(files, tft_output, range(2), _COUNT - 1)
+    assert [len(labels) for _, labels in batches] == [_COUNT - 1, 1, _COUNT - 1, 1]
 
 
-def test_each_epoch_has_an_order_of_its_own_across_the_files(
+def test_each_epoch_has_its_own_order_across_the_files(
     files: list[str], tft_output: TFTransformOutput
 ) -> None:
     first, second = _epochs(files, tft_output, range(2))
-    in_files = _sums(input_pipeline.evaluation_batches(files, tft_output, 200))
+    in_files = _sums(input_pipeline.evaluation_batches(files, tft_output))
     assert first != second
     assert sorted(first) == sorted(second) == sorted(in_files)
-    positions = [in_files.index(value) for value in first[:50]]
-    assert min(positions) < 50
-    assert max(positions) >= 150
+    positions = [in_files.index(value) for value in first[: _COUNT // 4]]
+    assert min(positions) < _COUNT // 4
+    assert max(positions) >= 3 * _COUNT // 4
 
 
 def test_the_order_depends_on_the_seed(files: list[str], tft_output: TFTransformOutput) -> None:
     orders = [_epochs(files, tft_output, range(1), seed) for seed in (5, 5, 6)]
     assert orders[0] == orders[1] != orders[2]
+
+
+@pytest.mark.parametrize("seed", [0, 2**31 - 1])
+def test_the_order_does_not_depend_on_the_global_seed(
+    files: list[str], tft_output: TFTransformOutput, seed: int
+) -> None:
+    orders = []
+    for global_seed in (0, 1, 2**31 - 1):
+        tf.random.set_seed(global_seed)
+        orders.append(_epochs(files, tft_output, range(2), seed))
+    assert orders[0] == orders[1] == orders[2]
+    assert orders[0][0] != orders[0][1]
 
 
 def test_an_epoch_has_the_same_order_wherever_the_training_begins(
@@ -112,19 +137,54 @@ def test_an_epoch_has_the_same_order_wherever_the_training_begins(
     assert _epochs(files, tft_output, range(2, 4)) == _epochs(files, tft_output, range(4))[2:]
 
 
-def test_memory_does_not_grow_with_the_data(tmp_path: Path, tft_output: TFTransformOutput) -> None:
-    record = serialize(*(values[0] for values in real_digits()))
+def test_files_are_shuffled_if_the_buffer_is_too_small(
+    tmp_path: Path, tft_output: TFTransformOutput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(input_pipeline, "SHUFFLE_BUFFER", 2)
+    files = [str(tmp_path / f"{number:02}.gz") for number in range(10)]
+    for number, file in enumerate(files):
+        write_examples(Path(file), _IMAGES[number::10], _LABELS[number::10])
+    in_files = _sums(input_pipeline.evaluation_batches(files, tft_output))
+    epochs = _epochs(files, tft_output, range(4))
+    assert all(sorted(epoch) == sorted(in_files) for epoch in epochs)
+    first_files = {in_files.index(epoch[0]) * 10 // _COUNT for epoch in epochs}
+    assert len(first_files) > 1
+    assert _epochs(files, tft_output, range(2, 4)) == epochs[2:]
+
+
+def test_the_buffers_are_bounded_by_bytes() -> None:
+    large = 224 * 224 * 3
+    assert images_in(256, large) * large <= 256 * 2**20
+    assert images_in(4, large) == 27
+    assert images_in(4, 2**30) == 1
+    assert input_pipeline.SHUFFLE_BUFFER * IMAGE_BYTES <= 256 * 2**20
+
+
+def test_all_of_mnist_fits_into_the_buffer() -> None:
+    assert images_in(256, 28 * 28) > 60_000
+    assert images_in(4, 28 * 28) > 500
+
+
+def test_memory_does_not_grow_with_the_data(
+    tmp_path: Path, tft_output: TFTransformOutput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(input_pipeline, "SHUFFLE_BUFFER", buffer := images_in(48))
+    record = serialize(_IMAGES[0], 3)
     file = str(tmp_path / "records")
     with tf.io.TFRecordWriter(file, options="GZIP") as writer:
-        for _ in range(input_pipeline.SHUFFLE_BUFFER):
+        for _ in range(buffer):
             writer.write(record)
     peaks = []
     for repetitions in (1, 5):
         batches = input_pipeline.training_batches(
-            [file] * repetitions, tft_output, 512, 1, range(1)
+            [file] * repetitions,
+            repetitions * buffer,
+            tft_output,
+            Hyperparameters(batch_size=input_pipeline.EVALUATION_BATCH_SIZE),
+            range(1),
         )
         count = batches.reduce(0, lambda count, batch: count + tf.size(batch[1]))
-        assert count == repetitions * input_pipeline.SHUFFLE_BUFFER
+        assert count == repetitions * buffer
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
-    more_data = 4 * input_pipeline.SHUFFLE_BUFFER * len(record)
+    more_data = 4 * buffer * len(record)
     assert peaks[1] - peaks[0] < more_data / 2

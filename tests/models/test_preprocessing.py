@@ -1,15 +1,16 @@
-"""The transform graph, as TFT makes it and as it is used after it."""
+"""The transform graph, as TFT makes it and as later components use it."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.small_trainings import real_digits
+from support.small_trainings import synthetic_examples
 from tensorflow_transform.output_wrapper import TFTransformOutput
 
-from models.features import IMAGE, IMAGE_SHAPE, LABEL
-from models.preprocessing import normalise_pixels, preprocessing_fn
+from models import preprocessing
+from models.features import IMAGE, IMAGE_BYTES, IMAGE_SHAPE, LABEL
+from models.preprocessing import decode_raw_images, normalize_pixels, preprocessing_fn
 
 
 def _transform(tft_output: TFTransformOutput, images: list[bytes]) -> dict[str, np.ndarray]:
@@ -20,25 +21,31 @@ def _transform(tft_output: TFTransformOutput, images: list[bytes]) -> dict[str, 
 
 
 def test_pixels_become_their_255ths_exactly(tft_output: TFTransformOutput) -> None:
-    raw = np.arange(784, dtype=np.int64).astype(np.uint8)
+    raw = np.resize(np.arange(256, dtype=np.uint8), IMAGE_BYTES)
     images = _transform(tft_output, [raw.tobytes()])[IMAGE]
-    expected = (raw.astype(np.float32) / np.float32(255)).reshape(1, *IMAGE_SHAPE)
     assert images.dtype == np.float32
+    expected = (raw.astype(np.float32) / np.float32(255)).reshape(1, *IMAGE_SHAPE)
     np.testing.assert_array_equal(images, expected)
-    np.testing.assert_array_equal(
-        [images.flat[value] for value in (0, 1, 128, 255)],
-        np.array([0, 1 / 255, 128 / 255, 1], np.float32),
-    )
 
 
-def test_images_keep_their_place_in_the_batch_and_their_rows(tft_output: TFTransformOutput) -> None:
-    digits = real_digits()[0][:5]
-    images = _transform(tft_output, [digit.tobytes() for digit in digits])[IMAGE]
-    np.testing.assert_array_equal(np.round(images * 255).astype(np.uint8), digits)
+def test_images_keep_their_places_in_the_batch_and_their_pixels(
+    tft_output: TFTransformOutput,
+) -> None:
+    raw = synthetic_examples(2)[0]
+    images = _transform(tft_output, [image.tobytes() for image in raw])[IMAGE]
+    np.testing.assert_array_equal(np.round(images * 255).astype(np.uint8), raw)
+
+
+def test_channels_are_last_in_raw_images_of_any_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.arange(2 * 5 * 4 * 3, dtype=np.uint8).reshape(2, 5, 4, 3)
+    monkeypatch.setattr(preprocessing, "IMAGE_SHAPE", pixels.shape[1:])
+    monkeypatch.setattr(preprocessing, "IMAGE_BYTES", pixels[0].nbytes)
+    decoded = decode_raw_images(tf.constant([image.tobytes() for image in pixels]))
+    np.testing.assert_array_equal(decoded, pixels.astype(np.float32) / np.float32(255))
 
 
 def test_labels_pass_through(tft_output: TFTransformOutput) -> None:
-    labels = _transform(tft_output, [bytes(784)] * 3)[LABEL]
+    labels = _transform(tft_output, [bytes(IMAGE_BYTES)] * 3)[LABEL]
     assert labels.dtype == np.int64
     assert labels.tolist() == [0, 1, 2]
 
@@ -49,13 +56,13 @@ def test_an_empty_batch_stays_empty(tft_output: TFTransformOutput) -> None:
     assert outputs[LABEL].shape == (0,)
 
 
-@pytest.mark.parametrize("length", [0, 783, 785, 2 * 784])
+@pytest.mark.parametrize("length", [0, IMAGE_BYTES - 1, IMAGE_BYTES + 1, 2 * IMAGE_BYTES])
 def test_images_of_another_length_are_an_error(tft_output: TFTransformOutput, length: int) -> None:
     with pytest.raises(
         tf.errors.InvalidArgumentError,
-        match=f"Expected raw images of 784 bytes, one for each pixel(.|\n)*{length}",
+        match=f"Expected raw images of {IMAGE_BYTES} bytes, one for each value(.|\n)*{length}",
     ):
-        _transform(tft_output, [bytes(784), bytes(length)])
+        _transform(tft_output, [bytes(IMAGE_BYTES), bytes(length)])
 
 
 def test_only_image_and_label_come_out(tft_output: TFTransformOutput) -> None:
@@ -63,12 +70,12 @@ def test_only_image_and_label_come_out(tft_output: TFTransformOutput) -> None:
 
 
 def test_nothing_but_image_and_label_is_read() -> None:
-    outputs = preprocessing_fn({IMAGE: tf.constant([bytes(784)]), LABEL: tf.constant([7])})
-    assert set(outputs) == {IMAGE, LABEL}
+    inputs = {IMAGE: tf.constant([bytes(IMAGE_BYTES)]), LABEL: tf.constant([1])}
+    assert set(preprocessing_fn(inputs)) == {IMAGE, LABEL}
 
 
 @pytest.mark.parametrize("dtype", [tf.uint8, tf.int32, tf.float32])
-def test_normalised_pixels_do_not_depend_on_the_dtype(dtype: tf.DType) -> None:
-    pixels = normalise_pixels(tf.constant([0, 128, 255], dtype))
+def test_normalized_pixels_do_not_depend_on_the_dtype(dtype: tf.DType) -> None:
+    pixels = normalize_pixels(tf.constant([0, 128, 255], dtype))
     assert pixels.dtype == tf.float32
     np.testing.assert_array_equal(pixels, np.array([0, 128 / 255, 1], np.float32))

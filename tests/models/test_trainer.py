@@ -1,18 +1,39 @@
-"""`run_fn` as TFX calls it, and what of a training is reproducible."""
+"""`run_fn` as TFX calls it, and how reproducible a training is."""
 
 from __future__ import annotations
 
+import math
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import keras
 import pytest
 import tensorflow as tf
-from support.small_trainings import history, train, train_in_subprocess, weights
+from support.second_architecture import build_second
+from support.small_trainings import (
+    history,
+    serialize,
+    synthetic_examples,
+    train,
+    train_in_subprocess,
+    weights,
+)
 
 from models import trainer
+from models.architectures import ARCHITECTURES
+from models.features import IMAGE_SHAPE, NUM_CLASSES, PROBABILITIES
+from models.hyperparameters import Hyperparameters
 from models.trainer import HyperparametersError
 
 SMALL = {"epochs": 3, "batch_size": 32, "seed": 7}
+SECOND = {**SMALL, "architecture": "second", "learning_rate": 0.1, "reduce_lr_patience": 1}
+
+
+@pytest.fixture(autouse=True)
+def second_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "second", build_second)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +49,7 @@ def test_a_small_training_gets_above_90_percent(trained: Path) -> None:
 def test_the_exported_weights_are_those_of_the_best_epoch(
     tmp_path: Path, little_data: Path
 ) -> None:
-    # Too slow to change an answer, fast enough to change the biases, which begin as zeros.
+    # Too slow to change a prediction, fast enough to change the biases, which begin as zeros.
     options = {"learning_rate": 1e-12, "batch_size": 100}
     first = train(little_data, tmp_path / "first", epochs=1, **options)
     third = train(little_data, tmp_path / "third", epochs=3, **options)
@@ -36,21 +57,54 @@ def test_the_exported_weights_are_those_of_the_best_epoch(
     assert weights(third) == weights(first)
 
 
-def test_a_killed_training_goes_on_and_ends_as_one_that_was_not(
+def _kill_and_resume(data: Path, directory: Path, options: dict[str, Any]) -> Path:
+    """Kills a training at the end of its second epoch, before the backup, and resumes it."""
+    backups = directory / "backups"
+    options = {**options, "backup_dir": str(backups)}
+    killed = train_in_subprocess(data, directory / "killed", 2, **options)
+    assert killed == -signal.SIGKILL
+    assert not (directory / "killed" / "Format-Serving").exists()
+    assert [path.name for path in backups.glob("*/epoch-*")] == ["epoch-00000"]
+    resumed = directory / "resumed"
+    assert train_in_subprocess(data, resumed, **options) == 0
+    assert list(backups.iterdir()) == []
+    return resumed
+
+
+def test_a_killed_training_resumes_and_ends_like_an_uninterrupted_one(
     tmp_path: Path, little_data: Path, reference: Path
 ) -> None:
-    backups = tmp_path / "backups"
-    options = {**SMALL, "backup_dir": str(backups)}
-    killed = train_in_subprocess(little_data, tmp_path / "killed", 2, **options)
-    assert killed == -signal.SIGKILL
-    assert not (tmp_path / "killed" / "Format-Serving").exists()
-    assert [path.name for path in backups.glob("*/epoch-*")] == ["epoch-00000"]
-    resumed = tmp_path / "resumed"
-    assert train_in_subprocess(little_data, resumed, **options) == 0
+    resumed = _kill_and_resume(little_data, tmp_path, SMALL)
     assert history(resumed) == history(reference)
     assert weights(resumed) == weights(reference)
     assert [path.name for path in (resumed / "run").glob("train/events*")]
-    assert list(backups.iterdir()) == []
+
+
+def test_a_second_architecture_is_trained_killed_resumed_and_exported(
+    tmp_path: Path, little_data: Path
+) -> None:
+    whole = train(little_data, tmp_path / "whole", **SECOND)
+    resumed = _kill_and_resume(little_data, tmp_path, SECOND)
+    assert history(resumed) == history(whole)
+    assert weights(resumed) == weights(whole)
+    steps = math.ceil(20 * NUM_CLASSES / 32)
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, 3 * steps)
+    assert [(epoch["learning_rate"], "val_top_2" in epoch) for epoch in history(whole)] == [
+        (pytest.approx(float(schedule(steps * epoch - 1))), True) for epoch in (1, 2, 3)
+    ]
+    images, labels = synthetic_examples(1)
+    examples = tf.constant([serialize(*example) for example in zip(images, labels, strict=True)])
+    model = tf.saved_model.load(str(resumed / "Format-Serving"))
+    output = model.signatures["serving_default"](examples=examples)
+    assert output[PROBABILITIES].shape == (NUM_CLASSES, NUM_CLASSES)
+
+
+@pytest.mark.parametrize("seed", [0, 2**31 - 1])
+def test_the_smallest_and_the_largest_seed_train(
+    tmp_path: Path, little_data: Path, seed: int
+) -> None:
+    output = train(little_data, tmp_path, **{**SECOND, "seed": seed, "epochs": 2})
+    assert len(history(output)) == 2
 
 
 def test_two_trainings_end_with_the_same_weights(
@@ -77,23 +131,76 @@ def test_a_training_whose_export_failed_is_exported_without_training_again(
 
 
 def test_a_training_that_diverges_is_an_error_and_leaves_nothing(
-    tmp_path: Path, little_data: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    little_data: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def build(parameters: Hyperparameters, steps: int) -> keras.Model:
+        model = build_second(parameters, steps)
+        model.optimizer.learning_rate = keras.optimizers.schedules.CosineDecay(1e30, steps)
+        return model
+
+    monkeypatch.setitem(ARCHITECTURES, "second", build)
     backups = tmp_path / "backups"
-    message = (
-        r"^the loss became NaN or infinite in the first epoch: lower the learning rate, 1e\+30$"
-    )
+    message = r"^the loss became NaN or infinite in the first epoch: lower the learning rate, 0\.1$"
     # TFX reloads the module of a run_fn, and with it this class.
     with pytest.raises(trainer.TrainingDivergedError, match=message):
-        train(little_data, tmp_path, epochs=2, learning_rate=1e30, backup_dir=str(backups))
+        train(little_data, tmp_path, **{**SECOND, "backup_dir": str(backups)})
     assert not (tmp_path / "Format-Serving").exists()
     assert not list(backups.glob("*/epoch-*"))
     assert capfd.readouterr().out == ""
 
 
+def _model(metrics: list[Any], classes: int = NUM_CLASSES) -> keras.Model:
+    layers = [keras.layers.Flatten(), keras.layers.Dense(classes, activation="softmax")]
+    model = keras.Sequential([keras.Input(IMAGE_SHAPE), *layers])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=metrics)
+    return model
+
+
+class _Vector(keras.metrics.Mean):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        super().update_state(y_pred)
+
+    def result(self) -> Any:
+        return keras.ops.stack([super().result()] * 2)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda *_: _model([]),
+            r"expected the metric accuracy, .* received loss: compile with \"accuracy\"$",
+        ),
+        (
+            lambda *_: _model(["accuracy", _Vector(name="pair")]),
+            r"expected metrics that are single numbers, received pair with several: average them$",
+        ),
+        (
+            lambda *_: _model(["accuracy"], NUM_CLASSES + 1),
+            rf"expected one output of .* received \(None, {NUM_CLASSES + 1}\) and float32$",
+        ),
+    ],
+    ids=["no_accuracy", "vector_metric", "output_shape"],
+)
+def test_a_model_that_breaks_the_contract_is_an_error_before_it_is_trained(
+    tmp_path: Path,
+    little_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    build: Callable[[Hyperparameters, int], keras.Model],
+    message: str,
+) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "second", build)
+    with pytest.raises(trainer.ArchitectureError, match=f"^architecture second: {message}"):
+        train(little_data, tmp_path, architecture="second")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_hyperparameter_is_an_error_before_anything_is_written(
     tmp_path: Path, little_data: Path
 ) -> None:
-    with pytest.raises(HyperparametersError, match="unknown hyperparameter 'momentum': use one of"):
+    with pytest.raises(HyperparametersError, match=r"^hyperparameter momentum: "):
         train(little_data, tmp_path, momentum=0.9)
     assert list(tmp_path.iterdir()) == []

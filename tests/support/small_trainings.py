@@ -32,7 +32,7 @@ from support.second_architecture import build_second
 Examples = tuple[np.ndarray, np.ndarray]
 """uint8 images of shape (n, *IMAGE_SHAPE), and int64 labels of shape (n,)."""
 
-_CELL = 4
+_CELL = 8
 _SCALARS: tuple[str, ...] = DATASET.image_statistics
 
 
@@ -44,10 +44,10 @@ def synthetic_examples(per_class: int, seed: int = 0) -> Examples:
     """
     height, width, channels = IMAGE_SHAPE
     cells = (NUM_CLASSES, -(-height // _CELL), -(-width // _CELL), channels)
-    patterns = np.random.default_rng(0).choice([48, 160], cells)
+    patterns = np.random.default_rng(0).choice([24, 230], cells)
     patterns = patterns.repeat(_CELL, axis=1).repeat(_CELL, axis=2)[:, :height, :width]
     labels = np.tile(np.arange(NUM_CLASSES, dtype=np.int64), per_class)
-    noise = np.random.default_rng(seed).integers(-48, 49, (len(labels), *IMAGE_SHAPE))
+    noise = np.random.default_rng(seed).integers(-24, 25, (len(labels), *IMAGE_SHAPE))
     return (patterns[labels] + noise).astype(np.uint8), labels
 
 
