@@ -15,7 +15,7 @@ import numpy as np
 from typing_extensions import override
 
 from models.hyperparameters import Hyperparameters
-from models.progress import PROGRESS_LOGGER, TrainingProgress
+from models.progress import HISTORY_FILE, PROGRESS_LOGGER, TrainingProgress
 
 _SECONDS_BETWEEN_REPORTS = 1.0
 _MONITORED = "val_accuracy"
@@ -129,7 +129,7 @@ class HistoryWriter(keras.callbacks.Callback):
             ],
         }
         text = json.dumps(history, indent=2, allow_nan=False)
-        (self._directory / "history.json").write_text(text + "\n")
+        (self._directory / HISTORY_FILE).write_text(text + "\n")
 
     def _write_csv(self) -> None:
         with (self._directory / "history.csv").open("w", newline="") as file:

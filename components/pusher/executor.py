@@ -15,8 +15,7 @@ from tfx.types import Artifact, artifact_utils
 from components.common import checksums, provenance
 from components.common.artifacts import artifact_record, data_record, saved_model_path
 from components.common.errors import ModelRejectedError
-from components.model_gate.executor import VERDICT_FILE
-from components.model_gate.rules import Verdict, VerdictError
+from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError
 from components.pusher import smoke_check
 from components.releases.manifest import FileRecord, Release
 from components.releases.store import Pushed, WithdrawnError, model_directory, push
