@@ -80,7 +80,7 @@ class EpochSeeds(keras.callbacks.Callback):
 
 
 class HistoryWriter(keras.callbacks.Callback):
-    """Writes `history.json` and `history.csv` after each epoch.
+    """Writes HISTORY_FILE and `history.csv` after each epoch.
 
     Each epoch has `epoch` (from 1), `loss`, `accuracy`, `val_loss`, `val_accuracy`,
     `learning_rate` (that it was trained with) and `seconds` (validation included). The JSON file

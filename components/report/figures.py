@@ -30,7 +30,7 @@ _SQUARE = (4.4, 4.2)
 _INCHES_PER_CLASS = 0.21
 _WIDEST = 9.6
 _LONGEST_NAME = 18
-_SHORT_NAME = 2
+_INCHES_PER_CHARACTER = 0.075
 _SMALLEST_FONT = 4.5
 
 
@@ -150,7 +150,7 @@ def draw_confusion(
       directory: for the files.
     """
     counts = np.asarray(matrix)
-    mistakes = np.ma.masked_array(counts, np.eye(len(counts), dtype=bool))
+    mistakes: np.ma.MaskedArray = np.ma.masked_array(counts, np.eye(len(counts), dtype=bool))
     wrong = int(mistakes.sum())
     actual, predicted = np.unravel_index(mistakes.argmax(), counts.shape)
     most = f"; the most common mistake is {class_names[predicted]} for {class_names[actual]}"
@@ -169,8 +169,9 @@ def draw_confusion(
         ticks, names = np.arange(len(counts)), _short(class_names)
         axes.set_xticks(ticks, names, rotation=_rotation(class_names))
         axes.set_yticks(ticks, names)
-        if not _write_counts(axes, counts, 0.75 * side / len(counts), theme):
-            plot.colorbar(image, ax=axes, label="mistakes", shrink=0.5)
+        if not _write_counts(axes, counts, _inches_of_class(class_names), theme):
+            scale = plot.colorbar(image, ax=axes, shrink=0.5)
+            _finish(scale.ax, theme, "", ("", "mistakes"))
 
     return {"confusion": _save(directory, "confusion", (side, side - 0.2), draw, alt)}
 
@@ -183,10 +184,10 @@ def _write_counts(axes: Axes, counts: np.ndarray, cell: float, theme: Theme) -> 
     most = max(int((counts * (1 - np.eye(len(counts)))).max()), 1)
     for (actual, predicted), count in np.ndenumerate(counts):
         if count:
-            strong = actual != predicted and count > most / 2
+            strong = actual != predicted and count > 0.7 * most
             color = theme.card if strong else theme.text
-            style = {"color": color, "ha": "center", "va": "center", "size": size}
-            axes.text(predicted, actual, str(count), **style)
+            where = predicted, actual
+            axes.text(*where, str(count), color=color, ha="center", va="center", size=size)
     return True
 
 
@@ -221,6 +222,7 @@ def draw_reliability(calibration: Calibration, directory: Path) -> dict[str, Fig
         lower.bar(middles, examples, width * 0.9, color=theme.muted)
         lower.set_yscale("log")
         lower.set_ylim(0.5, max(*examples, 1) * 3)
+        lower.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
         _finish(lower, theme, "", ("confidence", "predictions"))
         lower.set_xlim(0, 1)
         lower.xaxis.set_major_formatter(FuncFormatter(_percent))
@@ -233,7 +235,7 @@ def _draw_curves(training: Training, metric: str, plot: Plot, theme: Theme) -> N
     axes = plot.add_subplot()
     best = training.best_epoch
     axes.axvline(best, color=theme.muted, linewidth=1, linestyle=":")
-    epochs = [epoch["epoch"] for epoch in training.epochs]
+    epochs = [epoch["epoch"] or 0 for epoch in training.epochs]
     names = {metric: "training", f"val_{metric}": "validation"}
     for (name, label), color, marker in zip(names.items(), theme.series, "os", strict=False):
         if name not in training.metrics:
@@ -264,7 +266,13 @@ def _short(class_names: Sequence[str]) -> list[str]:
 
 
 def _rotation(class_names: Sequence[str]) -> int:
-    return 90 if max(map(len, class_names)) > _SHORT_NAME else 0
+    longest = max(map(len, _short(class_names))) * _INCHES_PER_CHARACTER
+    return 90 if longest > _inches_of_class(class_names) else 0
+
+
+def _inches_of_class(class_names: Sequence[str]) -> float:
+    """Room for one class on an axis, about."""
+    return 0.75 * _side(class_names) / len(class_names)
 
 
 def _side(class_names: Sequence[str]) -> float:

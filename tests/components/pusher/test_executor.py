@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ class Stage:
         verdict = judge(
             Evaluated(confusion, 0.1, 1.0),
             None,
-            Thresholds(class_recall_threshold=Decimal(0), min_test_examples=100),
+            Thresholds.model_validate({"class_recall_threshold": 0, "min_test_examples": 100}),
             model_sha256(directory_sha256(self.saved_model)),
         )
         self.blessing.set_int_custom_property("blessed", int(verdict.blessed))
