@@ -20,9 +20,7 @@ RUNTIME = [
     "pyyaml",
     "requests",
     "rich",
-    "scikit-learn",
     "scipy",
-    "seaborn",
     "starlette",
     "tensorboard",  # TensorFlow 2.21 no longer brings what its summaries need
     "tensorflow",
@@ -48,6 +46,7 @@ DEV = [
     "playwright",
     "pytest",
     "ruff",
+    "scikit-learn",
     "tensorflow-data-validation",
     "types-PyYAML",
     "uv",

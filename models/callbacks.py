@@ -15,7 +15,7 @@ import numpy as np
 from typing_extensions import override
 
 from models.hyperparameters import Hyperparameters
-from models.progress import PROGRESS_LOGGER, TrainingProgress
+from models.progress import HISTORY_FILE, PROGRESS_LOGGER, TrainingProgress
 
 _SECONDS_BETWEEN_REPORTS = 1.0
 _MONITORED = "val_accuracy"
@@ -113,7 +113,7 @@ class LearningRateRecorder(keras.callbacks.Callback):
 
 
 class HistoryWriter(keras.callbacks.Callback):
-    """Writes `history.json` and `history.csv` after each epoch.
+    """Writes HISTORY_FILE and `history.csv` after each epoch.
 
     Each epoch has `epoch` (from 1), all that Keras logs (`loss`, `learning_rate`, and the model's
     metrics with their `val_` counterparts) and `seconds` (validation included). The JSON file has
@@ -162,7 +162,7 @@ class HistoryWriter(keras.callbacks.Callback):
             ],
         }
         text = json.dumps(history, indent=2, allow_nan=False)
-        (self._directory / "history.json").write_text(text + "\n")
+        (self._directory / HISTORY_FILE).write_text(text + "\n")
 
     def _write_csv(self) -> None:
         with (self._directory / "history.csv").open("w", newline="") as file:

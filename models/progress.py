@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HISTORY_FILE = "history.json"
+"""Name of the file with the metrics of each epoch, in the Trainer's artifact `model_run`."""
+
 PROGRESS_LOGGER = "models.progress"
 """Name of the logger; its records have an attribute `progress`."""
 

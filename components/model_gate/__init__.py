@@ -1,5 +1,5 @@
-"""Decides, from the Evaluator's metrics, whether a model may be pushed.
+"""Decides from the Evaluator's metrics whether a model may be pushed.
 
-`rules` holds the decision, free of TensorFlow and TFX; `evaluation` reads what the rules need from
-TFMA's results, and `eval_config` asks TFMA for it; `component` and `executor` are the stage.
+`rules` makes the decision, without TensorFlow and TFX. `eval_config` configures TFMA's metrics, and
+`evaluation` reads them. `component` and `executor` are the TFX component.
 """

@@ -1,4 +1,4 @@
-"""The stage between the Evaluator and the Pusher."""
+"""The component between the Evaluator and the Pusher."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class ModelGateSpec(ComponentSpec):
 
 
 class ModelGate(base_component.BaseComponent):
-    """Blesses a model, or doesn't, and writes down why.
+    """Decides whether a model is blessed, and records why.
 
-    It succeeds either way, so that a report can follow; the Pusher obeys the verdict. Its output
-    `blessing` is a ModelBlessing like the stock Evaluator's, with `verdict.json` in it
-    (`components.model_gate.rules.Verdict`).
+    The component succeeds either way, so that a report can follow; the Pusher enforces the verdict.
+    The output `blessing` is a ModelBlessing like the stock Evaluator's. It also contains the
+    `components.model_gate.rules.Verdict`, in the file `rules.VERDICT_FILE`.
     """
 
     SPEC_CLASS = ModelGateSpec
@@ -42,14 +42,13 @@ class ModelGate(base_component.BaseComponent):
         thresholds: str,
         baseline_model: BaseChannel[Any] | None = None,
     ) -> None:
-        """Checks the thresholds at once.
+        """Makes the component, and validates the thresholds.
 
         Args:
           evaluation: ModelEvaluation made with `components.model_gate.eval_config`.
           model: the Model that was evaluated.
           thresholds: JSON of `components.model_gate.thresholds.Thresholds`.
-          baseline_model: the Model that it was compared with, the same as the Evaluator was given;
-            may hold none.
+          baseline_model: the baseline that the Evaluator was given; the channel may be empty.
 
         Raises:
           ThresholdsError: if the thresholds are malformed, incomplete or out of range.

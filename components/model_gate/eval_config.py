@@ -1,4 +1,4 @@
-"""What the Evaluator is asked to compute."""
+"""Configures the Evaluator's metrics."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ ACCURACY = "accuracy"
 TOP_2_ACCURACY = "top_2_accuracy"
 CONFUSION = "confusion_matrix"
 
-ANSWERED = 0.0
-"""An example whose highest probability is not above this has no answer."""
+VALID = 0.0
+"""A prediction is invalid if its highest probability is not above this."""
 
 IMPOSSIBLE = 1.001
-"""No probability is above this, so what the confusion matrix still counts here is no answer.
+"""No probability is above this: predictions that TFMA still counts here are invalid.
 
-TFMA's confusion matrix takes the arg max, which for NaN is NaN's own position, and drops a
-prediction if it is `<=` the threshold, which NaN never is. So NaN would count as right wherever its
-position is the label; at this threshold all that is left are NaN and infinity, to be subtracted
+TFMA's confusion matrix takes the argmax, which for NaN is the position of the NaN itself, and drops
+a prediction if it is `<=` the threshold, which NaN never is. So NaN would count as correct wherever
+its position is the label. At this threshold only NaN and infinity are left, to be subtracted
 (`tensorflow_model_analysis/metrics/multi_class_confusion_matrix_metrics.py`, 0.47 and 0.52).
 """
 
 
 def make_eval_config() -> tfma.EvalConfig:
-    """The configuration of TFMA: a candidate and a baseline, metrics over all examples.
+    """Configures TFMA: a candidate and a baseline, metrics over all examples.
 
-    It has no thresholds: the gate decides on the counts of the confusion matrix, from which it also
-    derives precision, recall and F1 of each digit, exactly. The Evaluator drops the baseline
-    itself when there is no such model.
+    There are no thresholds: the gate decides on the counts of the confusion matrix, from which it
+    also derives exact precision, recall and F1 of each class. Without a baseline model, the
+    Evaluator drops the baseline itself.
     """
     return tfma.EvalConfig(
         model_specs=[_model_spec(tfma.CANDIDATE_KEY), _model_spec(tfma.BASELINE_KEY)],
@@ -45,7 +45,7 @@ def make_eval_config() -> tfma.EvalConfig:
                     _metric(
                         "MultiClassConfusionMatrixAtThresholds",
                         name=CONFUSION,
-                        thresholds=[ANSWERED, IMPOSSIBLE],
+                        thresholds=[VALID, IMPOSSIBLE],
                     ),
                 ]
             )

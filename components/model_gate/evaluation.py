@@ -1,8 +1,8 @@
-"""Reads the metrics that the rules need from what the Evaluator wrote."""
+"""Reads the Evaluator's metrics for the rules."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow_model_analysis as tfma
@@ -10,13 +10,13 @@ from google.protobuf.message import Message
 
 from components.model_gate import eval_config
 from components.model_gate.rules import Confusion, Evaluated
-from models import features
 
-_NO_DIGIT = -1
+_NO_CLASS = -1
+"""TFMA's predicted class where no probability is above the threshold."""
 
 
 class EvidenceError(Exception):
-    """The evaluation is missing, unreadable or incomplete; the message is a clause that says so."""
+    """The evaluation is missing, unreadable or incomplete."""
 
 
 class Evaluation(NamedTuple):
@@ -26,22 +26,24 @@ class Evaluation(NamedTuple):
     baseline: Evaluated | None
 
 
-def read_evaluation(directory: str, has_baseline: bool) -> Evaluation:
+def read_evaluation(directory: str, has_baseline: bool, class_names: Sequence[str]) -> Evaluation:
     """Reads TFMA's metrics over all examples.
 
     Args:
       directory: URI of a ModelEvaluation made with `eval_config.make_eval_config`.
-      has_baseline: whether a baseline was given to the Evaluator.
+      has_baseline: whether the Evaluator was given a baseline.
+      class_names: by label.
 
     Raises:
-      EvidenceError: if the files can't be read, or lack either model's confusion matrix.
+      EvidenceError: if the files can't be read, lack either model's confusion matrix, or hold
+        labels without a name.
     """
     values = _load(directory)
-    if not has_baseline:  # TFMA leaves the name of a single model empty.
-        return Evaluation(_evaluated(values.get("", {}), "the model"), None)
+    candidate = tfma.CANDIDATE_KEY if has_baseline else ""  # TFMA does not name a single model.
+    names = tuple(class_names)
     return Evaluation(
-        _evaluated(values.get(tfma.CANDIDATE_KEY, {}), "the model"),
-        _evaluated(values.get(tfma.BASELINE_KEY, {}), "the baseline"),
+        _evaluated(values.get(candidate, {}), "model", names),
+        _evaluated(values.get(tfma.BASELINE_KEY, {}), "baseline", names) if has_baseline else None,
     )
 
 
@@ -51,7 +53,7 @@ def _load(directory: str) -> dict[str, dict[str, Message]]:
     try:
         slices = list(tfma.load_metrics(directory))
     except Exception as error:  # TensorFlow, protobuf and TFMA each raise their own kinds.
-        raise EvidenceError(f"its metrics can't be read: {error}") from error
+        raise EvidenceError(f"the evaluation's metrics can't be read: {error}") from error
     for metrics in slices:
         if metrics.slice_key.single_slice_keys:
             continue
@@ -61,11 +63,15 @@ def _load(directory: str) -> dict[str, dict[str, Message]]:
     return values
 
 
-def _evaluated(values: Mapping[str, Message], whose: str) -> Evaluated:
+def _evaluated(
+    values: Mapping[str, Message], model: str, class_names: tuple[str, ...]
+) -> Evaluated:
     if eval_config.CONFUSION not in values:
-        raise EvidenceError(f"it holds no confusion matrix of {whose}: was any example evaluated?")
+        raise EvidenceError(
+            f"the evaluation has no confusion matrix of the {model}: was any example evaluated?"
+        )
     return Evaluated(
-        confusion=_confusion(values[eval_config.CONFUSION]),
+        confusion=_confusion(values[eval_config.CONFUSION], class_names),
         loss=_double(values.get(eval_config.LOSS)),
         top_2_accuracy=_double(values.get(eval_config.TOP_2_ACCURACY)),
     )
@@ -77,29 +83,31 @@ def _double(value: Message | None) -> float | None:
     return float(value.double_value.value)
 
 
-def _confusion(value: Message) -> Confusion:
-    """Takes out of the answers those that are no probabilities; see `eval_config.IMPOSSIBLE`."""
+def _confusion(value: Message, class_names: tuple[str, ...]) -> Confusion:
+    """Moves predictions that are no probabilities to `invalid`; see `eval_config.IMPOSSIBLE`."""
     matrices = {
         matrix.threshold: {
-            (entry.actual_class_id, entry.predicted_class_id): entry.num_weighted_examples
+            (entry.actual_class_id, entry.predicted_class_id): int(entry.num_weighted_examples)
             for entry in matrix.entries
         }
         for matrix in value.multi_class_confusion_matrix_at_thresholds.matrices
     }
-    if matrices.keys() != {eval_config.ANSWERED, eval_config.IMPOSSIBLE}:
-        raise EvidenceError(f"its confusion matrix has the thresholds {sorted(matrices)}")
-    counts = [[0] * features.NUM_CLASSES for _ in range(features.NUM_CLASSES)]
-    unanswered = [0] * features.NUM_CLASSES
+    if matrices.keys() != {eval_config.VALID, eval_config.IMPOSSIBLE}:
+        raise EvidenceError(f"the confusion matrix has the thresholds {sorted(matrices)}")
+    size = len(class_names)
+    counts = [[0] * size for _ in range(size)]
+    invalid = [0] * size
     impossible = matrices[eval_config.IMPOSSIBLE]
-    for (actual, predicted), examples in matrices[eval_config.ANSWERED].items():
-        if not 0 <= actual < features.NUM_CLASSES or predicted >= features.NUM_CLASSES:
+    for (actual, predicted), examples in matrices[eval_config.VALID].items():
+        if not 0 <= actual < size or predicted >= size:
             raise EvidenceError(
-                f"label {actual} was answered with {predicted}, which are not both digits"
+                f"expected labels and predictions from 0 to {size - 1}, "
+                f"received label {actual} predicted as {predicted}"
             )
-        if predicted == _NO_DIGIT:
-            unanswered[actual] += int(examples)
+        if predicted == _NO_CLASS:
+            invalid[actual] += examples
             continue
-        no_probability = int(impossible.get((actual, predicted), 0))
-        counts[actual][predicted] = int(examples) - no_probability
-        unanswered[actual] += no_probability
-    return Confusion(tuple(map(tuple, counts)), tuple(unanswered))
+        no_probability = impossible.get((actual, predicted), 0)
+        counts[actual][predicted] = examples - no_probability
+        invalid[actual] += no_probability
+    return Confusion(class_names, tuple(map(tuple, counts)), tuple(invalid))

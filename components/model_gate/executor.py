@@ -12,15 +12,15 @@ from tfx.types import Artifact, artifact_utils
 
 from components.common.artifacts import saved_model_sha256
 from components.model_gate.evaluation import EvidenceError, read_evaluation
-from components.model_gate.rules import Verdict, judge, refuse
+from components.model_gate.rules import VERDICT_FILE, Verdict, judge, refuse
 from components.model_gate.thresholds import Thresholds
+from models.features import CLASS_NAMES
 
 EVALUATION = "evaluation"
 MODEL = "model"
 BASELINE_MODEL = "baseline_model"
 BLESSING = "blessing"
 THRESHOLDS = "thresholds"
-VERDICT_FILE = "verdict.json"
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Executor(base_executor.BaseExecutor):
         """Judges the model.
 
         Args:
-          input_dict: evaluation, model, and perhaps baseline_model, which may be empty.
+          input_dict: evaluation, model, and optionally baseline_model, which may be empty.
           output_dict: blessing.
           exec_properties: thresholds, as JSON.
         """
@@ -57,7 +57,7 @@ class Executor(base_executor.BaseExecutor):
 
 def _judge(evaluation: str, has_baseline: bool, thresholds: Thresholds, model: str) -> Verdict:
     try:
-        candidate, baseline = read_evaluation(evaluation, has_baseline)
+        candidate, baseline = read_evaluation(evaluation, has_baseline, CLASS_NAMES)
     except EvidenceError as error:
         return refuse(str(error), model)
     return judge(candidate, baseline, thresholds, model)

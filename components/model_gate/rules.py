@@ -1,19 +1,26 @@
-"""The rules that a model has to satisfy, decided exactly: on integer counts and fractions.
+"""The rules that a model must satisfy, decided exactly: on integer counts and fractions.
 
-TFMA's own thresholds compare float32 values, so that 19 right of 20 are below 0.95 there.
+TFMA's own thresholds compare float32 values, which puts 19 of 20 below 0.95.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from pydantic import ValidationError
 
 from components.model_gate.thresholds import Thresholds
-from models import features
 from models.validation import Frozen, problems
+
+VERDICT_FILE = "verdict.json"
+"""Name of the file with the `Verdict`, in the gate's artifact `blessing`."""
+
+_LISTED = 5
+"""A check names at most this many classes."""
 
 
 class VerdictError(ValueError):
@@ -22,53 +29,67 @@ class VerdictError(ValueError):
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often each digit was taken for which.
+    """Counts of predictions by class.
 
     Attributes:
-      counts: `counts[actual][predicted]`, NUM_CLASSES rows of NUM_CLASSES examples each.
-      unanswered: by actual digit, the examples whose answer is no digit, such as NaN. They are
-        examples like the others, and never right.
+      class_names: by label, from 0.
+      counts: `counts[actual][predicted]`, one row and one column for each class.
+      invalid: by actual label, the examples whose prediction is no class, such as NaN. They count
+        as examples, and are never correct.
     """
 
+    class_names: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
-    unanswered: tuple[int, ...]
+    invalid: tuple[int, ...]
+
+    @property
+    def labels(self) -> range:
+        """All labels."""
+        return range(len(self.class_names))
+
+    @property
+    def supports(self) -> tuple[int, ...]:
+        """Support of each class, by label."""
+        return tuple(map(self.support, self.labels))
 
     @property
     def examples(self) -> int:
-        """All of them, answered or not."""
-        return sum(self.examples_of(digit) for digit in range(features.NUM_CLASSES))
+        """All examples, invalid predictions included."""
+        return sum(self.supports)
 
     @property
     def correct(self) -> int:
-        """Examples that were taken for what they are."""
-        return sum(self.counts[digit][digit] for digit in range(features.NUM_CLASSES))
+        """Examples that were classified correctly."""
+        return sum(self.counts[label][label] for label in self.labels)
 
     @property
     def accuracy(self) -> Fraction | None:
-        """Share of the examples that are right; None if there are none."""
+        """Share of the examples that are correct; None without examples."""
         return _ratio(self.correct, self.examples)
 
-    def examples_of(self, digit: int) -> int:
-        """All examples of a digit, answered or not."""
-        return sum(self.counts[digit]) + self.unanswered[digit]
+    def support(self, label: int) -> int:
+        """Examples of a class, invalid predictions included."""
+        return sum(self.counts[label]) + self.invalid[label]
 
-    def recall(self, digit: int) -> Fraction | None:
-        """Share of a digit's examples that are right; None if there are none."""
-        return _ratio(self.counts[digit][digit], self.examples_of(digit))
+    def recall(self, label: int) -> Fraction | None:
+        """Share of a class's examples that are correct; None without examples."""
+        return _ratio(self.counts[label][label], self.support(label))
 
-    def precision(self, digit: int) -> Fraction | None:
-        """Share of the answers with a digit that are right; None if it was never answered."""
-        return _ratio(self.counts[digit][digit], sum(row[digit] for row in self.counts))
+    def precision(self, label: int) -> Fraction | None:
+        """Share of the predictions of a class that are correct; None if it was never predicted."""
+        return _ratio(self.counts[label][label], self._predicted(label))
 
-    def f1(self, digit: int) -> Fraction | None:
-        """Harmonic mean of precision and recall; None without examples and answers."""
-        answers = sum(row[digit] for row in self.counts)
-        return _ratio(2 * self.counts[digit][digit], answers + self.examples_of(digit))
+    def f1(self, label: int) -> Fraction | None:
+        """Harmonic mean of precision and recall; None without examples and predictions."""
+        return _ratio(2 * self.counts[label][label], self._predicted(label) + self.support(label))
+
+    def _predicted(self, label: int) -> int:
+        return sum(row[label] for row in self.counts)
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What the Evaluator found about one model; None is what it did not report."""
+    """The Evaluator's results for one model; None is a metric that it did not report."""
 
     confusion: Confusion
     loss: float | None
@@ -76,7 +97,16 @@ class Evaluated:
 
 
 class Check(Frozen):
-    """One rule, and how the model fared with it. Numbers that are not finite become None."""
+    """One rule and its outcome.
+
+    Attributes:
+      name: of the rule.
+      rule: what the rule demands.
+      threshold: None if there is no number.
+      value: the model's; None if it is undefined or not finite.
+      passed: the outcome.
+      detail: what was compared, which also tells a rejected value from its threshold.
+    """
 
     name: str
     rule: str
@@ -86,11 +116,12 @@ class Check(Frozen):
     detail: str
 
 
-class Digit(Frozen):
-    """Metrics of one digit; None where they are not defined, for want of examples."""
+class ClassMetrics(Frozen):
+    """Metrics of one class; None where they are undefined."""
 
-    digit: int
-    examples: int
+    label: int
+    name: str
+    support: int
     correct: int
     precision: float | None
     recall: float | None
@@ -98,21 +129,32 @@ class Digit(Frozen):
 
 
 class Verdict(Frozen):
-    """The decision on a model and all that it rests on; `verdict.json` holds it."""
+    """The decision on a model, with its evidence; empty where the gate had none.
+
+    Attributes:
+      blessed: whether every check passed.
+      model_sha256: checksum of the model's files.
+      class_names: by label.
+      metrics: over all examples, by name.
+      checks: one for each rule.
+      confusion_matrix: `confusion_matrix[actual][predicted]`.
+      invalid: invalid predictions, by actual label.
+      per_class: by label.
+    """
 
     blessed: bool
     model_sha256: str
-    metrics: dict[str, int | float | None]
+    class_names: tuple[str, ...] = ()
+    metrics: dict[str, int | float | None] = {}
     checks: tuple[Check, ...]
-    confusion_matrix: tuple[tuple[int, ...], ...]
-    unanswered: tuple[int, ...]
-    per_class: tuple[Digit, ...]
+    confusion_matrix: tuple[tuple[int, ...], ...] = ()
+    invalid: tuple[int, ...] = ()
+    per_class: tuple[ClassMetrics, ...] = ()
 
     @property
     def reason(self) -> str:
-        """The checks that failed, in one line; empty if the model is blessed."""
-        failed = (check for check in self.checks if not check.passed)
-        return "; ".join(f"{check.rule}, but {check.detail}" for check in failed)
+        """The failed checks, in one line; empty if the model is blessed."""
+        return "; ".join(check.detail for check in self.checks if not check.passed)
 
     def to_json(self) -> str:
         """Standard JSON, without NaN and infinity, indented for people."""
@@ -146,19 +188,19 @@ def judge(
 
     Args:
       candidate: the model's evaluation.
-      baseline: that of the model to compare with, on the same examples; None if it is the first.
-      thresholds: what is demanded.
-      model_sha256: identity of the candidate, for the verdict.
+      baseline: evaluation of the baseline on the same examples; None without a baseline.
+      thresholds: of the rules.
+      model_sha256: checksum of the candidate.
 
     Returns:
-      The verdict, with one check for each rule: blessed if all of them passed.
+      The verdict, with one check for each rule: blessed if every check passed.
     """
     confusion = candidate.confusion
     checks = (
         _check_examples(confusion, thresholds.min_test_examples),
-        _check_all_digits(confusion),
+        _check_all_classes(confusion),
         _check_accuracy(confusion, Fraction(thresholds.accuracy_threshold)),
-        _check_digit_accuracy(confusion, Fraction(thresholds.class_recall_threshold)),
+        _check_class_recall(confusion, Fraction(thresholds.class_recall_threshold)),
         _check_loss(candidate.loss, Fraction(thresholds.max_loss)),
         _check_baseline(confusion, baseline, Fraction(thresholds.baseline_tolerance)),
     )
@@ -173,118 +215,134 @@ def judge(
     return Verdict(
         blessed=_all_passed(checks),
         model_sha256=model_sha256,
+        class_names=confusion.class_names,
         metrics=metrics,
         checks=checks,
         confusion_matrix=confusion.counts,
-        unanswered=confusion.unanswered,
-        per_class=tuple(_digit(confusion, digit) for digit in range(features.NUM_CLASSES)),
+        invalid=confusion.invalid,
+        per_class=tuple(_class_metrics(confusion, label) for label in confusion.labels),
     )
 
 
 def refuse(reason: str, model_sha256: str = "") -> Verdict:
-    """The verdict on a model of which there is no evidence: not blessed.
+    """Rejects a model for lack of evidence.
 
     Args:
-      reason: what is missing or unreadable, as a clause.
-      model_sha256: identity of the model, for the verdict.
+      reason: what is missing or unreadable.
+      model_sha256: checksum of the model.
     """
     check = Check(
         name="evidence",
-        rule="the evaluation must be complete",
+        rule="complete evaluation",
         threshold=None,
         value=None,
         passed=False,
         detail=reason,
     )
-    return Verdict(
-        blessed=False,
-        model_sha256=model_sha256,
-        metrics={},
-        checks=(check,),
-        confusion_matrix=(),
-        unanswered=(),
-        per_class=(),
-    )
+    return Verdict(blessed=False, model_sha256=model_sha256, checks=(check,))
 
 
 def _check_examples(confusion: Confusion, least: int) -> Check:
+    passed = confusion.examples >= least
     return Check(
         name="examples",
-        rule=f"at least {least} examples must be evaluated",
+        rule=f"at least {least:,} test examples",
         threshold=least,
         value=confusion.examples,
-        passed=confusion.examples >= least,
-        detail=f"there were {confusion.examples}",
+        passed=passed,
+        detail=f"{confusion.examples:,} test examples {'≥' if passed else '<'} {least:,}",
     )
 
 
-def _check_all_digits(confusion: Confusion) -> Check:
-    digits = range(features.NUM_CLASSES)
-    absent = [str(digit) for digit in digits if not confusion.examples_of(digit)]
+def _check_all_classes(confusion: Confusion) -> Check:
+    total = len(confusion.class_names)
+    absent = [
+        name
+        for name, support in zip(confusion.class_names, confusion.supports, strict=True)
+        if not support
+    ]
+    rule = f"all {total} classes present"
     return Check(
-        name="all_digits",
-        rule=f"all {features.NUM_CLASSES} digits must occur",
-        threshold=features.NUM_CLASSES,
-        value=features.NUM_CLASSES - len(absent),
+        name="all_classes",
+        rule=rule,
+        threshold=total,
+        value=total - len(absent),
         passed=not absent,
-        detail=f"there was no {', no '.join(absent)}" if absent else "all of them did",
+        detail=f"{len(absent)} of {total} classes absent: {_listed(absent)}" if absent else rule,
     )
 
 
 def _check_accuracy(confusion: Confusion, least: Fraction) -> Check:
-    accuracy = confusion.accuracy
-    unanswered = sum(confusion.unanswered)
-    detail = f"{confusion.correct} of {confusion.examples} were right"
+    accuracy, invalid = confusion.accuracy, sum(confusion.invalid)
+    counts = f"{confusion.correct:,} of {confusion.examples:,}"
+    if invalid:
+        counts += f", {invalid:,} invalid"
     return Check(
         name="accuracy",
-        rule=f"accuracy must be at least {_shown(least)}",
+        rule=f"accuracy at least {_percent(least)}",
         threshold=float(least),
         value=_number(accuracy),
         passed=accuracy is not None and accuracy >= least,
-        detail=detail + (f", {unanswered} without an answer" if unanswered else ""),
+        detail="accuracy undefined: no examples"
+        if accuracy is None
+        else f"accuracy {_against(accuracy, least)} ({counts})",
     )
 
 
-def _check_digit_accuracy(confusion: Confusion, least: Fraction) -> Check:
-    """Of each digit that occurs; that all of them do is a rule of its own."""
-    recalls = {
-        digit: recall
-        for digit in range(features.NUM_CLASSES)
-        if (recall := confusion.recall(digit)) is not None
-    }
-    worst = min(recalls, key=lambda digit: recalls[digit], default=None)
-    shown = [digit for digit, recall in recalls.items() if recall < least or digit == worst]
-    parts = (
-        f"{confusion.counts[digit][digit]} of {confusion.examples_of(digit)} of digit {digit}"
-        for digit in shown
-    )
+def _check_class_recall(confusion: Confusion, least: Fraction) -> Check:
+    """Of each class that is present; that all of them are is a rule of its own."""
+    recalls = ((confusion.recall(label), label) for label in confusion.labels)
+    ranked = sorted((recall, label) for recall, label in recalls if recall is not None)
+    worst = ranked[0][0] if ranked else None
+    low = [label for recall, label in ranked if recall < least]
     return Check(
-        name="digit_accuracy",
-        rule=f"accuracy on each digit must be at least {_shown(least)}",
+        name="class_recall",
+        rule=f"recall of each class at least {_percent(least)}",
         threshold=float(least),
-        value=None if worst is None else float(recalls[worst]),
-        passed=worst is not None and recalls[worst] >= least,
-        detail=f"{', '.join(parts)} were right" if shown else "there were no examples",
+        value=_number(worst),
+        passed=worst is not None and not low,
+        detail=_recall_detail(confusion, low or [label for _, label in ranked[:1]], least),
     )
+
+
+def _recall_detail(confusion: Confusion, labels: Sequence[int], least: Fraction) -> str:
+    details = []
+    for label in labels:
+        correct, support = confusion.counts[label][label], confusion.support(label)
+        compared = _against(Fraction(correct, support), least)
+        name = confusion.class_names[label]
+        details.append(f"class {name}: {compared} ({correct:,} of {support:,})")
+    return f"recall of {_listed(details)}" if details else "recall undefined: no examples"
 
 
 def _check_loss(loss: float | None, most: Fraction) -> Check:
-    usable = loss is not None and math.isfinite(loss) and loss >= 0
+    passed = loss is not None and math.isfinite(loss) and 0 <= Fraction(loss) <= most
     return Check(
         name="loss",
-        rule=f"loss must be finite and at most {_shown(most)}",
+        rule=f"loss finite and at most {float(most):.10g}",
         threshold=float(most),
         value=_number(loss),
-        passed=usable and loss is not None and Fraction(loss) <= most,
-        detail="it was not reported" if loss is None else f"it is {loss:.6g}",
+        passed=passed,
+        detail=_loss_detail(loss, most),
     )
+
+
+def _loss_detail(loss: float | None, most: Fraction) -> str:
+    if loss is None:
+        return "loss not reported"
+    if not math.isfinite(loss):
+        return f"loss {loss} is not finite"
+    if loss < 0:
+        return f"loss {loss:.6g} < 0"
+    shown, bound = _distinct(Fraction(loss), most, decimals=4)
+    return f"loss {shown} {'≤' if Fraction(loss) <= most else '>'} {bound}"
 
 
 def _check_baseline(confusion: Confusion, baseline: Evaluated | None, tolerance: Fraction) -> Check:
     least, passed, detail = _compare(confusion, baseline.confusion if baseline else None, tolerance)
     return Check(
         name="baseline",
-        rule=f"accuracy may be at most {_shown(tolerance)} below the newest blessed model's",
+        rule=f"accuracy at most {_points(tolerance)} below the baseline",
         threshold=_number(least),
         value=_number(confusion.accuracy),
         passed=passed,
@@ -295,30 +353,29 @@ def _check_baseline(confusion: Confusion, baseline: Evaluated | None, tolerance:
 def _compare(
     candidate: Confusion, baseline: Confusion | None, tolerance: Fraction
 ) -> tuple[Fraction | None, bool, str]:
-    """The accuracy that the candidate needs, whether it has it, and why."""
+    """The accuracy that the candidate needs, whether it has it, and the detail."""
     if baseline is None:
-        return None, True, "there is none: a first model has nothing to be compared with"
-    detail = (
-        f"{candidate.correct} of {candidate.examples} were right, "
-        f"against {baseline.correct} of {baseline.examples}"
-    )
-    digits = range(features.NUM_CLASSES)
-    if any(candidate.examples_of(digit) != baseline.examples_of(digit) for digit in digits):
-        return None, False, f"they were not evaluated on the same examples: {detail}"
+        return None, True, "baseline (none yet)"
+    if candidate.supports != baseline.supports:
+        return None, False, "candidate and baseline were evaluated on different examples"
     if candidate.accuracy is None or baseline.accuracy is None:
-        return None, False, "there were no examples"
+        return None, False, "accuracy undefined: no examples"
     least = baseline.accuracy - tolerance
+    compared = f"accuracy {_against(candidate.accuracy, least)}"
+    of_baseline = f"baseline {baseline.correct:,} of {baseline.examples:,}"
+    detail = f"{compared} ({of_baseline}, tolerance {_points(tolerance)})"
     return least, candidate.accuracy >= least, detail
 
 
-def _digit(confusion: Confusion, digit: int) -> Digit:
-    return Digit(
-        digit=digit,
-        examples=confusion.examples_of(digit),
-        correct=confusion.counts[digit][digit],
-        precision=_number(confusion.precision(digit)),
-        recall=_number(confusion.recall(digit)),
-        f1=_number(confusion.f1(digit)),
+def _class_metrics(confusion: Confusion, label: int) -> ClassMetrics:
+    return ClassMetrics(
+        label=label,
+        name=confusion.class_names[label],
+        support=confusion.support(label),
+        correct=confusion.counts[label][label],
+        precision=_number(confusion.precision(label)),
+        recall=_number(confusion.recall(label)),
+        f1=_number(confusion.f1(label)),
     )
 
 
@@ -335,5 +392,36 @@ def _number(value: Fraction | float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _shown(value: Fraction) -> str:
-    return f"{float(value):.10g}"
+def _percent(setting: Fraction) -> str:
+    return f"{float(setting) * 100:.10g}%"
+
+
+def _points(setting: Fraction) -> str:
+    return f"{float(setting) * 100:.10g} points"
+
+
+def _against(value: Fraction, least: Fraction) -> str:
+    """Compares two shares, such as "93.7% < 95%"."""
+    shown, bound = _distinct(value * 100, least * 100, decimals=2)
+    return f"{shown}% {'≥' if value >= least else '<'} {bound}%"
+
+
+def _distinct(value: Fraction, bound: Fraction, decimals: int) -> tuple[str, str]:
+    """Rounds both, but never so far that different numbers look equal."""
+    for places in itertools.count(decimals):
+        shown = _rounded(value, places), _rounded(bound, places)
+        if value == bound or shown[0] != shown[1]:
+            break
+    return shown
+
+
+def _rounded(value: Fraction, places: int) -> str:
+    whole, rest = divmod(abs(round(value * 10**places)), 10**places)
+    sign = "-" if value < 0 else ""
+    return sign + f"{whole}.{rest:0{places}}".rstrip("0").rstrip(".")
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """Joins texts, the first few of many."""
+    more = len(texts) - _LISTED
+    return ", ".join(texts[:_LISTED]) + (f" and {more} more" if more > 0 else "")

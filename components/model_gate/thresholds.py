@@ -43,7 +43,7 @@ class Thresholds(Frozen):
 
     @classmethod
     def from_json(cls, text: str) -> Thresholds:
-        """Parses a JSON object with all of these fields; decimals best as strings.
+        """Parses a JSON object with all of these fields; decimals as strings or numbers.
 
         Raises:
           ThresholdsError: naming each field that is missing, unknown or out of range.
@@ -54,7 +54,7 @@ class Thresholds(Frozen):
             raise ThresholdsError(
                 f"Expected the gate's thresholds: {'; '.join(problems(error))}."
             ) from error
-        missing = sorted(cls.model_fields.keys() - thresholds.model_fields_set)
+        missing = ", ".join(sorted(cls.model_fields.keys() - thresholds.model_fields_set))
         if missing:
-            raise ThresholdsError(f"Expected all of the gate's thresholds, without {missing}.")
+            raise ThresholdsError(f"Expected all of the gate's thresholds, missing: {missing}.")
         return thresholds

@@ -19,8 +19,7 @@ from components.common.artifacts import (
     saved_model_sha256,
 )
 from components.common.errors import ModelRejectedError
-from components.model_gate.executor import VERDICT_FILE
-from components.model_gate.rules import Verdict, VerdictError
+from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError
 from components.pusher import smoke_check
 from components.releases.manifest import ReleaseFacts
 from components.releases.store import ReleaseStore, WithdrawnError, model_directory

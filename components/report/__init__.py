@@ -1,6 +1,7 @@
-"""Shows what a run made, in one page that needs neither network nor scripts.
+"""Reports a run in one page that needs neither network nor scripts.
 
-`content` is what a report says, as `report.json` has it; `predictions` computes it, `figures` and
-`page` draw it, all free of TFX; `asking` reads examples and asks the model; `component` and
-`executor` are the stage. What only a finished run knows is added by `pipeline.runs.page`.
+`content` is the content of `report.json`. `inference` runs the model on the test images,
+`predictions` evaluates the result, `pictures` and `figures` draw it, and `page` renders the page.
+`component` and `executor` are the TFX component. Facts that are known only after the run are added
+by `pipeline.runs.page`.
 """

@@ -1,4 +1,4 @@
-"""The stage between the gate and the Pusher that shows what was made."""
+"""The component between the gate and the Pusher that reports the run."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ class RunReportSpec(ComponentSpec):
 
 
 class RunReport(base_component.BaseComponent):
-    """Draws a page about data, training, model and verdict, blessed or not.
+    """Makes a page about data, training, model and verdict, whether blessed or not.
 
-    Let the Pusher wait for it (`pusher.add_upstream_node(report)`): one that refuses a model ends
-    the run, and just then the report is wanted. It can wait, because what can't be drawn does not
-    fail the stage: the page then says so where it would have been. Only an input that is not there
-    at all, or a page that can't be written, is an error.
+    Make the Pusher wait for it (`pusher.add_upstream_node(report)`): a Pusher that rejects a model
+    ends the run, which is when the report matters most. Sections that fail to render are marked
+    and don't block the push. Only a missing input or a page that can't be written is an error.
     """
 
     SPEC_CLASS = RunReportSpec
@@ -48,11 +47,11 @@ class RunReport(base_component.BaseComponent):
         """Makes the component.
 
         Args:
-          examples: of ImageExampleGen, or others with the splits `train` and `test`.
+          examples: with the splits `train` and `test`, and ImageExampleGen's properties.
           model: the Model that the gate judged.
-          model_run: the Trainer's, with `history.json`.
+          model_run: of the Trainer, with the training history.
           blessing: of ModelGate.
-          hyperparameters: JSON object of what to show as such.
+          hyperparameters: JSON object.
         """
         super().__init__(
             RunReportSpec(

@@ -1,28 +1,25 @@
-"""What a report says: the content of `report.json`, from which the page is drawn."""
+"""The content of a report: `report.json`, from which the page is rendered."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from components.common.provenance import ArtifactRecord, Data, Git
-from components.model_gate.rules import Digit, Verdict
+from components.model_gate.rules import Verdict
+from models.validation import Frozen, problems
 
 REPORT_PAGE = "report.html"
 REPORT_CONTENT = "report.json"
 
 
 class ReportError(Exception):
-    """There is no report, or not a readable one."""
+    """There is no report, or it can't be read."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Bin(_Frozen):
-    """Answers whose confidence is in (lower, upper]; the means are None where there are none."""
+class Bin(Frozen):
+    """Predictions with a confidence in (lower, upper]; the means are None if there are none."""
 
     lower: float
     upper: float
@@ -31,28 +28,28 @@ class Bin(_Frozen):
     accuracy: float | None
 
 
-class Calibration(_Frozen):
-    """How far confidences can be taken as probabilities to be right.
+class Calibration(Frozen):
+    """How well confidences agree with accuracy.
 
     Attributes:
       bins: of equal width, from 0 to 1.
-      expected_error: the expected calibration error; None if there was no answer.
+      expected_error: the expected calibration error; None without valid predictions.
     """
 
     bins: tuple[Bin, ...]
     expected_error: float | None
 
 
-class Answer(_Frozen):
-    """The model's answer to one example.
+class Prediction(Frozen):
+    """The model's prediction on one example.
 
     Attributes:
       index: of the example in the test split, from 0.
-      label: what it is.
-      predicted: the most probable digit; None if the answer is no digit, such as NaN.
-      confidence: its probability.
-      second: the next digit.
-      second_confidence: its probability.
+      label: of the example.
+      predicted: the most probable label; None if the prediction is invalid, such as NaN.
+      confidence: probability of `predicted`.
+      second: the second most probable label.
+      second_confidence: probability of `second`.
       picture: name of a PNG file.
     """
 
@@ -65,63 +62,53 @@ class Answer(_Frozen):
     picture: str
 
 
-class Answers(_Frozen):
-    """What the model answers on the test split.
+class Predictions(Frozen):
+    """The model's predictions on the test split; the verdict has its metrics.
 
     Attributes:
-      confusion_matrix: `confusion_matrix[actual][predicted]`, NUM_CLASSES rows.
-      unanswered: by actual digit, examples whose answer is no digit.
-      per_class: precision, recall and F1 of each digit.
-      calibration: of the answers that are digits.
+      examples: how many there are.
+      correct: how many were classified correctly.
+      calibration: of the valid predictions.
       samples: the first examples.
-      mistakes: the wrong answers with the highest confidence, that first.
+      mistakes: the wrong predictions with the highest confidence, in descending order.
     """
 
-    confusion_matrix: tuple[tuple[int, ...], ...]
-    unanswered: tuple[int, ...]
-    per_class: tuple[Digit, ...]
+    examples: int
+    correct: int
     calibration: Calibration
-    samples: tuple[Answer, ...]
-    mistakes: tuple[Answer, ...]
-
-    @property
-    def examples(self) -> int:
-        """All of them, answered or not."""
-        return sum(map(sum, self.confusion_matrix)) + sum(self.unanswered)
+    samples: tuple[Prediction, ...]
+    mistakes: tuple[Prediction, ...]
 
     @property
     def wrong(self) -> int:
-        """Examples that were not taken for what they are."""
-        right = sum(row[digit] for digit, row in enumerate(self.confusion_matrix))
-        return self.examples - right
+        """Examples that were not classified correctly."""
+        return self.examples - self.correct
 
 
-class Epoch(_Frozen):
-    """One epoch of the training; None where a value was not finite."""
-
-    epoch: int
-    loss: float | None
-    accuracy: float | None
-    val_loss: float | None
-    val_accuracy: float | None
-    learning_rate: float | None
-    seconds: float
-
-
-class Training(BaseModel):
-    """`history.json` of the Trainer.
+class Training(Frozen):
+    """The Trainer's history.
 
     Attributes:
-      best_epoch: from 1; the one whose weights were kept.
+      best_epoch: from 1; the model has its weights.
+      epochs: values by name: `epoch` (from 1), `seconds`, and any metrics. A value is None where it
+        was not finite.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="ignore")
 
     best_epoch: int
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[dict[str, int | float | None], ...]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics of all epochs: accuracy and loss first, else in their order."""
+        names = dict.fromkeys(("accuracy", "val_accuracy", "loss", "val_loss"))
+        names |= dict.fromkeys(name for epoch in self.epochs for name in epoch)
+        given = set().union(*self.epochs) - {"epoch", "seconds"}
+        return tuple(name for name in names if name in given)
 
 
-class Baseline(_Frozen):
+class Baseline(Frozen):
     """The model that the candidate was compared with."""
 
     id: str
@@ -129,13 +116,13 @@ class Baseline(_Frozen):
     accuracy: float | None
 
 
-class Figure(_Frozen):
-    """A plot, as two PNG files for the two colour schemes.
+class Figure(Frozen):
+    """A plot, as PNG files for light and dark pages.
 
     Attributes:
       light: file name.
       dark: file name.
-      alt: what it shows, for those who don't see it.
+      alt: description of the plot.
       width: in CSS pixels.
       height: in CSS pixels.
     """
@@ -147,39 +134,41 @@ class Figure(_Frozen):
     height: int
 
 
-class Report(_Frozen):
-    """All that is known when the gate has decided; None and absent is what could not be had.
+class Report(Frozen):
+    """Everything known when the gate has decided; parts that failed are None or empty.
 
     Attributes:
       format: version of this format.
       model: the candidate.
-      data: what it learnt from, and was tested on.
+      data: that the model was trained and tested on.
       label_counts: examples by split and label.
-      hyperparameters: of the training.
-      training: how it went.
+      hyperparameters: JSON values by name.
+      training: history of the training.
       verdict: of the gate.
       baseline: None if there was none.
-      answers: the model's, on the test split.
-      warnings: what contradicts itself.
-      problems: by section of the page, why it can't be shown.
-      class_pictures: by digit, a PNG file with a row of training examples.
-      figures: by name.
+      predictions: on the test split.
+      warnings: contradictions between the parts.
+      problems: errors, by section of the page that could not be made.
+      class_pictures: by label, a PNG file with a row of training examples.
+      curves: plots of the training, by metric.
+      figures: the other plots, by name.
       git: the code; None if it is in no Git repository.
       packages: versions by name.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     model: ArtifactRecord
     data: Data
     label_counts: dict[str, dict[int, int]] = {}
-    hyperparameters: dict[str, int | float | str] = {}
+    hyperparameters: dict[str, Any] = {}
     training: Training | None = None
     verdict: Verdict | None = None
     baseline: Baseline | None = None
-    answers: Answers | None = None
+    predictions: Predictions | None = None
     warnings: tuple[str, ...] = ()
     problems: dict[str, str] = {}
     class_pictures: dict[int, str] = {}
+    curves: dict[str, Figure] = {}
     figures: dict[str, Figure] = {}
     git: Git | None = None
     packages: dict[str, str] = {}
@@ -193,11 +182,9 @@ class Report(_Frozen):
         """Reads what `to_json` wrote.
 
         Raises:
-          ReportError: if the text is something else.
+          ReportError: if the text is something else, with the first of its problems.
         """
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "JSON"
-            raise ReportError(f"expected a report: {where}: {first['msg']}") from error
+            raise ReportError(f"expected a report: {problems(error)[0]}") from error

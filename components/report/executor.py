@@ -1,4 +1,4 @@
-"""Makes a report: artifacts in, page out."""
+"""Writes a report about artifacts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_executor
@@ -14,17 +14,18 @@ from tfx.types import Artifact, artifact_utils
 
 from components.common import provenance
 from components.common.artifacts import artifact_record, data_record, saved_model_path
-from components.model_gate.executor import VERDICT_FILE
-from components.model_gate.rules import Verdict
+from components.common.provenance import Data
+from components.model_gate.rules import VERDICT_FILE, Verdict
 from components.report.content import (
     REPORT_CONTENT,
     REPORT_PAGE,
-    Answers,
     Baseline,
     Figure,
+    Predictions,
     Report,
     Training,
 )
+from models.progress import HISTORY_FILE
 
 EXAMPLES = "examples"
 MODEL = "model"
@@ -32,7 +33,6 @@ MODEL_RUN = "model_run"
 BLESSING = "blessing"
 REPORT = "report"
 HYPERPARAMETERS = "hyperparameters"
-HISTORY_FILE = "history.json"
 TRAIN_SPLIT = "train"
 TEST_SPLIT = "test"
 CLASS_SAMPLES = 10
@@ -50,7 +50,7 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the page, its pictures and its numbers.
+        """Writes the page, its pictures and its content.
 
         Args:
           input_dict: examples, model, model_run and blessing.
@@ -70,17 +70,17 @@ class Executor(base_executor.BaseExecutor):
 
 
 class _Sections:
-    """Makes the parts of a report that may fail, and remembers why they did."""
+    """Makes the sections of a report, and keeps the errors of those that fail."""
 
     def __init__(self) -> None:
         self.problems: dict[str, str] = {}
 
     def attempt(self, section: str, make: Callable[[], _T]) -> _T | None:
-        """What `make` returns; None if it raises anything."""
+        """Returns what `make` returns; None if it raises anything."""
         try:
             return make()
-        except Exception as error:  # noqa: BLE001 - the rest is wanted all the more
-            _log.exception("The report's section %s could not be made", section)
+        except Exception as error:  # noqa: BLE001 - the other sections are still wanted
+            _log.exception("The report's section %s failed", section)
             lines = str(error).strip().splitlines() or [""]
             self.problems[section] = f"{type(error).__name__}: {lines[0][:300]}"
             return None
@@ -89,36 +89,40 @@ class _Sections:
 def make_report(
     inputs: Mapping[str, Artifact], hyperparameters: Mapping[str, Any], directory: Path
 ) -> Report:
-    """Computes and draws all but the page; what can't be made is among the report's problems.
+    """Makes everything but the page; sections that fail are listed in the report's problems.
 
     Args:
       inputs: artifacts by role.
-      hyperparameters: to be shown.
+      hyperparameters: JSON values by name.
       directory: for the pictures.
     """
     sections = _Sections()
     examples, model, blessing = (inputs[role] for role in (EXAMPLES, MODEL, BLESSING))
+    data = data_record(examples)
     verdict = sections.attempt("verdict", lambda: _verdict(blessing))
     training = sections.attempt("training", lambda: _training(inputs[MODEL_RUN]))
     counts = sections.attempt("data", lambda: _label_counts(examples)) or {}
-    answers = sections.attempt("answers", lambda: _answers(model, examples, directory))
-    classes = sections.attempt("classes", lambda: _class_pictures(examples, directory)) or {}
-    figures = _draw(sections, _Drawable(training, counts, answers), directory)
-    return Report(
+    predictions = sections.attempt(
+        "predictions", lambda: _predictions(model, examples, data, directory)
+    )
+    pictures = sections.attempt("classes", lambda: _class_pictures(examples, data, directory))
+    drawable = Report(
         model=artifact_record(model),
-        data=data_record(examples),
+        data=data,
         label_counts=counts,
         hyperparameters=dict(hyperparameters),
         training=training,
         verdict=verdict,
         baseline=_baseline(blessing, verdict),
-        answers=answers,
-        warnings=_contradictions(verdict, answers),
-        problems=sections.problems,
-        class_pictures=classes,
-        figures=figures,
+        predictions=predictions,
+        warnings=_contradictions(verdict, predictions),
+        class_pictures=pictures or {},
         git=provenance.git_state(),
         packages=provenance.package_versions(),
+    )
+    curves, figures = _draw(sections, drawable, directory)
+    return drawable.model_copy(
+        update={"curves": curves, "figures": figures, "problems": sections.problems}
     )
 
 
@@ -139,72 +143,69 @@ def _label_counts(examples: Artifact) -> dict[str, dict[int, int]]:
     }
 
 
-def _answers(model: Artifact, examples: Artifact, directory: Path) -> Answers:
-    from components.report import asking, pictures, predictions
+def _predictions(model: Artifact, examples: Artifact, data: Data, directory: Path) -> Predictions:
+    from components.report import inference, pictures, predictions
 
-    asked = asking.ask_model(
-        saved_model_path(model), artifact_utils.get_split_uri([examples], TEST_SPLIT)
-    )
-    predicted = predictions.predicted_digits(asked.probabilities)
-    matrix, unanswered = predictions.confusion(asked.labels, predicted)
-    return Answers(
-        confusion_matrix=tuple(map(tuple, matrix.tolist())),
-        unanswered=tuple(unanswered.tolist()),
-        per_class=predictions.per_class(asked.labels, predicted),
-        calibration=predictions.calibration(asked.labels, asked.probabilities),
-        samples=pictures.write_answers(asked.samples, "sample", directory),
-        mistakes=pictures.write_answers(asked.mistakes, "mistake", directory),
+    split = artifact_utils.get_split_uri([examples], TEST_SPLIT)
+    inferred = inference.run_inference(saved_model_path(model), split, data.image_shape)
+    labels, predicted, confidences, samples, mistakes = inferred
+    return Predictions(
+        examples=len(labels),
+        correct=int((labels == predicted).sum()),
+        calibration=predictions.calibration(labels, predicted, confidences),
+        samples=pictures.write_predictions(samples, "sample", directory),
+        mistakes=pictures.write_predictions(mistakes, "mistake", directory),
     )
 
 
-def _class_pictures(examples: Artifact, directory: Path) -> dict[int, str]:
-    from components.report import asking, pictures
+def _class_pictures(examples: Artifact, data: Data, directory: Path) -> dict[int, str]:
+    from components.report import inference, pictures
 
     split = artifact_utils.get_split_uri([examples], TRAIN_SPLIT)
-    return pictures.write_classes(asking.first_of_each_class(split, CLASS_SAMPLES), directory)
+    images = inference.first_of_each_class(
+        split, data.image_shape, len(data.class_names), CLASS_SAMPLES
+    )
+    return pictures.write_classes(images, CLASS_SAMPLES, directory)
 
 
-class _Drawable(NamedTuple):
-    """What there are plots of."""
-
-    training: Training | None
-    label_counts: dict[str, dict[int, int]]
-    answers: Answers | None
-
-
-def _draw(sections: _Sections, drawable: _Drawable, directory: Path) -> dict[str, Figure]:
+def _draw(
+    sections: _Sections, report: Report, directory: Path
+) -> tuple[dict[str, Figure], dict[str, Figure]]:
+    """Returns the training curves by metric, and the other plots by name."""
     from components.report import figures
 
-    training, counts, answers = drawable
-    drawings: dict[str, Callable[[], dict[str, Figure]]] = {}
+    names = report.data.class_names
+    training, verdict, predictions = report.training, report.verdict, report.predictions
+    curves: dict[str, Figure] | None = None
     if training and training.epochs:
-        drawings["training"] = lambda: figures.draw_training(training, directory)
-    if counts:
-        drawings["data"] = lambda: figures.draw_distribution(counts, directory)
-    if answers:
-        matrix, calibration = answers.confusion_matrix, answers.calibration
-        drawings["confusion"] = lambda: figures.draw_confusion(matrix, directory)
-        drawings["calibration"] = lambda: figures.draw_reliability(calibration, directory)
+        curves = sections.attempt("training", lambda: figures.draw_training(training, directory))
+    drawings: dict[str, Callable[[], dict[str, Figure]]] = {}
+    if report.label_counts:
+        drawings["data"] = lambda: figures.draw_distribution(report.label_counts, names, directory)
+    if verdict and verdict.confusion_matrix:
+        drawings["confusion"] = lambda: figures.draw_confusion(
+            verdict.confusion_matrix, verdict.class_names, directory
+        )
+    if predictions:
+        drawings["calibration"] = lambda: figures.draw_reliability(
+            predictions.calibration, directory
+        )
     drawn: dict[str, Figure] = {}
     for section, draw in drawings.items():
         drawn |= sections.attempt(section, draw) or {}
-    return drawn
+    return curves or {}, drawn
 
 
-def _contradictions(verdict: Verdict | None, answers: Answers | None) -> tuple[str, ...]:
-    """The gate and the report must count the same, each from its own predictions."""
-    if verdict is None or answers is None or not verdict.confusion_matrix:
+def _contradictions(verdict: Verdict | None, predictions: Predictions | None) -> tuple[str, ...]:
+    """Warns if the model's predictions now are not those that the gate counted."""
+    if verdict is None or predictions is None or not verdict.confusion_matrix:
         return ()
-    if (verdict.confusion_matrix, verdict.unanswered) == (
-        answers.confusion_matrix,
-        answers.unanswered,
-    ):
+    judged = verdict.metrics["correct"], verdict.metrics["examples"]
+    if judged == (predictions.correct, predictions.examples):
         return ()
-    judged = verdict.metrics.get("correct")
-    counted = answers.examples - answers.wrong
     warning = (
-        f"The gate judged other answers than the model gives now: it counted {judged} right of "
-        f"{verdict.metrics.get('examples')}, and this report {counted} of {answers.examples}."
+        f"The model's predictions differ from those that the gate judged: {judged[0]} of "
+        f"{judged[1]} were correct then, {predictions.correct} of {predictions.examples} are now."
     )
     return (warning,)
 

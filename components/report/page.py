@@ -1,4 +1,4 @@
-"""Draws the page of a report: one HTML file that needs nothing else."""
+"""Renders the page of a report: one HTML file that needs nothing else."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _UNKNOWN = "-"
 
 @dataclass(frozen=True)
 class StageTime:
-    """How long a stage took.
+    """The duration of a stage.
 
     Attributes:
       state: in ML Metadata, in lower case: complete, cached, failed …
-      share: of the longest stage's time, from 0 to 1; 0 if it came from the cache.
+      share: of the longest stage's time, from 0 to 1; 0 if the stage was cached.
     """
 
     name: str
@@ -33,11 +33,11 @@ class StageTime:
 
 @dataclass(frozen=True)
 class LineageRow:
-    """A node of the lineage graph, which has one in each row.
+    """A node of the lineage graph, with one node in each row.
 
     Attributes:
-      title: what it is.
-      detail: more about it; may be empty.
+      title: name and id, or time.
+      detail: may be empty.
       kind: `artifact` or `stage`.
       lane: column of its dot, from 0.
     """
@@ -50,7 +50,7 @@ class LineageRow:
 
 @dataclass(frozen=True)
 class LineageEdge:
-    """A line from a row to one further down, which goes down in a lane."""
+    """A line from a row down to a lower one, in a lane."""
 
     top: int
     bottom: int
@@ -60,14 +60,14 @@ class LineageEdge:
 
 @dataclass(frozen=True)
 class Lineage:
-    """A graph that is drawn like a version history: what a row comes from is below it."""
+    """A graph laid out like a version history: the sources of a row are below it."""
 
     rows: tuple[LineageRow, ...]
     edges: tuple[LineageEdge, ...]
 
     @property
     def lanes(self) -> int:
-        """How many columns there are."""
+        """Number of columns."""
         return 1 + max([edge.lane for edge in self.edges] + [row.lane for row in self.rows])
 
 
@@ -77,9 +77,9 @@ class BlessedModel:
 
     Attributes:
       id: in ML Metadata.
-      when: it was blessed, for people.
-      accuracy: on its test examples.
-      current: whether it is this run's.
+      when: time of the blessing, for people.
+      accuracy: on the test examples at that time.
+      current: whether this run produced the model.
     """
 
     id: int
@@ -90,14 +90,14 @@ class BlessedModel:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What only a finished run knows.
+    """Facts that are known only after the run.
 
     Attributes:
-      started: for people.
-      release: what became of the model, in words.
-      stages: in their order.
-      history: the newest blessed models, the oldest first.
-      lineage: of what was pushed, or else judged; None if it can't be drawn.
+      started: time, for people.
+      release: the outcome of the push, in words.
+      stages: in the order in which they ran.
+      history: the newest blessed models, in ascending order.
+      lineage: of the pushed model, or else of the verdict; None if there is neither.
     """
 
     started: str
@@ -108,20 +108,21 @@ class RunFacts:
 
 
 def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
-    """Draws the page.
+    """Renders the page.
 
     Args:
-      report: what it says.
-      directory: where the report's pictures are.
-      run: for more sections; without it the page says what was known before the push.
+      report: the content.
+      directory: with the report's pictures.
+      run: adds sections about the finished run; None for a page made before the push.
 
     Returns:
-      HTML, with the pictures in it; all text from outside is escaped.
+      HTML with embedded pictures; all text is escaped.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     here = Path(__file__).parent
+    names = dict(enumerate(report.data.class_names))
     environment = Environment(
         loader=FileSystemLoader(here),
         autoescape=True,
@@ -140,21 +141,22 @@ def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
     environment.globals |= {
         "inline": lambda name: _data_uri(directory / name),
         "chart": _chart,
+        "class_name": lambda label: names.get(label, label),
         "lane_path": lane_path,
     }
-    # The style sheet is this project's own; everything else is escaped.
+    # The style sheet is our own; everything else is escaped.
     css = Markup((here / _CSS).read_text(encoding="utf-8"))  # noqa: S704
     return environment.get_template(_TEMPLATE).render(r=report, run=run, css=css)
 
 
 def short_uri(uri: str) -> str:
-    """The end of a path or URI, which tells artifacts of a pipeline root apart."""
+    """Keeps the end of a path or URI, which identifies an artifact within its pipeline root."""
     parts = [part for part in re.split(r"[/\\]", uri) if part]
     return uri if len(parts) <= 3 else "…/" + "/".join(parts[-3:])  # noqa: PLR2004
 
 
 def lane_path(edge: LineageEdge, lane_width: float, row_height: float) -> str:
-    """The SVG path of an edge: it bends into its lane, goes down, and ends at the lower dot."""
+    """Returns the SVG path of an edge: it bends into its lane, and ends at the lower dot."""
     x0, x1 = ((lane + 0.5) * lane_width for lane in (edge.start_lane, edge.lane))
     y0, y1 = ((row + 0.5) * row_height for row in (edge.top, edge.bottom))
     bend, middle = y0 + row_height, y0 + row_height / 2
@@ -170,7 +172,7 @@ def _grouped(value: float | None) -> str:
 
 
 def _percent(value: float | None, digits: int = 2) -> str:
-    return _UNKNOWN if value is None else f"{value * 100:.{digits}f} %"
+    return _UNKNOWN if value is None else f"{value * 100:.{digits}f}%"
 
 
 def _number(value: float | None, digits: int = 6) -> str:

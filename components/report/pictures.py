@@ -1,4 +1,4 @@
-"""Writes images of digits as PNG files, as the model sees them: ink bright on dark."""
+"""Writes images as PNG files, as the model sees them."""
 
 from __future__ import annotations
 
@@ -9,52 +9,77 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from components.report.content import Answer
-from components.report.predictions import Shown
+from components.report.content import Prediction
+from components.report.predictions import Classified
+
+LONGEST_SIDE = 128
+"""Of a picture, in pixels; larger images are reduced, because the page contains all of them."""
 
 Image8 = npt.NDArray[np.uint8]
 
 
-def write_classes(images: Mapping[int, Sequence[Image8]], directory: Path) -> dict[int, str]:
-    """Writes the images of each digit beside one another; returns the files' names by digit."""
+def write_classes(
+    images: Mapping[int, Sequence[Image8]], columns: int, directory: Path
+) -> dict[int, str]:
+    """Writes one row of images for each class.
+
+    Args:
+      images: by label; at most `columns` each.
+      columns: width of each row in images; what is not filled stays transparent.
+      directory: for the files.
+
+    Returns:
+      File names by label.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
     names = {}
-    for digit, of_digit in images.items():
-        names[digit] = f"class-{digit}.png"
-        _write(np.hstack(list(of_digit)), directory / names[digit])
+    for label, of_class in images.items():
+        pictures = [to_picture(image) for image in of_class]
+        width, height = pictures[0].size
+        row = Image.new("RGBA", (columns * width, height))
+        for column, picture in enumerate(pictures):
+            row.paste(picture, (column * width, 0))
+        names[label] = f"class-{label}.png"
+        row.save(directory / names[label], optimize=True)
     return names
 
 
-def write_answers(shown: Sequence[Shown], kind: str, directory: Path) -> tuple[Answer, ...]:
-    """Writes the images of some examples, and says what the model answered.
+def write_predictions(
+    examples: Sequence[Classified], kind: str, directory: Path
+) -> tuple[Prediction, ...]:
+    """Writes the images of some examples, and returns the predictions on them.
 
     Args:
-      shown: the examples.
-      kind: begins the files' names.
+      examples: with the model's predictions.
+      kind: prefix of the file names.
       directory: for the files.
     """
-    answers = []
-    for number, example in enumerate(shown, 1):
+    directory.mkdir(parents=True, exist_ok=True)
+    predictions = []
+    for number, example in enumerate(examples, 1):
         name = f"{kind}-{number:02}.png"
-        _write(example.image, directory / name)
-        answers.append(_answer(example, name))
-    return tuple(answers)
+        to_picture(example.image).save(directory / name, optimize=True)
+        predictions.append(_prediction(example, name))
+    return tuple(predictions)
 
 
-def _answer(example: Shown, picture: str) -> Answer:
+def to_picture(image: Image8) -> Image.Image:
+    """Turns uint8 of shape (height, width, 1 or 3) into a grayscale or RGB picture."""
+    picture = Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image)
+    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    return picture
+
+
+def _prediction(example: Classified, picture: str) -> Prediction:
     predicted = example.predicted
     order = np.argsort(-example.probabilities, kind="stable")
-    known = predicted is not None
-    return Answer(
+    valid = predicted is not None
+    return Prediction(
         index=example.index,
         label=example.label,
         predicted=predicted,
-        confidence=float(example.probabilities[order[0]]) if known else None,
-        second=int(order[1]) if known else None,
-        second_confidence=float(example.probabilities[order[1]]) if known else None,
+        confidence=float(example.probabilities[order[0]]) if valid else None,
+        second=int(order[1]) if valid else None,
+        second_confidence=float(example.probabilities[order[1]]) if valid else None,
         picture=picture,
     )
-
-
-def _write(image: Image8, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path, optimize=True)

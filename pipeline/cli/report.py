@@ -1,4 +1,4 @@
-"""`mnist-pipeline report`: draws the page of the last run."""
+"""`mnist-pipeline report`: renders the page of the last run."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from pipeline.settings import Settings
     type=click.Path(file_okay=False, path_type=Path),
     default=Settings.model_fields["pipeline_root"].default,
     show_default=True,
-    help="Where the runs keep their artifacts and ML Metadata.",
+    help="Directory of the runs' artifacts and ML Metadata.",
 )
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write. Default: <pipeline root>/reports/<run>/report.html.",
 )
-@click.option("--open", "open_browser", is_flag=True, help="Show it in a browser.")
+@click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
 def report(pipeline_root: Path, output: Path | None, open_browser: bool) -> None:
-    """Draws the page of the last run that has a report, and prints its path.
+    """Renders the page of the last run that has a report, and prints its path.
 
     \b
     Exit status:
       0  the page is written
-      1  there is no report, or no browser to open it with
+      1  there is no report, or no browser to open it
       2  wrong usage
     """  # noqa: D301 - click wants the character
     from components.report.content import ReportError
@@ -42,4 +42,4 @@ def report(pipeline_root: Path, output: Path | None, open_browser: bool) -> None
         raise click.ClickException(str(error)) from error
     click.echo(path)
     if open_browser and not webbrowser.open(path.absolute().as_uri()):
-        raise click.ClickException("no browser was found here; open the file above in one")
+        raise click.ClickException("no browser found here: open the file above in one")

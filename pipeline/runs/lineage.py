@@ -1,4 +1,4 @@
-"""Where an artifact comes from, read from ML Metadata and laid out like a version history."""
+"""The lineage of an artifact, read from ML Metadata and laid out like a version history."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from ml_metadata.proto import metadata_store_pb2
 
 from components.report.page import Lineage, LineageEdge, LineageRow, short_uri
 
-_INPUTS = (metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.DECLARED_INPUT)
-_OUTPUTS = (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.DECLARED_OUTPUT)
+_Event = metadata_store_pb2.Event
+_INPUTS = (_Event.INPUT, _Event.DECLARED_INPUT)
+_OUTPUTS = (_Event.OUTPUT, _Event.DECLARED_OUTPUT)
 _BASELINE = "baseline_model"
 
 
@@ -22,7 +23,7 @@ class Node:
     """An artifact or an execution.
 
     Attributes:
-      sources: keys of the nodes that it comes from.
+      sources: keys of the nodes that it was made from.
       order: greater than that of all its sources.
     """
 
@@ -35,14 +36,19 @@ class Node:
 
 
 def read_lineage(store: ml_metadata.MetadataStore, artifact_id: int) -> Lineage:
-    """Reads an artifact's lineage, down to the data, and to the baseline, not into its lineage.
+    """Reads an artifact's lineage, down to the data; a baseline is shown without its lineage.
 
-    An artifact that the cache gave again comes from the execution that made it.
+    A cached artifact comes from the execution that produced it.
     """
     return lay_out(_Reader(store).read(artifact_id))
 
 
 class _Reader:
+    """Follows events one by one: ML Metadata 1.21 no longer supports `get_lineage_subgraph`.
+
+    That needs a `filter_query`, which fails with "ZetaSQL dependency removed".
+    """
+
     def __init__(self, store: ml_metadata.MetadataStore) -> None:
         self.store = store
         self.nodes: dict[str, Node] = {}
@@ -52,13 +58,13 @@ class _Reader:
         return list(self.nodes.values())
 
     def _add_artifact(self, artifact_id: int, role: str, consumer: int | None) -> str:
-        """Adds an artifact and all that it comes from, unless it is there; returns its key."""
+        """Adds an artifact and all that it was made from, each once; returns its key."""
         key = f"artifact {artifact_id}"
         producer = None if role == _BASELINE else self._producer(artifact_id)
         if key in self.nodes:
             return key
         (artifact,) = self.store.get_artifacts_by_id([artifact_id])
-        # One without a producer here stands directly below what consumes it.
+        # One without a producer here stands directly below its consumer.
         order = (producer, 1, artifact_id) if producer else (consumer or 0, -1, artifact_id)
         name = "baseline" if role == _BASELINE else _words(artifact.type)
         sources = (f"execution {producer}",) if producer else ()
@@ -88,17 +94,17 @@ class _Reader:
         )
 
     def _stage(self, execution: Any) -> str:
-        """The component's id; TFX names the context of type `node` after it."""
+        """Returns the component id; TFX names the context of type `node` after it."""
         contexts = self.store.get_contexts_by_execution(execution.id)
         names = (context.name.split(".", 1)[-1] for context in contexts if context.type == "node")
         return next(names, execution.type.split(".")[-1])
 
 
 def lay_out(nodes: Sequence[Node]) -> Lineage:
-    """Puts each node in a row above all its sources, and its lines in lanes, few and short.
+    """Puts each node in a row above all its sources, and its edges in few, short lanes.
 
-    As in a version history, a lane leads down to one node; all lines to it join there. A node is
-    put in the lane that leads to it.
+    As in a version history, a lane leads down to one node, and all edges to that node share it. The
+    node itself stands in this lane.
     """
     ordered = sorted(nodes, key=lambda node: node.order, reverse=True)
     rows = {node.key: row for row, node in enumerate(ordered)}
@@ -122,7 +128,7 @@ def lay_out(nodes: Sequence[Node]) -> Lineage:
 
 
 def _lane_to(key: str, lanes: list[str | None], preferred: int) -> int:
-    """The lane that leads to a node already, else a free one, which may be a new one."""
+    """Returns the lane that already leads to a node, or else a free one, or else a new one."""
     if key in lanes:
         return lanes.index(key)
     if preferred < len(lanes) and lanes[preferred] is None:
@@ -136,20 +142,20 @@ def _lane_to(key: str, lanes: list[str | None], preferred: int) -> int:
 def _row(node: Node, by_key: Mapping[str, Node], lane: int) -> LineageRow:
     if node.kind == "artifact":
         return LineageRow(node.title, node.detail, node.kind, lane)
-    # A stage's sources may be far below, so that they are named, too.
+    # The sources may be many rows below, so the stage names them, too.
     sources = ", ".join(by_key[source].title for source in node.sources)
     title = f"{node.title}, {node.detail}"
     return LineageRow(title, f"from {sources}" if sources else "", node.kind, lane)
 
 
 def _words(type_name: str) -> str:
-    """TransformGraph is `transform graph`."""
+    """Turns TransformGraph into "transform graph"."""
     name = type_name.rsplit(".", maxsplit=1)[-1]
     parts = (f" {letter.lower()}" if letter.isupper() else letter for letter in name)
     return "".join(parts).strip()
 
 
 def _when(execution: Any) -> str:
-    """When it began, in local time."""
+    """Returns the start in local time."""
     began = datetime.fromtimestamp(execution.create_time_since_epoch / 1000).astimezone()
     return f"{began:%Y-%m-%d %H:%M}"

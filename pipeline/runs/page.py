@@ -1,4 +1,4 @@
-"""Draws the page of a finished run: its report, and what ML Metadata knows besides."""
+"""Renders the page of a finished run: its report, and facts from ML Metadata."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 
 import ml_metadata
 
-from components.model_gate.rules import Verdict, VerdictError
+from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError
 from components.report.content import REPORT_CONTENT, REPORT_PAGE, Report, ReportError
 from components.report.page import BlessedModel, Lineage, RunFacts, StageTime, render
 from pipeline.runs import metadata
 from pipeline.runs.lineage import read_lineage
 from pipeline.runs.metadata import Artifact, Run, Stage
+from pipeline.stages import MODEL_GATE, PUSHER, REPORT
 
 REPORTS = "reports"
-_STAGE = "RunReport"
 _HISTORY = 20
 
 
 def write_newest(pipeline_root: Path, output: Path | None = None) -> Path:
-    """Draws the page of the newest run that has a report.
+    """Renders the page of the newest run that has a report.
 
     Args:
       pipeline_root: of the runs.
@@ -33,19 +33,19 @@ def write_newest(pipeline_root: Path, output: Path | None = None) -> Path:
       The file.
 
     Raises:
-      ReportError: there is none, or it can't be read or written; one line says why.
+      ReportError: there is no report, or it can't be read or written; in one line.
     """
     database = pipeline_root / "metadata.sqlite"
     if not database.is_file():
         raise ReportError(
-            f"expected the ML Metadata of a run in {pipeline_root}, found none: "
-            "run the pipeline, or name its root with --pipeline-root"
+            f"no runs found in {pipeline_root}: start one with `make run`, "
+            "or name another root with --pipeline-root"
         )
     store = metadata.open_store(database)
-    run = metadata.newest_run_with(store, _STAGE)
+    run = metadata.newest_run_with(store, REPORT)
     if run is None:
         raise ReportError(
-            f"expected a run with a report in {pipeline_root}, found none: run the pipeline"
+            f"no run with a report found in {pipeline_root}: start one with `make run`"
         )
     file = output or pipeline_root / REPORTS / _directory_name(run.name) / REPORT_PAGE
     try:
@@ -55,7 +55,7 @@ def write_newest(pipeline_root: Path, output: Path | None = None) -> Path:
 
 
 def _write(store: ml_metadata.MetadataStore, run: Run, file: Path) -> Path:
-    directory = Path(run.stages[_STAGE].outputs["report"][0].uri)
+    directory = Path(run.stages[REPORT].outputs["report"][0].uri)
     report = Report.from_json((directory / REPORT_CONTENT).read_text(encoding="utf-8"))
     html = render(report, directory, read_facts(store, run))
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def _write(store: ml_metadata.MetadataStore, run: Run, file: Path) -> Path:
 
 
 def read_facts(store: ml_metadata.MetadataStore, run: Run) -> RunFacts:
-    """Reads what the report itself could not know."""
+    """Reads the facts that are known only after the run."""
     return RunFacts(
         started=f"{run.started:%Y-%m-%d %H:%M}",
         release=_release(run.stages),
@@ -76,7 +76,7 @@ def read_facts(store: ml_metadata.MetadataStore, run: Run) -> RunFacts:
 
 
 def _release(stages: Mapping[str, Stage]) -> str:
-    pusher = stages.get("Pusher")
+    pusher = stages.get(PUSHER)
     if pusher is None or not pusher.succeeded:
         return "not pushed"
     properties = pusher.outputs["pushed_model"][0].properties
@@ -85,7 +85,7 @@ def _release(stages: Mapping[str, Stage]) -> str:
 
 
 def stage_times(run: Run) -> tuple[StageTime, ...]:
-    """How long each stage took, and how long that is beside the longest."""
+    """Returns the duration of each stage, also as a share of the longest."""
     stages = run.stages
     seconds = {
         name: 0 if stage.state == "CACHED" else stage.seconds for name, stage in stages.items()
@@ -98,9 +98,9 @@ def stage_times(run: Run) -> tuple[StageTime, ...]:
 
 
 def _blessed_model(stages: Mapping[str, Stage]) -> int | None:
-    if "ModelGate" not in stages or not stages["ModelGate"].succeeded:
+    if MODEL_GATE not in stages or not stages[MODEL_GATE].succeeded:
         return None
-    return _model_of(stages["ModelGate"].outputs["blessing"][0])
+    return _model_of(stages[MODEL_GATE].outputs["blessing"][0])
 
 
 def _model_of(blessing: Artifact) -> int | None:
@@ -109,7 +109,7 @@ def _model_of(blessing: Artifact) -> int | None:
 
 
 def _history(store: ml_metadata.MetadataStore, current: int | None) -> tuple[BlessedModel, ...]:
-    """The newest blessed models; of several blessings of a model the newest counts."""
+    """Returns the newest blessed models; of several blessings of a model, the newest counts."""
     models: dict[int, BlessedModel] = {}
     messages = store.get_artifacts_by_type("ModelBlessing")
     for message in sorted(messages, key=lambda message: message.id, reverse=True):
@@ -126,8 +126,8 @@ def _history(store: ml_metadata.MetadataStore, current: int | None) -> tuple[Ble
 
 
 def _accuracy(blessing: Artifact) -> float | None:
-    """None if the verdict is gone, or of another make."""
-    path = Path(blessing.uri, "verdict.json")
+    """Returns None if the verdict is gone, or in another format."""
+    path = Path(blessing.uri, VERDICT_FILE)
     try:
         return Verdict.from_json(path.read_text(encoding="utf-8")).metrics.get("accuracy")
     except (OSError, VerdictError):
@@ -135,15 +135,15 @@ def _accuracy(blessing: Artifact) -> float | None:
 
 
 def _lineage(store: ml_metadata.MetadataStore, stages: Mapping[str, Stage]) -> Lineage | None:
-    """Of what was pushed, or else of the verdict."""
-    for name, key in (("Pusher", "pushed_model"), ("ModelGate", "blessing")):
+    """Reads the lineage of the pushed model, or else of the verdict."""
+    for name, key in ((PUSHER, "pushed_model"), (MODEL_GATE, "blessing")):
         if name in stages and stages[name].succeeded:
             return read_lineage(store, stages[name].outputs[key][0].id)
     return None
 
 
 def _directory_name(run: str) -> str:
-    """TFX names a run by the time when it began, which has colons in it."""
+    """Shortens TFX's name of a run, which is its start time and contains colons."""
     try:
         return f"{datetime.fromisoformat(run):%Y%m%dT%H%M%S}"
     except ValueError:

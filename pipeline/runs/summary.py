@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from components.example_gen.splits import SPLITS
+from components.model_gate.rules import VERDICT_FILE
+from models.progress import HISTORY_FILE
 from pipeline.runs.metadata import Artifact, Stage
 from pipeline.stages import (
     BASELINE,
@@ -86,7 +88,7 @@ def _splits(outputs: Outputs, key: str) -> str:
 
 
 def _training(outputs: Outputs) -> str:
-    history = _read(outputs["model_run"][0], "history.json")
+    history = _read(outputs["model_run"][0], HISTORY_FILE)
     best = history["best_epoch"]
     accuracy = history["epochs"][best - 1]["val_accuracy"]
     return (
@@ -100,7 +102,7 @@ def _baseline(outputs: Outputs) -> str:
 
 
 def _checks(outputs: Outputs) -> list[dict[str, Any]]:
-    checks: list[dict[str, Any]] = _read(outputs["blessing"][0], "verdict.json")["checks"]
+    checks: list[dict[str, Any]] = _read(outputs["blessing"][0], VERDICT_FILE)["checks"]
     return checks
 
 

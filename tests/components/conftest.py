@@ -1,4 +1,4 @@
-"""A model that answers what its examples tell it to, so that tests know how often it is right."""
+"""A model whose predictions are set by its examples, so that tests know its accuracy."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from models.features import IMAGE, IMAGE_BYTES, LABEL, NUM_CLASSES, PROBABILITIES
+
 if TYPE_CHECKING:
     from tfx.types import Artifact
 
 
 @dataclass(frozen=True)
 class Question:
-    """One example: its label, and what the model and the baseline model are to answer.
+    """One example: its label, and the predictions of the model and of the baseline model.
 
-    An answer is a digit, or one of `Toy.NAN` and the like. A digit has probability 0.81, the one
-    after it (0 after 9) 0.11, and the others 0.01.
+    A prediction is a label, or one of `Toy.NAN` and the like. Of n classes, the predicted one has
+    probability 0.8 + 0.1 / n, the next one (0 after the last) 0.1 + 0.1 / n, the others 0.1 / n.
     """
 
     label: int
@@ -27,40 +29,47 @@ class Question:
 
 
 class Toy:
-    """Makes real SavedModels and TFRecords, and the artifacts that hold them."""
+    """Makes real SavedModels and TFRecords, and the artifacts that hold them.
+
+    Attributes:
+      classes: how many the models and `questions` have.
+      image_bytes: length of an image.
+    """
 
     NAN = 100
-    """Answers NaN for each digit."""
+    """Predicts NaN for each class."""
     NAN_AT_0 = 101
-    """Answers NaN for digit 0 and real probabilities for the others."""
+    """Predicts NaN for class 0 and real probabilities for the others."""
     INFINITY_AT_0 = 102
     """The same with infinity."""
     ZEROS = 103
-    """Answers 0 for each digit."""
+    """Predicts 0 for each class."""
     TOO_MUCH = 104
-    """Answers probabilities that sum to 2."""
+    """Predicts probabilities that sum to 2."""
 
     Question = Question
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, classes: int = NUM_CLASSES, image_bytes: int = IMAGE_BYTES
+    ) -> None:
         self.directory = directory
-        self.classes = 10
+        self.classes = classes
+        self.image_bytes = image_bytes
 
-    @staticmethod
-    def questions(right: int, wrong: int = 0, baseline_wrong: int = 0) -> list[Any]:
-        """As many, of all digits in turn; the baseline is wrong on the first ones."""
-        labels = [i % 10 for i in range(right + wrong)]
+    def questions(self, right: int, wrong: int = 0, baseline_wrong: int = 0) -> list[Any]:
+        """As many, of all classes in turn; the baseline is wrong on the first ones."""
+        labels = [i % self.classes for i in range(right + wrong)]
         return [
             Question(
                 label=label,
-                answer=label if i < right else (label + 1) % 10,
-                baseline=(label + 1) % 10 if i < baseline_wrong else label,
+                answer=label if i < right else (label + 1) % self.classes,
+                baseline=(label + 1) % self.classes if i < baseline_wrong else label,
             )
             for i, label in enumerate(labels)
         ]
 
     def saved_model(self, path: Path, asks_baseline: bool = False) -> Path:
-        """Writes the model, or the one that gives the baseline's answers."""
+        """Writes the model, or the baseline, with its predictions."""
         import tensorflow as tf
 
         module = _module(asks_baseline, self.classes)
@@ -92,7 +101,7 @@ class Toy:
         artifact.set_string_custom_property("file_format", "tfrecords_gzip")
         artifact.set_string_custom_property("source", "toy")
         artifact.set_string_custom_property("fingerprint", "f" * 64)
-        serialized = [serialize(question) for question in asked]
+        serialized = [serialize(question, self.image_bytes) for question in asked]
         artifact.set_int_custom_property("count_test", len(serialized))
         split = self.directory / name / "Split-test"
         split.mkdir(parents=True)
@@ -103,48 +112,41 @@ class Toy:
         return artifact
 
 
-def serialize(question: Question) -> bytes:
-    """A raw tf.Example whose first two pixels hold the answers."""
+def serialize(question: Question, image_bytes: int) -> bytes:
+    """A raw tf.Example; the first two bytes of its image hold the predictions."""
     import tensorflow as tf
 
-    from models import features
-
-    pixels = bytes([question.answer, question.baseline]).ljust(features.IMAGE_BYTES, b"\0")
+    pixels = bytes([question.answer, question.baseline]).ljust(image_bytes, b"\0")
     example = tf.train.Example()
-    example.features.feature[features.IMAGE].bytes_list.value.append(pixels)
-    example.features.feature[features.LABEL].int64_list.value.append(question.label)
-    example.features.feature["mean_intensity"].float_list.value.append(0.1)
+    example.features.feature[IMAGE].bytes_list.value.append(pixels)
+    example.features.feature[LABEL].int64_list.value.append(question.label)
     return example.SerializeToString()
 
 
 def _module(asks_baseline: bool, classes: int):  # type: ignore[no-untyped-def]
     import tensorflow as tf
 
-    from models import features
-
     strange = {
         Toy.NAN: [float("nan")] * classes,
-        Toy.NAN_AT_0: [float("nan")] + [0.1] * (classes - 1),
-        Toy.INFINITY_AT_0: [float("inf")] + [0.1] * (classes - 1),
+        Toy.NAN_AT_0: [float("nan")] + [1 / classes] * (classes - 1),
+        Toy.INFINITY_AT_0: [float("inf")] + [1 / classes] * (classes - 1),
         Toy.ZEROS: [0.0] * classes,
-        Toy.TOO_MUCH: [0.2] * classes,
+        Toy.TOO_MUCH: [2 / classes] * classes,
     }
 
     class Module(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
         def serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-            parsed = tf.io.parse_example(
-                examples, {features.IMAGE: tf.io.FixedLenFeature([], tf.string)}
-            )
-            pixels = tf.cast(tf.io.decode_raw(parsed[features.IMAGE], tf.uint8), tf.int32)
-            answers = pixels[:, 1 if asks_baseline else 0]
-            first = tf.one_hot(answers, classes)
-            second = tf.one_hot((answers + 1) % classes, classes)
-            probabilities = first * 0.8 + second * 0.1 + 0.01
+            parsed = tf.io.parse_example(examples, {IMAGE: tf.io.FixedLenFeature([], tf.string)})
+            pixels = tf.cast(tf.io.decode_raw(parsed[IMAGE], tf.uint8), tf.int32)
+            predicted = pixels[:, 1 if asks_baseline else 0]
+            first = tf.one_hot(predicted, classes)
+            second = tf.one_hot((predicted + 1) % classes, classes)
+            probabilities = first * 0.8 + second * 0.1 + 0.1 / classes
             for answer, row in strange.items():
-                asked = (answers == answer)[:, tf.newaxis]
+                asked = (predicted == answer)[:, tf.newaxis]
                 probabilities = tf.where(asked, tf.constant([row]), probabilities)
-            return {features.PROBABILITIES: probabilities}
+            return {PROBABILITIES: probabilities}
 
     return Module()
 

@@ -1,4 +1,4 @@
-"""A pipeline root whose runs are made up, in a real ML Metadata store."""
+"""A pipeline root with made-up runs, in a real ML Metadata store."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
-from support.report_inputs import make_verdict
+from support.report_inputs import make_verdict, perfect_matrix
 
 from components.common.provenance import ArtifactRecord, Data
-from components.report.content import Report
-
-PERFECT = [[9 if row == column else 0 for column in range(10)] for row in range(10)]
+from components.model_gate.rules import VERDICT_FILE
+from components.report.content import REPORT_CONTENT, Report
 
 
 class MadeUpRuns:
@@ -96,11 +95,11 @@ class MadeUpRuns:
         return pairs
 
     def blessing(self, model: int, wrong: int = 0, blessed: int = 1) -> int:
-        """A verdict on a model, with so many of ninety wrong."""
+        """A verdict on a model, with 9 examples of each class, and so many of the first wrong."""
         id_ = self.artifact("ModelBlessing", blessed=blessed, current_model_id=model)
-        matrix = [list(row) for row in PERFECT]
+        matrix = perfect_matrix()
         matrix[0][0], matrix[0][1] = 9 - wrong, wrong
-        (self.uri(id_) / "verdict.json").write_text(make_verdict(matrix, [0] * 10).to_json())
+        (self.uri(id_) / VERDICT_FILE).write_text(make_verdict(matrix).to_json())
         return id_
 
     def report(self) -> int:
@@ -110,7 +109,7 @@ class MadeUpRuns:
             model=ArtifactRecord(id=1, type="Model", uri="m"),
             data=Data(source="made up", fingerprint=None, counts={}),
         )
-        (self.uri(id_) / "report.json").write_text(report.to_json())
+        (self.uri(id_) / REPORT_CONTENT).write_text(report.to_json())
         return id_
 
     def whole_run(self, name: str, wrong: int = 0, pushes: bool = True) -> dict[str, int]:

@@ -1,20 +1,24 @@
-"""Inputs of a report: a model that is right as often as its examples say, and a verdict on it."""
+"""Inputs of a report: a model whose accuracy is set by its examples, and a verdict on it."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.model_gate.rules import Confusion, Evaluated, Thresholds, Verdict, judge
+from components.model_gate.rules import VERDICT_FILE, Confusion, Evaluated, Verdict, judge
+from components.model_gate.thresholds import Thresholds
+from models.features import CLASS_NAMES, NUM_CLASSES
+from models.progress import HISTORY_FILE
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
 
-EPOCHS = [
+EPOCHS: list[dict[str, float | None]] = [
     {
         "epoch": 1,
         "accuracy": 0.5,
@@ -36,20 +40,33 @@ EPOCHS = [
 ]
 
 
-def make_verdict(matrix: Sequence[Sequence[int]], unanswered: Sequence[int]) -> Verdict:
-    """What the gate says of these counts, with a threshold of 0.85."""
+def make_verdict(
+    matrix: Sequence[Sequence[int]], class_names: Sequence[str] = CLASS_NAMES
+) -> Verdict:
+    """The gate's verdict on these counts, with a threshold of 0.85.
+
+    A matrix may have one more column, for invalid predictions.
+    """
+    size = len(class_names)
+    counts = tuple(tuple(row[:size]) for row in matrix)
+    invalid = tuple(sum(row[size:]) for row in matrix)
     return judge(
-        Evaluated(Confusion(tuple(map(tuple, matrix)), tuple(unanswered)), 0.1, 1.0),
+        Evaluated(Confusion(tuple(class_names), counts, invalid), 0.1, 1.0),
         None,
         Thresholds(
-            accuracy=Decimal("0.85"),
-            digit_accuracy=Decimal(0),
-            loss=Decimal(1),
-            min_examples=10,
+            accuracy_threshold=Decimal("0.85"),
+            class_recall_threshold=Decimal(0),
+            max_loss=Decimal(1),
+            min_test_examples=10,
             baseline_tolerance=Decimal(0),
         ),
         "5" * 64,
     )
+
+
+def perfect_matrix(support: int = 9, size: int = NUM_CLASSES) -> list[list[int]]:
+    """A confusion matrix without mistakes."""
+    return [[support if row == column else 0 for column in range(size)] for row in range(size)]
 
 
 class Inputs:
@@ -57,20 +74,24 @@ class Inputs:
 
     Args:
       toy: makes models and examples.
-      questions: what is asked; the verdict counts these very answers.
+      questions: the examples; the verdict counts these very predictions.
+      class_names: by label.
     """
 
-    def __init__(self, toy: Any, questions: Iterable[Any]) -> None:
+    def __init__(
+        self, toy: Any, questions: Iterable[Any], class_names: Sequence[str] = CLASS_NAMES
+    ) -> None:
         from tfx.types import standard_artifacts
 
         self.directory: Path = toy.directory
+        self.class_names = class_names
         questions = list(questions)
         self.examples = toy.examples(questions)
         self.examples.split_names = '["train", "test"]'
         split = Path(self.examples.uri)
         shutil.copytree(split / "Split-test", split / "Split-train")
         self.examples.set_int_custom_property("count_train", len(questions))
-        counts = {str(d): sum(q.label == d for q in questions) for d in range(10)}
+        counts = Counter(str(question.label) for question in questions)
         self.examples.set_string_custom_property(
             "label_counts", json.dumps({"train": counts, "test": counts})
         )
@@ -78,24 +99,24 @@ class Inputs:
         self.model_run = standard_artifacts.ModelRun()
         self.model_run.uri = str(self.directory / "model_run")
         Path(self.model_run.uri).mkdir()
-        self.history = Path(self.model_run.uri) / "history.json"
-        self.history.write_text(json.dumps({"best_epoch": 1, "epochs": EPOCHS}))
+        self.history = Path(self.model_run.uri) / HISTORY_FILE
+        self.write_history(EPOCHS)
         self.blessing = standard_artifacts.ModelBlessing()
         self.blessing.uri = str(self.directory / "blessing")
         Path(self.blessing.uri).mkdir()
-        self.verdict = Path(self.blessing.uri) / "verdict.json"
+        self.verdict = Path(self.blessing.uri) / VERDICT_FILE
         self.judge(questions)
 
+    def write_history(self, epochs: Sequence[Mapping[str, float | None]]) -> None:
+        self.history.write_text(json.dumps({"best_epoch": 1, "epochs": epochs}))
+
     def judge(self, questions: Iterable[Any]) -> None:
-        """Writes the verdict on the answers to these questions."""
-        matrix = [[0] * 10 for _ in range(10)]
-        unanswered = [0] * 10
+        """Writes the verdict on the predictions for these questions."""
+        size = len(self.class_names)
+        matrix = [[0] * (size + 1) for _ in range(size)]
         for question in questions:
-            if question.answer < 10:
-                matrix[question.label][question.answer] += 1
-            else:
-                unanswered[question.label] += 1
-        self.verdict.write_text(make_verdict(matrix, unanswered).to_json())
+            matrix[question.label][min(question.answer, size)] += 1
+        self.verdict.write_text(make_verdict(matrix, self.class_names).to_json())
 
     def by_role(self) -> dict[str, Artifact]:
         return {

@@ -24,6 +24,7 @@ from components.baseline.resolver import NewestOtherBlessedModel
 from components.common.errors import ModelRejectedError
 from components.model_gate.component import ModelGate
 from components.model_gate.eval_config import make_eval_config
+from components.model_gate.rules import VERDICT_FILE
 from components.pusher.component import Pusher
 
 
@@ -134,7 +135,7 @@ class Release:
 
     def verdict(self) -> dict[str, Any]:
         """The gate's newest."""
-        files = (self.root / "root" / "ModelGate" / "blessing").glob("*/verdict.json")
+        files = (self.root / "root" / "ModelGate" / "blessing").glob(f"*/{VERDICT_FILE}")
         newest = max(files, key=lambda path: int(path.parent.name))
         verdict: dict[str, Any] = json.loads(newest.read_text())
         return verdict
@@ -180,10 +181,10 @@ class Release:
             baseline_model=baseline.outputs["model"],
             thresholds=json.dumps(
                 {
-                    "accuracy": accuracy,
-                    "digit_accuracy": "0.5",
-                    "loss": "0.6",
-                    "min_examples": 100,
+                    "accuracy_threshold": accuracy,
+                    "class_recall_threshold": "0.5",
+                    "max_loss": "0.6",
+                    "min_test_examples": 100,
                     "baseline_tolerance": "0.03",
                 }
             ),
@@ -223,7 +224,7 @@ def test_runs_are_compared_with_the_model_before_and_cached_when_nothing_changed
     assert (states["Evaluator"], states["ModelGate"]) == ("CACHED", "CACHED")
     assert release.versions() == 2
 
-    with pytest.raises(ModelRejectedError, match=r"at least 0.99, but 97 of 100 were right"):
+    with pytest.raises(ModelRejectedError, match=r"accuracy 97% < 99% \(97 of 100\)"):
         release.run(second, accuracy="0.99")
     states = release.states()
     assert (states["Evaluator"], states["ModelGate"]) == ("CACHED", "COMPLETE")

@@ -38,7 +38,7 @@ Evaluate = Callable[..., Evaluation]
 
 @pytest.fixture
 def evaluate(toy: Any) -> Evaluate:
-    """Evaluates the toy model on questions, with or without its baseline."""
+    """Evaluates the toy model on its examples, with or without a baseline."""
 
     def run(asked: Iterable[Any], with_baseline: bool = False) -> Evaluation:
         model = toy.model(model_id=1)

@@ -1,30 +1,45 @@
-"""What the stock Evaluator reports about models of which it is known what they answer."""
+"""What the stock Evaluator reports about models whose predictions are known."""
 
 from __future__ import annotations
 
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components.model_gate.evaluation import EvidenceError, read_evaluation
 
+SIZE = 10
+NAMES = tuple(f"class {label}" for label in range(SIZE))
 
-def test_counts_are_exact(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    asked = [toy.Question(label=3, answer=3)] * 7 + [toy.Question(label=3, answer=5)] * 2
-    asked += [toy.Question(label=9, answer=9)]
-    candidate, baseline = read_evaluation(evaluate(asked).artifact.uri, has_baseline=False)
+
+@pytest.fixture
+def toy(toy: Any) -> Any:
+    """With ten classes, whatever the data definition says."""
+    toy.classes = SIZE
+    return toy
+
+
+@pytest.mark.parametrize("size", [2, 3, 40])
+def test_counts_are_exact_for_any_number_of_classes(toy, evaluate, size: int) -> None:  # type: ignore[no-untyped-def]
+    toy.classes = size
+    asked = [toy.Question(label=0, answer=0)] * 7 + [toy.Question(label=0, answer=size - 1)] * 2
+    asked += [toy.Question(label=size - 1, answer=size - 1)]
+    names = tuple(f"class {label}" for label in range(size))
+    candidate, baseline = read_evaluation(evaluate(asked).artifact.uri, False, names)
     assert baseline is None
-    assert candidate.confusion.counts[3] == (0, 0, 0, 7, 0, 2, 0, 0, 0, 0)
-    assert candidate.confusion.counts[9] == (0, 0, 0, 0, 0, 0, 0, 0, 0, 1)
+    assert candidate.confusion.class_names == names
+    assert candidate.confusion.counts[0] == (7, *[0] * (size - 2), 2)
+    assert candidate.confusion.counts[-1] == (*[0] * (size - 1), 1)
     assert (candidate.confusion.examples, candidate.confusion.correct) == (10, 8)
-    assert candidate.confusion.unanswered == (0,) * 10
+    assert candidate.confusion.invalid == (0,) * size
 
 
 def test_loss_and_top_2_are_those_of_the_probabilities(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
     asked = [toy.Question(label, answer=1) for label in (1, 1, 2, 9)]
-    candidate, _ = read_evaluation(evaluate(asked).artifact.uri, has_baseline=False)
+    candidate, _ = read_evaluation(evaluate(asked).artifact.uri, False, NAMES)
     logs = [math.log(probability) for probability in (0.81, 0.81, 0.11, 0.01)]
     assert candidate.loss == pytest.approx(-sum(logs) / 4, rel=1e-5)
     assert candidate.top_2_accuracy == 0.75
@@ -32,11 +47,11 @@ def test_loss_and_top_2_are_those_of_the_probabilities(toy, evaluate) -> None:  
 
 
 @pytest.mark.parametrize("answer", ["NAN", "NAN_AT_0", "INFINITY_AT_0", "ZEROS"])
-def test_answers_that_are_no_probabilities_are_never_right(toy, evaluate, answer: str) -> None:  # type: ignore[no-untyped-def]
+def test_predictions_that_are_no_probabilities_are_invalid(toy, evaluate, answer: str) -> None:  # type: ignore[no-untyped-def]
     strange = toy.Question(label=0, answer=getattr(toy, answer))
     asked = [strange] * 3 + toy.questions(right=20)
-    candidate, _ = read_evaluation(evaluate(asked).artifact.uri, has_baseline=False)
-    assert candidate.confusion.unanswered == (3, *[0] * 9)
+    candidate, _ = read_evaluation(evaluate(asked).artifact.uri, False, NAMES)
+    assert candidate.confusion.invalid == (3, *[0] * 9)
     assert candidate.confusion.counts[0] == (2, *[0] * 9)
     assert (candidate.confusion.examples, candidate.confusion.correct) == (23, 20)
     if "NAN" in answer:
@@ -47,7 +62,7 @@ def test_answers_that_are_no_probabilities_are_never_right(toy, evaluate, answer
 def test_baseline_is_evaluated_on_the_same_examples(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
     asked = toy.questions(right=97, wrong=3, baseline_wrong=5)
     evaluation = evaluate(asked, with_baseline=True)
-    candidate, baseline = read_evaluation(evaluation.artifact.uri, has_baseline=True)
+    candidate, baseline = read_evaluation(evaluation.artifact.uri, True, NAMES)
     assert baseline is not None
     assert (candidate.confusion.correct, candidate.confusion.examples) == (97, 100)
     assert (baseline.confusion.correct, baseline.confusion.examples) == (95, 100)
@@ -55,23 +70,23 @@ def test_baseline_is_evaluated_on_the_same_examples(toy, evaluate) -> None:  # t
 
 def test_missing_metrics_of_a_baseline_are_an_error(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
     evaluation = evaluate(toy.questions(right=10))
-    with pytest.raises(EvidenceError, match="it holds no confusion matrix of the model"):
-        read_evaluation(evaluation.artifact.uri, has_baseline=True)
+    with pytest.raises(EvidenceError, match="the evaluation has no confusion matrix of the model"):
+        read_evaluation(evaluation.artifact.uri, True, NAMES)
 
 
 def test_evaluation_without_examples_is_an_error(evaluate) -> None:  # type: ignore[no-untyped-def]
     evaluation = evaluate([])
     with pytest.raises(EvidenceError, match="no confusion matrix of the model: was any example"):
-        read_evaluation(evaluation.artifact.uri, has_baseline=False)
+        read_evaluation(evaluation.artifact.uri, False, NAMES)
 
 
-@pytest.mark.parametrize(("label", "answer"), [(10, 1), (1, 10)])
-def test_class_that_is_no_digit_is_an_error(toy, evaluate, label: int, answer: int) -> None:  # type: ignore[no-untyped-def]
-    toy.classes = 11
+@pytest.mark.parametrize(("label", "answer"), [(SIZE, 1), (1, SIZE)])
+def test_label_without_a_class_is_an_error(toy, evaluate, label: int, answer: int) -> None:  # type: ignore[no-untyped-def]
+    toy.classes = SIZE + 1
     evaluation = evaluate([*toy.questions(right=10), toy.Question(label, answer)])
-    reason = f"label {label} was answered with {answer}, which are not both digits"
+    reason = f"predictions from 0 to 9, received label {label} predicted as {answer}"
     with pytest.raises(EvidenceError, match=reason):
-        read_evaluation(evaluation.artifact.uri, has_baseline=False)
+        read_evaluation(evaluation.artifact.uri, False, NAMES)
 
 
 def test_damaged_metrics_are_an_error(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
@@ -80,8 +95,8 @@ def test_damaged_metrics_are_an_error(toy, evaluate) -> None:  # type: ignore[no
     content = metrics.read_bytes()
     for damaged in (content[:-20] + b"\xff" * 20, b"no TFRecord" * 9):
         metrics.write_bytes(damaged)
-        with pytest.raises(EvidenceError, match="its metrics can't be read: "):
-            read_evaluation(str(directory), has_baseline=False)
+        with pytest.raises(EvidenceError, match="the evaluation's metrics can't be read: "):
+            read_evaluation(str(directory), False, NAMES)
 
 
 @pytest.mark.parametrize("what", ["half", "empty", "none"])
@@ -94,4 +109,4 @@ def test_missing_metrics_are_an_error(toy, evaluate, what: str) -> None:  # type
         content = metrics.read_bytes()
         metrics.write_bytes(content[: len(content) // 2] if what == "half" else b"")
     with pytest.raises(EvidenceError):
-        read_evaluation(str(directory), has_baseline=False)
+        read_evaluation(str(directory), False, NAMES)

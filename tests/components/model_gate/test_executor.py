@@ -9,15 +9,24 @@ from tfx.types import Channel, standard_artifacts
 
 from components.model_gate.component import ModelGate
 from components.model_gate.executor import Executor
-from components.model_gate.rules import ThresholdsError, Verdict
+from components.model_gate.rules import VERDICT_FILE, Verdict
+from components.model_gate.thresholds import ThresholdsError
 
+NAMES = ("cat", "dog", "red fox")
 THRESHOLDS = {
-    "accuracy": "0.97",
-    "digit_accuracy": "0.5",
-    "loss": "0.5",
-    "min_examples": 20,
+    "accuracy_threshold": "0.97",
+    "class_recall_threshold": "0.5",
+    "max_loss": "1",
+    "min_test_examples": 20,
     "baseline_tolerance": "0",
 }
+
+
+@pytest.fixture(autouse=True)
+def names(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three classes, whatever the data definition says."""
+    toy.classes = len(NAMES)
+    monkeypatch.setattr("components.model_gate.executor.CLASS_NAMES", NAMES)
 
 
 def run_gate(evaluation: Any, **changes: object) -> tuple[Any, Verdict]:
@@ -25,7 +34,7 @@ def run_gate(evaluation: Any, **changes: object) -> tuple[Any, Verdict]:
     blessing.uri = f"{evaluation.artifact.uri}/../blessing"
     thresholds = json.dumps(THRESHOLDS | changes)
     Executor().Do(evaluation.inputs, {"blessing": [blessing]}, {"thresholds": thresholds})
-    return blessing, Verdict.from_json(Path(blessing.uri, "verdict.json").read_text())
+    return blessing, Verdict.from_json(Path(blessing.uri, VERDICT_FILE).read_text())
 
 
 def files(blessing: Any) -> list[str]:
@@ -37,7 +46,8 @@ def test_first_model_at_its_threshold_is_blessed(toy, evaluate) -> None:  # type
     blessing, verdict = run_gate(evaluation)
     assert verdict.blessed
     assert verdict.metrics["accuracy"] == 0.97
-    assert files(blessing) == ["BLESSED", "verdict.json"]
+    assert verdict.class_names == NAMES
+    assert files(blessing) == ["BLESSED", VERDICT_FILE]
     assert blessing.get_int_custom_property("blessed") == 1
     assert blessing.get_int_custom_property("current_model_id") == 1
     assert blessing.get_string_custom_property("current_model") == evaluation.model.uri
@@ -46,18 +56,21 @@ def test_first_model_at_its_threshold_is_blessed(toy, evaluate) -> None:  # type
 
 def test_nineteen_of_twenty_are_95_percent(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
     evaluation = evaluate(toy.questions(right=19, wrong=1))
-    assert run_gate(evaluation, accuracy="0.95")[1].blessed
+    assert run_gate(evaluation, accuracy_threshold="0.95")[1].blessed
 
 
-@pytest.mark.parametrize(("right", "wrong", "least"), [(18, 2, "0.95"), (96, 4, "0.97")])
+@pytest.mark.parametrize(
+    ("right", "wrong", "reason"),
+    [(18, 2, "accuracy 90% < 97% (18 of 20)"), (96, 4, "accuracy 96% < 97% (96 of 100)")],
+)
 def test_model_below_its_threshold_is_not_blessed(  # type: ignore[no-untyped-def]
-    toy, evaluate, right: int, wrong: int, least: str
+    toy, evaluate, right: int, wrong: int, reason: str
 ) -> None:
     evaluation = evaluate(toy.questions(right, wrong))
-    blessing, verdict = run_gate(evaluation, accuracy=least)
+    blessing, verdict = run_gate(evaluation)
     assert not verdict.blessed
-    assert f"accuracy must be at least {least}, but {right} of" in verdict.reason
-    assert files(blessing) == ["NOT_BLESSED", "verdict.json"]
+    assert verdict.reason == reason
+    assert files(blessing) == ["NOT_BLESSED", VERDICT_FILE]
     assert blessing.get_int_custom_property("blessed") == 0
     assert blessing.has_custom_property("blessed")
 
@@ -74,17 +87,17 @@ def test_model_is_compared_with_the_baseline(  # type: ignore[no-untyped-def]
     assert blessing.get_string_custom_property("baseline_model").endswith("/baseline")
 
 
-def test_model_that_answers_nan_is_not_blessed(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
+def test_model_that_predicts_nan_is_not_blessed(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
     asked = [toy.Question(label=0, answer=toy.NAN)] * 50 + toy.questions(right=50)
-    _, verdict = run_gate(evaluate(asked), accuracy="0.5", digit_accuracy="0")
+    _, verdict = run_gate(evaluate(asked), accuracy_threshold="0.5", class_recall_threshold="0")
     assert verdict.metrics["correct"] == 50
-    assert verdict.reason == "loss must be finite and at most 0.5, but it is nan"
+    assert verdict.reason == "loss nan is not finite"
 
 
 def test_model_evaluated_on_nothing_is_not_blessed(evaluate) -> None:  # type: ignore[no-untyped-def]
     blessing, verdict = run_gate(evaluate([]))
     assert [check.name for check in verdict.checks] == ["evidence"]
-    assert files(blessing) == ["NOT_BLESSED", "verdict.json"]
+    assert files(blessing) == ["NOT_BLESSED", VERDICT_FILE]
 
 
 def test_baseline_that_was_not_evaluated_blocks(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
@@ -103,9 +116,9 @@ def test_verdict_names_the_very_model(toy, evaluate) -> None:  # type: ignore[no
 
 
 def test_component_refuses_malformed_thresholds_at_once() -> None:
-    with pytest.raises(ThresholdsError, match="min_examples: Field required"):
+    with pytest.raises(ThresholdsError, match="missing: accuracy_threshold, baseline_tolerance"):
         ModelGate(
             evaluation=Channel(type=standard_artifacts.ModelEvaluation),
             model=Channel(type=standard_artifacts.Model),
-            thresholds='{"accuracy": "0.95", "digit_accuracy": "0", "loss": "1"}',
+            thresholds='{"class_recall_threshold": "0", "max_loss": "1", "min_test_examples": 1}',
         )

@@ -4,24 +4,19 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from sklearn.metrics import precision_recall_fscore_support
 
-from components.model_gate.rules import (
-    Confusion,
-    Evaluated,
-    Thresholds,
-    ThresholdsError,
-    Verdict,
-    VerdictError,
-    judge,
-    refuse,
-)
+from components.model_gate.rules import Confusion, Evaluated, Verdict, VerdictError, judge, refuse
+from components.model_gate.thresholds import Thresholds, ThresholdsError
 
+SIZE = 10
 VALUES = {
-    "accuracy": "0.95",
-    "digit_accuracy": "0.9",
-    "loss": "0.25",
-    "min_examples": 20,
+    "accuracy_threshold": "0.95",
+    "class_recall_threshold": "0.9",
+    "max_loss": "0.25",
+    "min_test_examples": 20,
     "baseline_tolerance": "0.005",
 }
 
@@ -30,19 +25,21 @@ def thresholds(**changes: object) -> Thresholds:
     return Thresholds.from_json(json.dumps(VALUES | changes))
 
 
-def confusion(right: list[int], wrong: list[int], unanswered: list[int] | None = None) -> Confusion:
-    """Of examples by digit; each wrong one was taken for the next digit."""
-    counts = [[0] * 10 for _ in range(10)]
-    for digit in range(10):
-        counts[digit][digit] = right[digit]
-        counts[digit][(digit + 1) % 10] = wrong[digit]
-    return Confusion(tuple(map(tuple, counts)), tuple(unanswered or [0] * 10))
+def confusion(right: list[int], wrong: list[int], invalid: list[int] | None = None) -> Confusion:
+    """Of examples by label; each wrong one is predicted as the next class."""
+    size = len(right)
+    counts = [[0] * size for _ in range(size)]
+    for label in range(size):
+        counts[label][label] = right[label]
+        counts[label][(label + 1) % size] = wrong[label]
+    names = tuple(f"no. {label}" for label in range(size))
+    return Confusion(names, tuple(map(tuple, counts)), tuple(invalid or [0] * size))
 
 
-def spread(right: int, wrong: int) -> Confusion:
-    """The same, spread over the digits: the wrong ones from 0 on, of equally many examples."""
-    examples = [(right + wrong + 9 - digit) // 10 for digit in range(10)]
-    wrongs = [(wrong + 9 - digit) // 10 for digit in range(10)]
+def spread(right: int, wrong: int, size: int = SIZE) -> Confusion:
+    """The same, spread over the classes: the wrong ones from 0 on, of equally many examples."""
+    examples = [(right + wrong + size - 1 - label) // size for label in range(size)]
+    wrongs = [(wrong + size - 1 - label) // size for label in range(size)]
     return confusion([e - w for e, w in zip(examples, wrongs, strict=True)], wrongs)
 
 
@@ -54,119 +51,140 @@ def failed(verdict: Verdict) -> list[str]:
     return [check.name for check in verdict.checks if not check.passed]
 
 
-def test_good_model_is_blessed_with_every_check_reported() -> None:
-    verdict = judge(evaluated(spread(100, 0)), None, thresholds(), model_sha256="abc")
+@pytest.mark.parametrize("size", [2, 3, 10, 40])
+def test_good_model_is_blessed_with_every_check_reported(size: int) -> None:
+    good = spread(9938, 62, size)
+    verdict = judge(evaluated(good, 0.0196198), None, thresholds(), model_sha256="abc")
     assert verdict.blessed
     assert verdict.reason == ""
     assert verdict.model_sha256 == "abc"
-    assert [check.name for check in verdict.checks] == [
-        "examples",
-        "all_digits",
-        "accuracy",
-        "digit_accuracy",
-        "loss",
-        "baseline",
-    ]
+    assert verdict.class_names == good.class_names
+    assert {check.name: check.detail for check in verdict.checks} == {
+        "examples": "10,000 test examples ≥ 20",
+        "all_classes": f"all {size} classes present",
+        "accuracy": "accuracy 99.38% ≥ 95% (9,938 of 10,000)",
+        "class_recall": verdict.checks[3].detail,
+        "loss": "loss 0.0196 ≤ 0.25",
+        "baseline": "baseline (none yet)",
+    }
+    assert verdict.checks[3].detail.startswith("recall of class no. ")
     assert verdict.metrics == {
-        "accuracy": 1,
-        "loss": 0.1,
+        "accuracy": 0.9938,
+        "loss": 0.0196198,
         "top_2_accuracy": 0.99,
-        "examples": 100,
-        "correct": 100,
+        "examples": 10000,
+        "correct": 9938,
         "baseline_accuracy": None,
     }
 
 
 @pytest.mark.parametrize(
-    ("right", "examples", "least", "blessed"),
+    ("right", "examples", "least", "blessed", "detail"),
     [
-        (19, 20, "0.95", True),
-        (18, 20, "0.95", False),
-        (97, 100, "0.97", True),
-        (96, 100, "0.97", False),
-        (9499, 10000, "0.95", False),
-        (9500, 10000, "0.95", True),
+        (19, 20, "0.95", True, "95% ≥ 95% (19 of 20)"),
+        (18, 20, "0.95", False, "90% < 95% (18 of 20)"),
+        (97, 100, "0.97", True, "97% ≥ 97% (97 of 100)"),
+        (96, 100, "0.97", False, "96% < 97% (96 of 100)"),
+        (937, 1000, "0.95", False, "93.7% < 95% (937 of 1,000)"),
+        (94998, 100000, "0.95", False, "94.998% < 95% (94,998 of 100,000)"),
+        (9499, 10000, "0.95", False, "94.99% < 95% (9,499 of 10,000)"),
+        (9500, 10000, "0.95", True, "95% ≥ 95% (9,500 of 10,000)"),
+        (9512, 10000, "0.951201", False, "95.12% < 95.1201% (9,512 of 10,000)"),
     ],
 )
-def test_accuracy_is_decided_exactly(right: int, examples: int, least: str, blessed: bool) -> None:
+def test_accuracy_is_decided_exactly_and_never_rounded_to_its_threshold(
+    right: int, examples: int, least: str, blessed: bool, detail: str
+) -> None:
     verdict = judge(
         evaluated(spread(right, examples - right)),
         None,
-        thresholds(accuracy=least, digit_accuracy="0"),
+        thresholds(accuracy_threshold=least, class_recall_threshold="0"),
     )
     assert verdict.blessed is blessed
     assert failed(verdict) == ([] if blessed else ["accuracy"])
     check = verdict.checks[2]
-    assert check.detail == f"{right} of {examples} were right"
+    assert check.detail == f"accuracy {detail}"
     assert check.value == right / examples
-    if not blessed:
-        assert verdict.reason == (
-            f"accuracy must be at least {least}, but {right} of {examples} were right"
-        )
+    assert verdict.reason == ("" if blessed else check.detail)
 
 
-@pytest.mark.parametrize(("right_eights", "blessed"), [(9, True), (8, False)])
-def test_each_digit_has_a_bound_of_its_own(right_eights: int, blessed: bool) -> None:
+@pytest.mark.parametrize(
+    ("correct", "blessed", "detail"),
+    [(9, True, "90% ≥ 90% (9 of 10)"), (8, False, "80% < 90% (8 of 10)")],
+)
+def test_each_class_has_a_threshold_of_its_own(correct: int, blessed: bool, detail: str) -> None:
     right, wrong = [100] * 10, [0] * 10
-    right[8], wrong[8] = right_eights, 10 - right_eights
+    right[8], wrong[8] = correct, 10 - correct
     verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
-    assert failed(verdict) == ([] if blessed else ["digit_accuracy"])
-    assert verdict.checks[3].value == right_eights / 10
-    assert verdict.checks[3].detail == f"{right_eights} of 10 of digit 8 were right"
+    assert failed(verdict) == ([] if blessed else ["class_recall"])
+    assert verdict.checks[3].value == correct / 10
+    assert verdict.checks[3].detail == f"recall of class no. 8: {detail}"
 
 
-def test_every_digit_below_the_bound_is_named() -> None:
+def test_classes_below_the_threshold_are_named_the_worst_first() -> None:
     right, wrong = [100] * 10, [0] * 10
     right[3], wrong[3] = 80, 20
     right[8], wrong[8] = 70, 30
     verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
-    assert verdict.checks[3].detail == ("80 of 100 of digit 3, 70 of 100 of digit 8 were right")
+    assert verdict.checks[3].detail == (
+        "recall of class no. 8: 70% < 90% (70 of 100), class no. 3: 80% < 90% (80 of 100)"
+    )
     assert verdict.checks[3].value == 0.7
 
 
-def test_absent_digit_blocks_though_all_others_are_right() -> None:
+def test_only_the_worst_of_many_classes_are_named() -> None:
+    verdict = judge(evaluated(confusion([1] * 40, [9] * 40)), None, thresholds())
+    detail = verdict.checks[3].detail
+    assert detail.endswith("class no. 4: 10% < 90% (1 of 10) and 35 more")
+
+
+def test_absent_class_blocks_though_all_others_are_right() -> None:
     right = [100] * 10
     right[4] = right[7] = 0
     verdict = judge(evaluated(confusion(right, [0] * 10)), None, thresholds())
-    assert failed(verdict) == ["all_digits"]
-    assert verdict.reason == "all 10 digits must occur, but there was no 4, no 7"
+    assert failed(verdict) == ["all_classes"]
+    assert verdict.reason == "2 of 10 classes absent: no. 4, no. 7"
     assert verdict.per_class[4].recall is None
 
 
-@pytest.mark.parametrize(("least", "blessed"), [(100, True), (101, False)])
-def test_too_few_examples_block(least: int, blessed: bool) -> None:
-    verdict = judge(evaluated(spread(100, 0)), None, thresholds(min_examples=least))
-    assert failed(verdict) == ([] if blessed else ["examples"])
+@pytest.mark.parametrize(("least", "reason"), [(100, ""), (1001, "100 test examples < 1,001")])
+def test_too_few_examples_block(least: int, reason: str) -> None:
+    verdict = judge(evaluated(spread(100, 0)), None, thresholds(min_test_examples=least))
+    assert verdict.reason == reason
 
 
 def test_no_examples_at_all_block() -> None:
-    verdict = judge(evaluated(spread(0, 0)), None, thresholds(accuracy="0", digit_accuracy="0"))
-    assert failed(verdict) == ["examples", "all_digits", "accuracy", "digit_accuracy"]
-
-
-@pytest.mark.parametrize("unanswered", [5, 6])
-def test_unanswered_examples_are_never_right(unanswered: int) -> None:
     verdict = judge(
-        evaluated(confusion([10] * 9 + [10 - unanswered], [0] * 10, [0] * 9 + [unanswered])),
+        evaluated(spread(0, 0)),
         None,
-        thresholds(digit_accuracy="0"),
+        thresholds(accuracy_threshold="0", class_recall_threshold="0"),
     )
-    assert verdict.blessed is (unanswered == 5)
+    assert failed(verdict) == ["examples", "all_classes", "accuracy", "class_recall"]
+    assert "accuracy undefined: no examples" in verdict.reason
+    assert "and 5 more" in verdict.reason
+
+
+@pytest.mark.parametrize("invalid", [5, 6])
+def test_invalid_predictions_are_never_correct(invalid: int) -> None:
+    verdict = judge(
+        evaluated(confusion([10] * 9 + [10 - invalid], [0] * 10, [0] * 9 + [invalid])),
+        None,
+        thresholds(class_recall_threshold="0"),
+    )
+    assert verdict.blessed is (invalid == 5)
     assert verdict.metrics["examples"] == 100
-    assert verdict.checks[2].detail == (
-        f"{100 - unanswered} of 100 were right, {unanswered} without an answer"
-    )
+    assert verdict.checks[2].detail.endswith(f"({100 - invalid} of 100, {invalid} invalid)")
 
 
 @pytest.mark.parametrize(
     ("loss", "blessed", "detail"),
     [
-        (0.25, True, "it is 0.25"),
-        (0.2500001, False, "it is 0.25"),
-        (float("nan"), False, "it is nan"),
-        (float("inf"), False, "it is inf"),
-        (-0.1, False, "it is -0.1"),
-        (None, False, "it was not reported"),
+        (0.25, True, "loss 0.25 ≤ 0.25"),
+        (0.2500001, False, "loss 0.2500001 > 0.25"),
+        (float("nan"), False, "loss nan is not finite"),
+        (float("inf"), False, "loss inf is not finite"),
+        (-0.1, False, "loss -0.1 < 0"),
+        (None, False, "loss not reported"),
     ],
 )
 def test_loss_must_be_reported_finite_and_low(
@@ -176,6 +194,11 @@ def test_loss_must_be_reported_finite_and_low(
     assert failed(verdict) == ([] if blessed else ["loss"])
     assert verdict.checks[4].detail == detail
     assert Verdict.from_json(verdict.to_json()) == verdict
+
+
+def test_float_just_above_a_decimal_is_told_apart_from_it() -> None:
+    verdict = judge(evaluated(spread(100, 0), 0.1), None, thresholds(max_loss="0.1"))
+    assert verdict.reason == "loss 0.10000000000000001 > 0.1"
 
 
 @pytest.mark.parametrize(
@@ -193,24 +216,29 @@ def test_candidate_may_be_worse_than_the_baseline_by_the_tolerance(
     assert failed(verdict) == ([] if blessed else ["baseline"])
     assert verdict.metrics["baseline_accuracy"] == baseline_right / 1000
     assert verdict.checks[5].threshold == pytest.approx(baseline_right / 1000 - 0.005)
-    if not blessed:
-        assert verdict.reason == (
-            "accuracy may be at most 0.005 below the newest blessed model's, "
-            "but 984 of 1000 were right, against 990 of 1000"
-        )
+    assert verdict.reason == (
+        "" if blessed else "accuracy 98.4% < 98.5% (baseline 990 of 1,000, tolerance 0.5 points)"
+    )
+
+
+def test_accuracy_is_never_rounded_to_that_of_the_baseline() -> None:
+    verdict = judge(
+        evaluated(spread(99998, 2)), evaluated(spread(99999, 1)), thresholds(baseline_tolerance="0")
+    )
+    assert verdict.reason.startswith("accuracy 99.998% < 99.999% (baseline 99,999 of 100,000")
 
 
 def test_first_model_has_no_baseline_and_passes_saying_so() -> None:
     check = judge(evaluated(spread(100, 0)), None, thresholds()).checks[5]
     assert check.passed
     assert check.threshold is None
-    assert check.detail == "there is none: a first model has nothing to be compared with"
+    assert check.detail == "baseline (none yet)"
 
 
-def test_baseline_on_other_examples_blocks() -> None:
-    verdict = judge(evaluated(spread(100, 0)), evaluated(spread(110, 0)), thresholds())
-    assert failed(verdict) == ["baseline"]
-    assert "were not evaluated on the same examples" in verdict.reason
+@pytest.mark.parametrize("other", [spread(110, 0), spread(100, 0, size=11)])
+def test_baseline_on_other_examples_blocks(other: Confusion) -> None:
+    verdict = judge(evaluated(spread(100, 0)), evaluated(other), thresholds())
+    assert verdict.reason == "candidate and baseline were evaluated on different examples"
 
 
 def test_baseline_without_examples_blocks() -> None:
@@ -223,7 +251,8 @@ def test_per_class_metrics_are_those_of_the_confusion_matrix() -> None:
     right[1], wrong[1] = 6, 4
     verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
     one, two, three = verdict.per_class[1:4]
-    assert (one.examples, one.correct, one.precision, one.recall) == (10, 6, 1.0, 0.6)
+    assert (one.label, one.name) == (1, "no. 1")
+    assert (one.support, one.correct, one.precision, one.recall) == (10, 6, 1.0, 0.6)
     assert one.f1 == pytest.approx(2 * 1.0 * 0.6 / 1.6)
     assert (two.precision, two.recall) == (10 / 14, 1.0)
     assert two.f1 == pytest.approx(2 * (10 / 14) / (10 / 14 + 1))
@@ -231,7 +260,19 @@ def test_per_class_metrics_are_those_of_the_confusion_matrix() -> None:
     assert verdict.confusion_matrix[1] == (0, 6, 4, 0, 0, 0, 0, 0, 0, 0)
 
 
-def test_precision_of_a_digit_never_answered_is_undefined() -> None:
+def test_per_class_metrics_are_scikit_learns() -> None:
+    generator = np.random.default_rng(1)
+    actual, predicted = generator.integers(0, 4, (2, 50))
+    counts = np.bincount(actual * 4 + predicted, minlength=16).reshape(4, 4)
+    given = Confusion(tuple("abcd"), tuple(map(tuple, counts.tolist())), (0,) * 4)
+    expected = precision_recall_fscore_support(actual, predicted)
+    verdict = judge(evaluated(given), None, thresholds())
+    for metrics in verdict.per_class:
+        found = (metrics.precision, metrics.recall, metrics.f1, metrics.support)
+        assert found == pytest.approx(tuple(values[metrics.label] for values in expected))
+
+
+def test_precision_of_a_class_never_predicted_is_undefined() -> None:
     right, wrong = [10] * 10, [0] * 10
     right[0], wrong[0] = 0, 10
     verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
@@ -240,9 +281,9 @@ def test_precision_of_a_digit_never_answered_is_undefined() -> None:
 
 
 def test_refusal_is_not_blessed_and_says_why() -> None:
-    verdict = refuse("its metrics can't be read", "abc")
+    verdict = refuse("the metrics can't be read", "abc")
     assert not verdict.blessed
-    assert verdict.reason == "the evaluation must be complete, but its metrics can't be read"
+    assert verdict.reason == "the metrics can't be read"
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
@@ -274,31 +315,31 @@ def test_text_that_is_no_verdict_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("accuracy", "1.01", "accuracy: Input should be less than or equal to 1"),
-        ("accuracy", "-0.1", "accuracy: Input should be greater than or equal to 0"),
-        ("accuracy", "NaN", "accuracy: Input should be a finite number"),
-        ("digit_accuracy", "2", "digit_accuracy: Input should be less than or equal to 1"),
-        ("loss", "Infinity", "loss: Input should be a finite number"),
-        ("loss", "0", "loss: Input should be greater than 0"),
-        ("min_examples", 0, "min_examples: Input should be greater than or equal to 1"),
-        ("baseline_tolerance", "-1", "baseline_tolerance: Input should be greater"),
-        ("extra", 1, "extra: Extra inputs are not permitted"),
+        ("accuracy_threshold", "1.01", "Input should be less than or equal to 1"),
+        ("accuracy_threshold", "-0.1", "Input should be greater than or equal to 0"),
+        ("accuracy_threshold", "NaN", "Input should be a finite number"),
+        ("class_recall_threshold", "2", "Input should be less than or equal to 1"),
+        ("max_loss", "Infinity", "Input should be a finite number"),
+        ("max_loss", "0", "Input should be greater than 0"),
+        ("min_test_examples", 0, "Input should be greater than or equal to 1"),
+        ("baseline_tolerance", "-1", "Input should be greater than or equal to 0"),
+        ("extra", 1, "Extra inputs are not permitted"),
     ],
 )
 def test_thresholds_out_of_range_are_refused(name: str, value: object, problem: str) -> None:
-    with pytest.raises(ThresholdsError, match=f"Expected the gate's thresholds: {problem}"):
+    with pytest.raises(ThresholdsError, match=f"Expected the gate's thresholds: {name}: {problem}"):
         thresholds(**{name: value})
 
 
 @pytest.mark.parametrize("name", sorted(VALUES))
 def test_every_threshold_must_be_given(name: str) -> None:
     values = {key: value for key, value in VALUES.items() if key != name}
-    with pytest.raises(ThresholdsError, match=f"{name}: Field required"):
+    with pytest.raises(ThresholdsError, match=f"all of the gate's thresholds, missing: {name}.$"):
         Thresholds.from_json(json.dumps(values))
 
 
 def test_thresholds_given_as_json_numbers_mean_their_decimals() -> None:
-    assert thresholds(accuracy=0.95) == thresholds()
+    assert thresholds(accuracy_threshold=0.95) == thresholds()
 
 
 def test_rules_need_neither_tensorflow_nor_tfx() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ from tfx.types import Channel, standard_artifacts
 
 from components.common.checksums import directory_sha256, model_sha256
 from components.common.errors import ModelRejectedError
-from components.model_gate.rules import Confusion, Evaluated, Thresholds, Verdict, judge
+from components.model_gate.rules import VERDICT_FILE, Confusion, Evaluated, Verdict, judge
+from components.model_gate.thresholds import Thresholds
 from components.pusher.component import Pusher
 from components.pusher.executor import Executor
 from components.releases.manifest import read_release
@@ -37,24 +37,15 @@ class Stage:
 
     def judge(self, right: int) -> Verdict:
         """Of a hundred examples."""
-        counts = [[0] * 10 for _ in range(10)]
-        for digit in range(10):
-            counts[digit][digit] = 10
-        counts[0][0], counts[0][1] = right - 90, 100 - right
+        confusion = Confusion(("a", "b"), ((right - 50, 100 - right), (0, 50)), (0, 0))
         verdict = judge(
-            Evaluated(Confusion(tuple(map(tuple, counts)), (0,) * 10), 0.1, 1.0),
+            Evaluated(confusion, 0.1, 1.0),
             None,
-            Thresholds(
-                accuracy=Decimal("0.95"),
-                digit_accuracy=Decimal(0),
-                loss=Decimal(1),
-                min_examples=100,
-                baseline_tolerance=Decimal(0),
-            ),
+            Thresholds.model_validate({"class_recall_threshold": 0, "min_test_examples": 100}),
             model_sha256(directory_sha256(self.saved_model)),
         )
         self.blessing.set_int_custom_property("blessed", int(verdict.blessed))
-        (Path(self.blessing.uri) / "verdict.json").write_text(verdict.to_json())
+        (Path(self.blessing.uri) / VERDICT_FILE).write_text(verdict.to_json())
         return verdict
 
     def push(self) -> Any:
@@ -142,7 +133,7 @@ def test_model_that_is_not_blessed_is_rejected_and_the_served_one_stays(stage: S
     stage.judge(right=94)
     with pytest.raises(
         ModelRejectedError,
-        match=r"^Nothing was pushed: accuracy must be at least 0.95, but 94 of 100 were right.$",
+        match=r"^Nothing was pushed: accuracy 94% < 95% \(94 of 100\).$",
     ):
         stage.push()
     assert stage.versions() == before
@@ -150,7 +141,7 @@ def test_model_that_is_not_blessed_is_rejected_and_the_served_one_stays(stage: S
 
 @pytest.mark.parametrize("text", [None, "", "{}"])
 def test_model_without_verdict_is_rejected(stage: Stage, text: str | None) -> None:
-    verdict = Path(stage.blessing.uri) / "verdict.json"
+    verdict = Path(stage.blessing.uri) / VERDICT_FILE
     verdict.unlink() if text is None else verdict.write_text(text)
     with pytest.raises(ModelRejectedError, match="Nothing was pushed: the gate's verdict can't be"):
         stage.push()
@@ -159,7 +150,7 @@ def test_model_without_verdict_is_rejected(stage: Stage, text: str | None) -> No
 
 def test_verdict_edited_to_bless_is_rejected(stage: Stage) -> None:
     stage.judge(right=94)
-    path = Path(stage.blessing.uri) / "verdict.json"
+    path = Path(stage.blessing.uri) / VERDICT_FILE
     edited = json.loads(path.read_text()) | {"blessed": True}
     path.write_text(json.dumps(edited))
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""The whole stage, on a model that is wrong on four of forty examples."""
+"""The whole component, on a model that is wrong on four of forty examples."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pytest
-from sklearn.metrics import precision_recall_fscore_support
+from PIL import Image
 from support.html_check import Page
-from support.report_inputs import Inputs
+from support.report_inputs import EPOCHS, Inputs
 from support.tfx_executors import run_executor
 from tfx.types import Channel, standard_artifacts
 
+from components.common.provenance import Data
+from components.model_gate.rules import refuse
 from components.report.artifact import HtmlReport
 from components.report.component import RunReport
 from components.report.content import Report
 from components.report.executor import Executor
+from models.features import NUM_CLASSES
 
 
 def draw(inputs: Inputs, name: str = "report") -> tuple[Report, Page, Path]:
@@ -44,63 +48,64 @@ def digests(directory: Path) -> dict[str, str]:
     }
 
 
-def test_answers_are_those_that_the_gate_counted(inputs: Inputs) -> None:
+def test_predictions_are_those_that_the_gate_counted(inputs: Inputs) -> None:
     report, page, _ = draw(inputs)
-    assert report.answers
+    assert report.predictions
     assert report.verdict
-    assert report.answers.confusion_matrix == report.verdict.confusion_matrix
-    assert (report.answers.examples, report.answers.wrong) == (40, 4)
-    assert report.answers.per_class == report.verdict.per_class
+    assert (report.predictions.examples, report.predictions.correct) == (40, 36)
     assert not report.warnings
     assert not report.problems
     assert "✓ blessed" in page.text
-    assert "36 of 40 right" in page.text
-
-
-def test_metrics_of_each_digit_are_scikit_learns(inputs: Inputs, toy: Any) -> None:
-    report, _, _ = draw(inputs)
-    asked = toy.questions(right=36, wrong=4)
-    precision, recall, f1, support = precision_recall_fscore_support(
-        [question.label for question in asked], [question.answer for question in asked]
-    )
-    assert report.answers
-    for digit in report.answers.per_class:
-        of_digit = (values[digit.digit] for values in (precision, recall, f1, support))
-        assert (digit.precision, digit.recall, digit.f1, digit.examples) == tuple(of_digit)
+    assert "36 of 40 were classified correctly" in page.text
 
 
 def test_fewer_mistakes_than_fit_are_all_shown(inputs: Inputs) -> None:
     report, page, directory = draw(inputs)
-    assert report.answers
-    assert [answer.index for answer in report.answers.mistakes] == [36, 37, 38, 39]
-    assert [(a.label, a.predicted, a.second) for a in report.answers.mistakes] == [
-        (6, 7, 8),
-        (7, 8, 9),
-        (8, 9, 0),
-        (9, 0, 1),
-    ]
-    assert report.answers.mistakes[0].confidence == pytest.approx(0.81)
-    assert [answer.index for answer in report.answers.samples] == [0, 1, 2, 3, 4]
-    assert "All 4 wrong answers" in page.text
+    assert report.predictions
+    mistakes = report.predictions.mistakes
+    assert [mistake.index for mistake in mistakes] == [36, 37, 38, 39]
+    for mistake in mistakes:
+        label = mistake.index % NUM_CLASSES
+        assert mistake.label == label
+        assert mistake.predicted == (label + 1) % NUM_CLASSES
+        assert mistake.second == (label + 2) % NUM_CLASSES
+        assert mistake.confidence == pytest.approx(0.8 + 0.1 / NUM_CLASSES)
+    assert [sample.index for sample in report.predictions.samples] == [0, 1, 2, 3, 4]
+    assert "wrong predictions with the highest confidence: 4 of 4" in page.text
     assert (directory / "mistake-04.png").is_file()
     assert not (directory / "mistake-05.png").exists()
 
 
-def test_page_has_all_figures_in_both_colour_schemes(inputs: Inputs) -> None:
+def test_page_has_all_figures_in_both_color_schemes(inputs: Inputs) -> None:
     report, page, directory = draw(inputs)
-    assert set(report.figures) == {
-        "accuracy",
-        "loss",
-        "learning_rate",
-        "distribution",
-        "confusion",
-        "reliability",
-    }
-    for figure in report.figures.values():
+    assert list(report.curves) == ["accuracy", "loss", "learning_rate"]
+    assert set(report.figures) == {"distribution", "confusion", "reliability"}
+    figures = [*report.curves.values(), *report.figures.values()]
+    for figure in figures:
         assert (directory / figure.light).is_file()
         assert (directory / figure.dark).is_file()
-    assert len(page.having("picture")) == len(report.figures)
-    assert report.class_pictures.keys() == set(range(10))
+    assert len(page.having("picture")) == len(figures)
+    assert report.class_pictures.keys() == set(range(min(NUM_CLASSES, 40)))
+
+
+def test_any_metric_and_schedule_has_a_column_and_a_curve(inputs: Inputs) -> None:
+    more = {"top_5/accuracy": 0.9, "val_top_5/accuracy": 0.8, "val_$f1$": None}
+    inputs.write_history([{**epoch, **more} for epoch in EPOCHS])
+    report, page, directory = draw(inputs)
+    assert not report.problems
+    assert list(report.curves) == ["accuracy", "loss", "learning_rate", "top_5/accuracy", "$f1$"]
+    assert all((directory / figure.dark).is_file() for figure in report.curves.values())
+    assert "seconds 1 (best)" in page.text
+    assert "learning rate top 5/accuracy validation top 5/accuracy validation $f1$" in page.text
+    assert "90.00% 80.00% -" in page.text
+
+
+def test_history_without_learning_rate_is_shown(inputs: Inputs) -> None:
+    inputs.write_history([{"epoch": 1, "loss": 0.5, "seconds": 2}])
+    report, page, _ = draw(inputs)
+    assert not report.problems
+    assert list(report.curves) == ["loss"]
+    assert "epoch loss seconds 1 (best) 0.5 2" in page.text
 
 
 def test_same_inputs_give_the_same_files(inputs: Inputs) -> None:
@@ -117,37 +122,85 @@ def test_drawing_leaves_matplotlib_as_it_was(inputs: Inputs) -> None:
         assert dict(mpl.rcParams) == before
 
 
+def test_color_images_of_another_number_of_classes(
+    toy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("container ship", "red & <b>green</b> parrot", "$5 bill", "x")
+    data = Data(
+        source="made up",
+        fingerprint=None,
+        counts={"train": 40, "test": 40},
+        title="Things",
+        noun="thing",
+        image_shape=(6, 8, 3),
+        class_names=names,
+    )
+    monkeypatch.setattr("components.report.executor.data_record", lambda examples: data)
+    toy.classes, toy.image_bytes = 4, 6 * 8 * 3
+    report, page, directory = draw(Inputs(toy, toy.questions(right=36, wrong=4), names))
+    assert not report.problems
+    assert report.data == data
+    mistake = Image.open(directory / "mistake-02.png")
+    assert (mistake.mode, mistake.size) == ("RGB", (8, 6))
+    # The image of example 37: its first two bytes are the predictions of the two models.
+    assert mistake.getpixel((0, 0)) == (2, 1, 0)
+    assert (np.asarray(mistake).reshape(-1, 3)[1:] == 0).all()
+    with Image.open(directory / "class-3.png") as row:
+        assert row.size == (80, 6)
+    assert "Things run report" in page.text
+    assert "red & <b>green</b> parrot" in page.text
+    assert not page.having("b")
+
+
 def test_rejected_model_is_shown_with_the_reason(inputs: Inputs, toy: Any) -> None:
     worse = Inputs(type(toy)(toy.directory / "worse"), toy.questions(right=20, wrong=20))
     report, page, _ = draw(worse)
     assert report.verdict
     assert not report.verdict.blessed
     assert "✗ not blessed" in page.text
-    assert "accuracy must be at least 0.85, but 20 of 40 were right" in page.text
+    assert "accuracy 50% < 85% (20 of 40)" in page.text
 
 
-def test_verdict_on_other_answers_is_contradicted_visibly(inputs: Inputs, toy: Any) -> None:
+def test_model_whose_predictions_have_changed_since_the_gate_is_warned_about(
+    inputs: Inputs, toy: Any
+) -> None:
     inputs.judge(toy.questions(right=40))
     report, page, _ = draw(inputs)
     (warning,) = report.warnings
-    assert "it counted 40 right of 40, and this report 36 of 40" in warning
+    assert "40 of 40 were correct then, 36 of 40 are now" in warning
     assert warning in page.text
 
 
-def test_answers_that_are_no_digits_are_counted_as_such(toy: Any) -> None:
-    asked = [*toy.questions(right=30), toy.Question(3, toy.NAN), toy.Question(4, toy.NAN)]
-    report, page, _ = draw(Inputs(toy, asked))
-    assert report.answers
-    assert report.answers.unanswered == (0, 0, 0, 1, 1, 0, 0, 0, 0, 0)
+def test_metrics_are_those_of_the_verdict(inputs: Inputs, toy: Any) -> None:
+    inputs.judge(toy.questions(right=30, wrong=10))
+    report, page, _ = draw(inputs)
+    assert "30 of 40 were classified correctly" in page.text
+    assert "30 correct and 10 wrong" in report.figures["confusion"].alt
+
+
+def test_gate_without_evidence_is_said_to_have_none(inputs: Inputs) -> None:
+    inputs.verdict.write_text(refuse("the metrics can't be read").to_json())
+    report, page, _ = draw(inputs)
+    assert not report.problems
     assert not report.warnings
-    assert "2 had no answer" in page.text
-    assert [answer.predicted for answer in report.answers.mistakes] == [None, None]
+    assert "The gate had no evaluation to judge" in page.text
+    assert "the metrics can't be read." in page.text
+    assert "confusion" not in report.figures
+
+
+def test_invalid_predictions_are_counted_as_such(toy: Any) -> None:
+    asked = [*toy.questions(right=30), toy.Question(0, toy.NAN), toy.Question(1, toy.NAN)]
+    report, page, _ = draw(Inputs(toy, asked))
+    assert not report.warnings
+    assert "invalid predictions: 2" in page.text
+    assert report.predictions
+    assert [mistake.predicted for mistake in report.predictions.mistakes] == [None, None]
 
 
 @pytest.mark.parametrize(
     ("section", "spoil"),
     [
-        ("answers", lambda inputs: shutil.rmtree(inputs.model.uri)),
+        ("predictions", lambda inputs: shutil.rmtree(inputs.model.uri)),
         ("training", lambda inputs: inputs.history.unlink()),
         ("training", lambda inputs: inputs.history.write_text('{"epochs": []}')),
         ("verdict", lambda inputs: inputs.verdict.write_text("{}")),
@@ -155,21 +208,21 @@ def test_answers_that_are_no_digits_are_counted_as_such(toy: Any) -> None:
         ("data", lambda inputs: inputs.examples.set_string_custom_property("label_counts", "x")),
     ],
 )
-def test_what_can_not_be_made_is_said_and_the_rest_is_shown(
+def test_section_that_fails_is_marked_and_the_rest_is_shown(
     inputs: Inputs, section: str, spoil: Any
 ) -> None:
     spoil(inputs)
     report, page, _ = draw(inputs)
     assert set(report.problems) == {section}
-    assert "This part could not be made" in page.text
-    for heading in ("Gates", "Training", "Test images", "Data", "How it was made"):
+    assert "This section failed" in page.text
+    for heading in ("Gate", "Training", "Test images", "Data", "Provenance"):
         assert heading in page.text
 
 
-def test_plot_that_fails_is_said_and_the_others_are_drawn(
+def test_plot_that_fails_is_marked_and_the_others_are_drawn(
     inputs: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seaborn.heatmap", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("matplotlib.axes.Axes.imshow", lambda *_, **__: 1 / 0)
     report, page, _ = draw(inputs)
     assert report.problems == {"confusion": "ZeroDivisionError: division by zero"}
     assert "reliability" in report.figures

@@ -1,4 +1,4 @@
-"""The page, from made-up content."""
+"""The page of made-up content."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from typing import Any
 import pytest
 from PIL import Image
 from support.html_check import Page
-from support.report_inputs import EPOCHS, make_verdict
+from support.report_inputs import EPOCHS, make_verdict, perfect_matrix
 
 from components.common.provenance import ArtifactRecord, Data, Git
-from components.report.content import Answer, Answers, Calibration, Figure, Report, Training
+from components.report.content import (
+    Calibration,
+    Figure,
+    Prediction,
+    Predictions,
+    Report,
+    Training,
+)
 from components.report.page import (
     BlessedModel,
     Lineage,
@@ -23,16 +30,17 @@ from components.report.page import (
     render,
     short_uri,
 )
+from models.definition import DATASET
+from models.features import CLASS_NAMES
 
 HOSTILE = "<script>alert('&\"')</script>"
-MATRIX = [[9 if row == column else 0 for column in range(10)] for row in range(10)]
 
 
 def make_report(**changes: Any) -> Report:
     content: dict[str, Any] = {
         "model": ArtifactRecord(id=5, type="Model", uri="/root/Trainer/model/7"),
         "data": Data(source="tfds", fingerprint="f" * 64, counts={"train": 1234, "test": 90}),
-        "verdict": make_verdict(MATRIX, [0] * 10),
+        "verdict": make_verdict(perfect_matrix()),
         "training": Training.model_validate({"best_epoch": 2, "epochs": EPOCHS}),
         "hyperparameters": {"batch_size": 64},
         "git": Git(commit="c" * 40, dirty=True),
@@ -70,9 +78,9 @@ def drawn(tmp_path: Path, report: Report, run: RunFacts | None = None) -> tuple[
 
 
 def test_page_needs_nothing_from_outside(tmp_path: Path) -> None:
-    Image.new("L", (28, 28)).save(tmp_path / "x.png")
+    Image.new("L", (4, 4)).save(tmp_path / "x.png")
     figure = Figure(light="x.png", dark="x.png", alt="a curve", width=10, height=10)
-    report = make_report(figures={"loss": figure}, class_pictures={3: "x.png"})
+    report = make_report(curves={"loss": figure}, class_pictures={1: "x.png"})
     html, page = drawn(tmp_path, report, make_facts())
     assert len(page.references()) == 3
     assert all(reference.startswith("data:image/png;base64,") for reference in page.references())
@@ -81,20 +89,30 @@ def test_page_needs_nothing_from_outside(tmp_path: Path) -> None:
 
 
 def test_every_picture_is_described(tmp_path: Path) -> None:
-    Image.new("L", (28, 28)).save(tmp_path / "x.png")
+    Image.new("L", (4, 4)).save(tmp_path / "x.png")
     figure = Figure(light="x.png", dark="x.png", alt="a curve", width=10, height=10)
     _, page = drawn(
-        tmp_path, make_report(figures={"loss": figure}, class_pictures={3: "x.png"}), make_facts()
+        tmp_path, make_report(curves={"loss": figure}, class_pictures={1: "x.png"}), make_facts()
     )
     assert [image["alt"] for image in page.having("img")] == [
         "a curve",
-        "Training images of the digit 3",
+        f"Training images, {DATASET.noun} {CLASS_NAMES[1]}",
     ]
 
 
 def test_text_from_outside_stays_text(tmp_path: Path) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "x.png")
     report = make_report(
-        data=Data(source=HOSTILE, fingerprint=HOSTILE, counts={HOSTILE: 1}),
+        data=Data(
+            source=HOSTILE,
+            fingerprint=HOSTILE,
+            counts={HOSTILE: 1},
+            title=HOSTILE,
+            noun=HOSTILE,
+            class_names=(HOSTILE, "b"),
+        ),
+        verdict=make_verdict(perfect_matrix(size=2), (HOSTILE, "b")),
+        class_pictures={0: "x.png"},
         model=ArtifactRecord(id=5, type=HOSTILE, uri=HOSTILE),
         hyperparameters={HOSTILE: HOSTILE},
         packages={HOSTILE: HOSTILE},
@@ -111,21 +129,37 @@ def test_text_from_outside_stays_text(tmp_path: Path) -> None:
     )
     html, page = drawn(tmp_path, report, facts)
     assert not page.having("script")
-    assert html.count("&lt;script&gt;") >= 15
+    assert html.count("&lt;script&gt;") >= 20
     assert HOSTILE in page.text
 
 
-def test_verdict_and_gates_are_there(tmp_path: Path) -> None:
+def test_verdict_and_checks_are_there(tmp_path: Path) -> None:
     _, page = drawn(tmp_path, make_report())
     assert "✓ blessed" in page.text
-    for name in ("examples", "all digits", "accuracy", "digit accuracy", "loss", "baseline"):
+    for name in ("examples", "all classes", "accuracy", "class recall", "loss", "baseline"):
         assert name in page.text
     assert page.text.count("✓ passed") == 6
+    assert "accuracy at least 85% ✓ passed accuracy 100% ≥ 85%" in page.text
+
+
+@pytest.mark.parametrize("size", [2, 40])
+def test_all_classes_are_named(tmp_path: Path, size: int) -> None:
+    names = tuple(f"class no. {label}" for label in range(size))
+    report = make_report(
+        data=Data(source=None, fingerprint=None, counts={}, noun="item", class_names=names),
+        verdict=make_verdict(perfect_matrix(size=size), names),
+        label_counts={"train": {size - 1: 1234}},
+    )
+    _, page = drawn(tmp_path, report)
+    for name in names:
+        assert f"{name} 100.00% 100.00% 100.00% 9 9" in page.text
+    assert "item train class no. 0 0 class no. 1 " in page.text
+    assert f"{names[-1]} 1,234" in page.text
 
 
 def test_run_without_its_facts_does_not_say_whether_it_was_pushed(tmp_path: Path) -> None:
     _, page = drawn(tmp_path, make_report())
-    assert "not known here" in page.text
+    assert "does not show whether the model was pushed" in page.text
     assert "Lineage" not in page.text
 
 
@@ -134,7 +168,7 @@ def test_facts_of_the_run_are_there(tmp_path: Path) -> None:
     assert "2026-11-22 17:18 · released as version 17" in page.text
     assert "Trainer 11 min 46 s" in page.text
     assert "Evaluator cached" in page.text
-    assert "9 (this run) 2026-11-22 17:31 99.38 % 3 2026-11-21 08:00 99.10 %" in page.text
+    assert "9 (this run) 2026-11-22 17:31 99.38% 3 2026-11-21 08:00 99.10%" in page.text
     assert "pushed model 3 …/a/b/3 Pusher, today from model 1 model 1" in page.text
     # One dot and one box, two lines; a point for each model.
     assert [c for c in page.having("circle") if c.get("class") == "dot"] != []
@@ -152,7 +186,7 @@ def test_higher_accuracy_is_higher_in_the_chart(tmp_path: Path) -> None:
 def test_only_blessed_model_needs_no_chart(tmp_path: Path) -> None:
     facts = make_facts(history=(BlessedModel(9, "today", 0.99, current=True),))
     _, page = drawn(tmp_path, make_report(), facts)
-    assert "the only model" in page.text
+    assert "The only model" in page.text
     assert not page.having("polyline")
 
 
@@ -171,28 +205,25 @@ def test_page_of_next_to_nothing_can_be_drawn(tmp_path: Path) -> None:
     facts = make_facts(history=(), lineage=None, stages=())
     _, page = drawn(tmp_path, report, facts)
     assert "no verdict" in page.text
-    assert "None has passed" in page.text
-    assert "ML Metadata does not have it" in page.text
+    assert "No model has passed" in page.text
+    assert "ML Metadata has no lineage" in page.text
 
 
 def test_no_mistakes_are_said_to_be_none(tmp_path: Path) -> None:
-    answers = Answers(
-        confusion_matrix=tuple(map(tuple, MATRIX)),
-        unanswered=(0,) * 10,
-        per_class=make_verdict(MATRIX, [0] * 10).per_class,
+    predictions = Predictions(
+        examples=90,
+        correct=90,
         calibration=Calibration(bins=(), expected_error=None),
         samples=(),
         mistakes=(),
     )
-    _, page = drawn(tmp_path, make_report(answers=answers))
-    assert "There are none: all answers are right." in page.text
+    _, page = drawn(tmp_path, make_report(predictions=predictions))
+    assert "None: all predictions are correct." in page.text
 
 
 def test_more_mistakes_than_shown_are_counted(tmp_path: Path) -> None:
-    Image.new("L", (28, 28)).save(tmp_path / "x.png")
-    matrix = [list(row) for row in MATRIX]
-    matrix[0][1] = 3
-    mistake = Answer(
+    Image.new("L", (4, 4)).save(tmp_path / "x.png")
+    mistake = Prediction(
         index=1,
         label=0,
         predicted=1,
@@ -201,17 +232,17 @@ def test_more_mistakes_than_shown_are_counted(tmp_path: Path) -> None:
         second_confidence=0.1,
         picture="x.png",
     )
-    answers = Answers(
-        confusion_matrix=tuple(map(tuple, matrix)),
-        unanswered=(0,) * 10,
-        per_class=(),
+    predictions = Predictions(
+        examples=90,
+        correct=87,
         calibration=Calibration(bins=(), expected_error=0.01),
         samples=(),
         mistakes=(mistake, mistake),
     )
-    _, page = drawn(tmp_path, make_report(answers=answers))
-    assert "The 2 wrong answers of 3 that were given with the highest confidence." in page.text
-    assert "1 90.0 % label 0 · #1 then 0, 10.0 %" in page.text
+    _, page = drawn(tmp_path, make_report(predictions=predictions))
+    assert "with the highest confidence: 2 of 3." in page.text
+    zero, one = CLASS_NAMES[:2]
+    assert f"{one} 90.0% actual: {zero} second: {zero}, 10.0% #1" in page.text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a run's page says beyond its report, from a real ML Metadata store."""
+"""The facts on a run's page that come from a real ML Metadata store."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from support.html_check import Page
 
-from components.report.content import ReportError
+from components.model_gate.rules import VERDICT_FILE
+from components.report.content import REPORT_CONTENT, ReportError
+from models.features import NUM_CLASSES
 from pipeline.runs import metadata
 from pipeline.runs.page import read_facts, stage_times, write_newest
 
+TEST_EXAMPLES = 9 * NUM_CLASSES
 NAME = "2026-11-22T17:18:41.123456"
 
 
@@ -58,7 +61,9 @@ def test_newest_run_that_has_a_report_counts(runs: Any) -> None:
 def test_report_of_a_run_whose_stage_failed_does_not_count(runs: Any) -> None:
     runs.start(NAME)
     runs.execution("RunReport", state=mlmd.Execution.FAILED)
-    with pytest.raises(ReportError, match=r"^expected a run with a report in .*, found none"):
+    with pytest.raises(
+        ReportError, match=r"^no run with a report found in .*: start one with `make run`$"
+    ):
         write_newest(runs.root)
 
 
@@ -104,28 +109,30 @@ def test_history_has_the_newest_blessed_models_the_oldest_first(runs: Any) -> No
     assert [model.id for model in history] == sorted(model.id for model in history)
     assert history[-1].id == last["model"]
     assert [model.current for model in history] == [False] * 19 + [True]
-    assert [model.accuracy for model in history[-3:]] == [(90 - n % 3) / 90 for n in (19, 20, 21)]
+    assert [model.accuracy for model in history[-3:]] == pytest.approx(
+        [1 - n % 3 / TEST_EXAMPLES for n in (19, 20, 21)]
+    )
 
 
 def test_model_that_was_blessed_again_is_there_once_with_the_newest_accuracy(runs: Any) -> None:
     ids = runs.whole_run(NAME, wrong=1)
     runs.execution("ModelGate", {}, {"blessing": runs.blessing(ids["model"], wrong=2)})
     (model,) = facts(runs).history
-    assert model.accuracy == 88 / 90
+    assert model.accuracy == pytest.approx(1 - 2 / TEST_EXAMPLES)
 
 
 def test_models_without_blessing_or_verdict_are_left_out(runs: Any) -> None:
     lost = runs.whole_run("first")
-    (runs.uri(lost["blessing"]) / "verdict.json").unlink()
+    (runs.uri(lost["blessing"]) / VERDICT_FILE).unlink()
     foreign = runs.whole_run("second")
-    (runs.uri(foreign["blessing"]) / "verdict.json").write_text("{}")
+    (runs.uri(foreign["blessing"]) / VERDICT_FILE).write_text("{}")
     runs.whole_run("third", pushes=False)
     kept = runs.whole_run("fourth")
     assert [model.id for model in facts(runs).history] == [kept["model"]]
 
 
 def test_directory_without_runs_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(ReportError, match=r"^expected the ML Metadata of a run in .*none: run the"):
+    with pytest.raises(ReportError, match=r"^no runs found in .*: start one with `make run`, or "):
         write_newest(tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -135,12 +142,15 @@ def test_directory_without_runs_is_one_clear_line(tmp_path: Path) -> None:
     [
         (lambda path: path.unlink(), r"^the report of run 2026.*No such file"),
         (lambda path: path.write_text("[]"), r"^expected a report: JSON: "),
-        (lambda path: path.write_text('{"format": 2}'), r"^expected a report: format: "),
+        (
+            lambda path: path.write_text('{"format": 1}'),
+            r"^expected a report: format: .*, received 1",
+        ),
     ],
 )
 def test_lost_or_foreign_report_is_one_clear_line(runs: Any, spoil: Any, message: str) -> None:
     ids = runs.whole_run(NAME)
-    spoil(runs.uri(ids["report"]) / "report.json")
+    spoil(runs.uri(ids["report"]) / REPORT_CONTENT)
     with pytest.raises(ReportError, match=message) as raised:
         write_newest(runs.root)
     assert "\n" not in str(raised.value)

@@ -1,0 +1,35 @@
+"""Pictures of any image shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.report.pictures import LONGEST_SIDE, to_picture, write_classes
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
+def test_picture_has_the_values_of_the_image(channels: int, mode: str) -> None:
+    image = np.arange(5 * 7 * channels, dtype=np.uint8).reshape(5, 7, channels)
+    picture = to_picture(image)
+    assert (picture.mode, picture.size) == (mode, (7, 5))
+    np.testing.assert_array_equal(np.asarray(picture).reshape(image.shape), image)
+
+
+def test_large_image_is_reduced_in_proportion() -> None:
+    picture = to_picture(np.zeros((224, 448, 3), np.uint8))
+    assert picture.size == (LONGEST_SIDE, LONGEST_SIDE // 2)
+
+
+def test_row_of_a_class_keeps_its_width_with_fewer_images(tmp_path: Path) -> None:
+    image = np.full((4, 6, 1), 200, np.uint8)
+    names = write_classes({0: [image], 12: [image] * 3}, 3, tmp_path)
+    assert names == {0: "class-0.png", 12: "class-12.png"}
+    for label, filled in ((0, 1), (12, 3)):
+        row = np.asarray(Image.open(tmp_path / names[label]))
+        assert row.shape == (4, 18, 4)
+        assert (row[..., 3].sum(axis=0) > 0).sum() == 6 * filled
+        assert (row[0, 0] == [200, 200, 200, 255]).all()
