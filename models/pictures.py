@@ -118,28 +118,25 @@ def find_preprocessing(path: str) -> PicturePreprocessing:
 def resize_with_padding(
     picture: Image.Image, image_shape: tuple[int, int, int]
 ) -> npt.NDArray[np.uint8]:
-    """Resizes a picture as the signature `serving_images` does, except for rounding.
+    """Resizes and pads a decoded picture as `models.signatures.decode_image` does.
 
-    Transparent parts become black. Colors become luma for one channel (ITU-R BT.601). The
-    proportions are kept; black pads the rest. A picture of this very size keeps its pixels.
+    Transparent parts become black. Colors become luma for one channel (ITU-R BT.601). The aspect
+    ratio is kept; black pads the rest. An image of this very size keeps its pixels.
 
     Args:
       picture: of mode L, RGB or RGBA.
       image_shape: height, width and channels.
 
     Returns:
-      uint8 of image_shape.
+      uint8 of image_shape; pixels may differ from `decode_image` by rounding.
     """
     height, width, channels = image_shape
     opaque = _on_black(picture).convert("L" if channels == 1 else "RGB")
-    # In float32, like tf.image.resize_with_pad, so that both round down to the same size.
-    sides = np.array([opaque.height, opaque.width], np.float32)
-    target = np.array([height, width], np.float32)
-    fitted = sides / (sides / target).max()
-    rows, columns = (max(1, int(side)) for side in fitted)
-    top, left = (int(margin) for margin in np.maximum((target - fitted) / 2, 0))
-    image = np.zeros(image_shape, np.uint8)
+    rows = min(max(round(opaque.height / opaque.width * width), 1), height)
+    columns = min(max(round(opaque.width / opaque.height * height), 1), width)
+    top, left = round((height - rows) / 2), round((width - columns) / 2)
     resized = np.asarray(opaque.resize((columns, rows), Image.Resampling.BILINEAR))
+    image = np.zeros(image_shape, np.uint8)
     image[top : top + rows, left : left + columns] = resized.reshape(rows, columns, channels)
     return image
 

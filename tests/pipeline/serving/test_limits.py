@@ -22,15 +22,14 @@ import pytest
 import requests
 from PIL import Image
 from starlette.requests import Request
-from support.running_server import RunningServer, running_server
-from support.served_models import push_model, trained_model
-from support.small_trainings import real_digits, serialize
+from support.running_server import MODEL, RunningServer, running_server
+from support.served_models import example, push_model, shades
 
 from pipeline.serving import limits
 from pipeline.serving.errors import RequestError
-from pipeline.serving.limits import HEADER_BYTES, HEADER_SECONDS
 
-PREDICT = "/v1/models/mnist:predict"
+PREDICT = f"{MODEL}:predict"
+HEADER_BYTES = 32 * 2**10
 MEMORY_MIB = 150  # The bodies are 400 MiB.
 PADDING = b" " * 2**20
 
@@ -55,16 +54,18 @@ def bomb(width: int, height: int) -> bytes:
     )
 
 
-def images(*encoded: bytes) -> bytes:
-    body = {"signature_name": "serving_images", "instances": [b64(image) for image in encoded]}
+def images(*encoded: bytes, signature: str = "serving_images") -> bytes:
+    body = {"signature_name": signature, "instances": [b64(image) for image in encoded]}
     return json.dumps(body).encode()
 
 
 @pytest.fixture(scope="module")
-def small_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def small_server(
+    tmp_path_factory: pytest.TempPathFactory, shades_model: Path
+) -> Iterator[RunningServer]:
     """Has low limits."""
     serving_dir = tmp_path_factory.mktemp("small")
-    push_model(trained_model(), serving_dir)
+    push_model(shades_model, serving_dir)
     options = ["--max-body-mib", "1", "--max-instances", "3", "--max-pixels", "2000"]
     with running_server(serving_dir, *options) as running:
         yield running
@@ -72,9 +73,9 @@ def small_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSe
 
 def malformed(generator: random.Random) -> tuple[str, bytes, dict[str, str]]:
     """A path, a body, and headers, of a request that can't be answered."""
-    digit = png()
-    good = json.dumps({"instances": [b64(serialize(real_digits()[0][0], 3))]}).encode()
-    cut = generator.randrange(1, len(digit) - 20)
+    picture = png()
+    good = json.dumps({"instances": [b64(example(shades(1)[0]))]}).encode()
+    cut = generator.randrange(1, 50)  # Some later ones can be decoded, with padding.
     noise = generator.randbytes(generator.randrange(1, 300))
     nested = b"[" * generator.choice([20, 900, 10**5])
     boundary = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -94,13 +95,13 @@ def malformed(generator: random.Random) -> tuple[str, bytes, dict[str, str]]:
         {"instances": ["a"], "signature_name": ["x"]},
         {"instances": ["a"], "signature_name": "other"},
         {"instances": [b64(noise)]},
-        {"instances": [b64(serialize(np.zeros(generator.randrange(783), np.uint8), 3))]},
+        {"instances": [b64(example(np.zeros(generator.randrange(783), np.uint8)))]},
         [],
         "instances",
         3,
         None,
     ]
-    broken_image = bytearray(digit)
+    broken_image = bytearray(picture)
     broken_image[generator.randrange(8, 40)] ^= 0xFF
     bodies: list[tuple[str, bytes, dict[str, str]]] = [
         (PREDICT, good[: generator.randrange(len(good) - 1)], {}),
@@ -114,22 +115,25 @@ def malformed(generator: random.Random) -> tuple[str, bytes, dict[str, str]]:
         (PREDICT, b"--x\r\n\r\n" + good + b"\r\n--x--", boundary),
         (PREDICT, zlib.compress(good), {"Content-Encoding": "deflate"}),
         (PREDICT, good.decode().encode("utf-16"), {}),
-        (PREDICT, images(digit[:cut]), {}),
-        (PREDICT, images(digit, digit[:cut]), {}),
+        (PREDICT, images(picture[:cut]), {}),
+        (PREDICT, images(picture, picture[:cut]), {}),
         (PREDICT, images(bytes(broken_image)), {}),
         (PREDICT, images(bomb(60_000, 60_000)), {}),
         (PREDICT, images(bomb(2**31 - 1, 2**31 - 1)), {}),
         (PREDICT, images(noise), {}),
         (PREDICT, images(*[png(1000)] * 5), {}),
-        ("/v1/models/mnist:classify", good, {}),
-        (f"/v1/models/mnist/versions/{generator.randrange(99)}:predict", good, {}),
+        (PREDICT, images(*[png(1000)] * 5, signature="pictures"), {}),
+        (PREDICT, images(picture, noise, signature="pictures"), {}),
+        (PREDICT, images(bomb(60_000, 60_000), signature="pictures"), {}),
+        (f"{MODEL}:classify", good, {}),
+        (f"{MODEL}/versions/{generator.randrange(99)}:predict", good, {}),
         (f"/v1/{noise.hex()[:40]}", good, {}),
-        ("/api/digit", digit[:cut], {"Content-Type": "image/png"}),
-        ("/api/digit", noise, {"Content-Type": "image/jpeg"}),
-        ("/api/digit", b"", {}),
-        ("/api/digit", bomb(60_000, 60_000), {}),
-        ("/api/digit", bytes(Image.new("L", (50, 50)).tobytes()), {}),
-        ("/api/digit", b"--x\r\n\r\n" + digit + b"\r\n--x--", boundary),
+        ("/api/classify", picture[:cut], {"Content-Type": "image/png"}),
+        ("/api/classify", noise, {"Content-Type": "image/jpeg"}),
+        ("/api/classify", b"", {}),
+        ("/api/classify", bomb(60_000, 60_000), {}),
+        ("/api/classify", bytes(Image.new("L", (50, 50)).tobytes()), {}),
+        ("/api/classify", b"--x\r\n\r\n" + picture + b"\r\n--x--", boundary),
     ]
     return generator.choice(bodies)
 
@@ -154,14 +158,13 @@ def test_malformed_requests_get_a_reason_and_leave_no_trace(server: RunningServe
     send_all(PADDING)
     send_all(PADDING)
     assert server.memory() < before + MEMORY_MIB
-    digit, label = real_digits()[0][-1], real_digits()[1][-1]
-    answer = server.predict({"instances": [b64(serialize(digit, 0))]}).json()["predictions"]
-    assert np.argmax(answer[0]) == label
+    answer = server.predict({"instances": [b64(example(shades(4)[2]))]}).json()["predictions"]
+    assert np.argmax(answer[0]) == 2
     assert "Traceback" not in server.log()
 
 
 def test_body_that_is_too_long_is_refused(small_server: RunningServer) -> None:
-    for path in (PREDICT, "/api/digit"):
+    for path in (PREDICT, "/api/classify"):
         response = small_server.post(path, data=b"x" * (2**20 + 1))
         assert response.status_code == 413
         assert "at most 1048576 bytes, received 1048577" in response.json()["error"]
@@ -170,7 +173,7 @@ def test_body_that_is_too_long_is_refused(small_server: RunningServer) -> None:
         assert response.status_code == 413
 
 
-@pytest.mark.parametrize("path", [PREDICT, "/api/digit"])
+@pytest.mark.parametrize("path", [PREDICT, "/api/classify"])
 def test_refused_upload_loses_its_connection(server: RunningServer, path: str) -> None:
     for header in ("Content-Length: 99999999", "Content-Length: 9\r\nContent-Encoding: br"):
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
@@ -183,7 +186,7 @@ def test_refused_upload_loses_its_connection(server: RunningServer, path: str) -
 
 def test_body_compressed_by_gzip_is_read(small_server: RunningServer) -> None:
     headers = {"Content-Encoding": "gzip"}
-    good = json.dumps({"instances": [b64(serialize(real_digits()[0][0], 0))]}).encode()
+    good = json.dumps({"instances": [b64(example(shades(1)[0]))]}).encode()
 
     def send(body: bytes) -> requests.Response:
         return small_server.post(PREDICT, data=body, headers=headers)
@@ -197,7 +200,7 @@ def test_body_compressed_by_gzip_is_read(small_server: RunningServer) -> None:
 
 
 def test_too_many_instances_are_refused(small_server: RunningServer) -> None:
-    instance = b64(serialize(real_digits()[0][0], 0))
+    instance = b64(example(shades(1)[0]))
     assert small_server.predict({"instances": [instance] * 3}).status_code == 200
     response = small_server.predict({"instances": [instance] * 4})
     assert response.status_code == 400
@@ -212,7 +215,7 @@ def test_pixels_of_all_images_together_are_limited(small_server: RunningServer) 
     for kind in ("PNG", "WEBP", "TIFF"):
         buffer = io.BytesIO()
         Image.fromarray(np.eye(50, dtype=np.uint8) * 255).save(buffer, kind)
-        response = small_server.post("/api/digit", data=buffer.getvalue())
+        response = small_server.post("/api/classify", data=buffer.getvalue())
         assert response.status_code == 400
         assert "at most 0.002 megapixels, received 50 x 50" in response.json()["error"]
 
@@ -225,14 +228,6 @@ def test_headers_that_are_too_long_end_the_connection(server: RunningServer) -> 
                 client.sendall(b"X: " + b"y" * (HEADER_BYTES // 10) + b"\r\n")
                 time.sleep(0.005)
             pytest.fail("it took ten times as much")
-
-
-def test_unfinished_headers_end_the_connection(server: RunningServer) -> None:
-    began = time.monotonic()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
-        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
-        assert client.recv(100) == b"", "closed by the server"
-    assert time.monotonic() - began > HEADER_SECONDS - 1, "but not at once"
 
 
 def test_body_that_does_not_come_is_waited_for_only_so_long(
@@ -260,9 +255,11 @@ def test_connection_can_be_used_again(server: RunningServer) -> None:
             assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_requests_beyond_the_queue_are_told_to_come_later(tmp_path: Path) -> None:
-    push_model(trained_model(), tmp_path)
-    body = {"instances": [b64(serialize(real_digits()[0][0], 0))] * 200}
+def test_requests_beyond_the_queue_are_told_to_come_later(
+    tmp_path: Path, shades_model: Path
+) -> None:
+    push_model(shades_model, tmp_path)
+    body = {"instances": [b64(example(shades(1)[0]))] * 200}
     with running_server(tmp_path, "--max-waiting", "2") as server, ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: server.predict(body), range(60)))
         assert {answer.status_code for answer in answers} == {200, 503}

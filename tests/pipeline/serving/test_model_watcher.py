@@ -11,10 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.running_server import RunningServer, running_server
-from support.served_models import ACCURACY, push_model
+from support.running_server import MODEL, RunningServer, running_server
+from support.served_models import (
+    ACCURACY,
+    SHADES,
+    constant_model,
+    push_model,
+    shade_model,
+    store_in,
+)
 
-from components.releases.rollback import roll_back
+from models.definition import DATASET
 
 RELOADS = 20
 MEMORY_MIB = 60  # A model takes some 15, and its graph as much.
@@ -36,14 +43,14 @@ def empty_server(serving_dir: Path) -> Iterator[RunningServer]:
         server.stop()
 
 
-def digit(server: RunningServer) -> int:
-    """What everything is taken for."""
+def label(server: RunningServer) -> int:
+    """What everything is classified as."""
     (row,) = server.predict({"instances": ["anything"]}).json()["predictions"]
     return row.index(max(row))
 
 
 def status(server: RunningServer, version: int) -> dict[str, Any]:
-    (entry,) = server.get(f"/v1/models/mnist/versions/{version}").json()["model_version_status"]
+    (entry,) = server.get(f"{MODEL}/versions/{version}").json()["model_version_status"]
     return entry
 
 
@@ -56,21 +63,24 @@ def test_server_waits_for_a_first_model(
     assert "push one with `make run`" in server.log()
     assert server.get("/readyz").status_code == 503
     assert server.get("/").status_code == 200
-    assert server.get("/api/model").json() == {"model": "mnist", "version": None}
+    described = server.get("/api/model").json()
+    assert (described["model"], described["version"]) == (DATASET.name, None)
+    assert described["class_names"] == list(DATASET.class_names)
     answer = server.predict({"instances": ["anything"]})
     assert (answer.status_code, answer.json()["error"]) == (
         404,
-        "Servable not found for request: Latest(mnist)",
+        f"Servable not found for request: Latest({DATASET.name})",
     )
-    assert server.get("/v1/models/mnist").status_code == 404
+    assert server.get(MODEL).status_code == 404
 
     version = push_model(constant_models[1], serving_dir)
     server.wait_until(lambda: server.answers("/readyz"))
     assert server.get("/readyz").text == f"version {version}\n"
-    assert digit(server) == 1
+    assert label(server) == 1
     described = server.get("/api/model").json()
-    assert described.pop("created")
-    assert described == {"model": "mnist", "version": str(version), "accuracy": ACCURACY}
+    assert (described["version"], described["accuracy"]) == (str(version), ACCURACY)
+    assert described["created"]
+    assert described["class_names"] == list(SHADES.class_names)
 
 
 def test_pushes_are_followed_and_every_request_is_answered(
@@ -92,31 +102,44 @@ def test_pushes_are_followed_and_every_request_is_answered(
         for number in range(1, 4):
             versions.append(push_model(constant_models[number], serving_dir))
             server.wait_for_version(versions[-1])
-            assert digit(server) == number
+            assert label(server) == number
         enough.set()
         asking.join()
 
         assert {code for code, _ in answers} == {200}
-        digits = [json.loads(text)["predictions"][0].index(1.0) for _, text in answers]
-        assert digits == sorted(digits), "never back to an older model"
+        labels = [json.loads(text)["predictions"][0].index(1.0) for _, text in answers]
+        assert labels == sorted(labels), "never back to an older model"
         assert status(server, versions[-1])["state"] == "AVAILABLE"
         assert status(server, versions[-2])["state"] == "END"
-        assert server.metric("mnist_live_version") == versions[-1]
-        assert server.metric("mnist_model_loads_total") == 4
-        gone = server.post(
-            f"/v1/models/mnist/versions/{first}:predict", json={"instances": ["anything"]}
-        )
+        assert server.metric("serving_live_version") == versions[-1]
+        assert server.metric("serving_model_loads_total") == 4
+        gone = server.post(f"{MODEL}/versions/{first}:predict", json={"instances": ["anything"]})
         assert gone.status_code == 404
+
+
+def test_rollback_across_a_change_of_the_data_brings_its_classes_back(
+    serving_dir: Path, tmp_path: Path
+) -> None:
+    later = SHADES.model_copy(update={"class_names": ("a", "b", "c"), "title": "Letters"})
+    push_model(shade_model(tmp_path / "model"), serving_dir)
+    push_model(shade_model(tmp_path / "later", later), serving_dir, later)
+    with running_server(serving_dir) as server:
+        assert server.get("/api/model").json()["class_names"] == ["a", "b", "c"]
+        pushed, _ = store_in(serving_dir).roll_back()
+        server.wait_for_version(pushed.version)
+        described = server.get("/api/model").json()
+        assert described["class_names"] == list(SHADES.class_names)
+        assert described["title"] == SHADES.title
 
 
 def test_rollback_is_followed(serving_dir: Path, constant_models: list[Path]) -> None:
     push_model(constant_models[0], serving_dir)
     push_model(constant_models[1], serving_dir)
     with running_server(serving_dir) as server:
-        assert digit(server) == 1
-        pushed, _ = roll_back(serving_dir / "mnist")
+        assert label(server) == 1
+        pushed, _ = store_in(serving_dir).roll_back()
         server.wait_for_version(pushed.version)
-        assert digit(server) == 0
+        assert label(server) == 0
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +150,7 @@ def followed(
     directory = tmp_path_factory.mktemp("followed")
     push_model(constant_models[0], directory)
     with running_server(directory) as server:
-        yield server, directory / "mnist"
+        yield server, directory / DATASET.name
 
 
 DAMAGED = {
@@ -148,12 +171,13 @@ def test_damaged_release_is_not_served_until_it_is_whole(
     server, model_dir = followed
     before, failures = server.get("/readyz").text, _failures(server)
     live = int(server.get("/api/model").json()["version"])
-    (tmp_path / "mnist" / str(live + 1000)).mkdir(parents=True)  # The next one has one more.
+    (tmp_path / DATASET.name / str(live + 1000)).mkdir(parents=True)  # The next one has one more.
     bad = push_model(constant_models[1], tmp_path)
-    copy = tmp_path / "mnist" / str(bad)
+    copy = tmp_path / DATASET.name / str(bad)
     file = copy / DAMAGED[damage]
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
+    manifest = (copy / "release.json").read_bytes()
     if damage == "not loadable":
         (copy / "release.json").unlink()
     copy.rename(model_dir / str(bad))
@@ -169,13 +193,14 @@ def test_damaged_release_is_not_served_until_it_is_whole(
     time.sleep(0.5)  # It looks every 0.1 s.
     assert _failures(server) == failures + 1, "tried once"
 
+    (model_dir / str(bad) / "release.json").write_bytes(manifest)
     (model_dir / str(bad) / DAMAGED[damage]).write_bytes(content)
     server.wait_for_version(bad)
-    assert digit(server) == 1
+    assert label(server) == 1
 
 
 def _failures(server: RunningServer) -> int:
-    return int(server.metric("mnist_model_load_failures_total"))
+    return int(server.metric("serving_model_load_failures_total"))
 
 
 def test_whole_older_release_is_served_where_the_newest_is_damaged_at_the_start(
@@ -183,7 +208,7 @@ def test_whole_older_release_is_served_where_the_newest_is_damaged_at_the_start(
 ) -> None:
     version = push_model(constant_models[2], serving_dir)
     newest = push_model(constant_models[1], serving_dir)
-    (serving_dir / "mnist" / str(newest) / "fingerprint.pb").unlink()
+    (serving_dir / DATASET.name / str(newest) / "fingerprint.pb").unlink()
     with running_server(serving_dir) as server:
         assert server.get("/readyz").text == f"version {version}\n"
         assert "fingerprint.pb is missing" in status(server, newest)["status"]["error_message"]
@@ -194,25 +219,24 @@ def test_version_with_a_broken_link_is_passed_over(
 ) -> None:
     version = push_model(constant_models[2], serving_dir)
     newest = push_model(constant_models[1], serving_dir)
-    (serving_dir / "mnist" / str(newest) / "assets" / "link").symlink_to("nowhere")
-    (serving_dir / "mnist" / str(newest) / "variables" / "variables.index").write_text("broken")
+    (serving_dir / DATASET.name / str(newest) / "assets" / "link").symlink_to("nowhere")
+    (serving_dir / DATASET.name / str(newest) / "variables" / "variables.index").write_text(
+        "broken"
+    )
     with running_server(serving_dir) as server:
         assert server.get("/readyz").text == f"version {version}\n"
         assert status(server, newest)["state"] == "END"
         assert "Traceback" not in server.log()
 
 
-def test_model_of_another_tool_needs_no_manifest(
-    serving_dir: Path, constant_models: list[Path]
-) -> None:
-    shutil.copytree(constant_models[2], serving_dir / "mnist" / "5")
+def test_model_of_another_tool_needs_no_manifest(serving_dir: Path, tmp_path: Path) -> None:
+    model = constant_model(tmp_path / "model", 1, len(DATASET.class_names))
+    shutil.copytree(model, serving_dir / DATASET.name / "5")
     with running_server(serving_dir) as server:
-        assert server.get("/api/model").json() == {
-            "model": "mnist",
-            "version": "5",
-            "accuracy": None,
-        }
-        assert digit(server) == 2
+        described = server.get("/api/model").json()
+        assert (described["version"], described["accuracy"]) == ("5", None)
+        assert described["title"] == DATASET.title
+        assert label(server) == 1
 
 
 def test_deleted_version_is_served_until_there_is_another(
@@ -221,23 +245,23 @@ def test_deleted_version_is_served_until_there_is_another(
     older = push_model(constant_models[1], serving_dir)
     version = push_model(constant_models[2], serving_dir)
     with running_server(serving_dir) as server:
-        whole = serving_dir / "mnist"
+        whole = serving_dir / DATASET.name
         whole.rename(serving_dir / "elsewhere")
         assert not whole.exists()
         time.sleep(0.5)  # It looks every 0.1 s.
-        assert (digit(server), server.get("/readyz").status_code) == (2, 200)
+        assert (label(server), server.get("/readyz").status_code) == (2, 200)
 
         shutil.rmtree(serving_dir / "elsewhere" / str(version))
         (serving_dir / "elsewhere").rename(whole)
         server.wait_for_version(older)
-        assert digit(server) == 1
+        assert label(server) == 1
 
 
 def test_reloads_leave_no_memory_behind(serving_dir: Path, constant_models: list[Path]) -> None:
     def reload(count: int) -> None:
         for number in range(count):
             server.wait_for_version(push_model(constant_models[number % 2], serving_dir))
-            assert digit(server) == number % 2
+            assert label(server) == number % 2
 
     push_model(constant_models[1], serving_dir)
     with running_server(serving_dir) as server:

@@ -5,58 +5,74 @@ from __future__ import annotations
 import base64
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
-from support.running_server import RunningServer
-from support.small_trainings import real_digits
+from PIL import Image
+from support.running_server import RunningServer, running_server
+from support.served_models import ACCURACY, SHADES, encode, push_model, shade_model, shades
 
 
-def encoded(image: Image.Image, file_format: str = "PNG") -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, file_format)
-    return buffer.getvalue()
+def test_pictures_are_classified_by_the_releases_own_facts(server: RunningServer) -> None:
+    for label, image in enumerate(shades(4)):
+        answer = server.post("/api/classify", data=encode(image)).json()
+        assert (answer["label"], answer["class_name"]) == (label, SHADES.class_names[label])
 
 
-def large(index: int) -> Image.Image:
-    """A real digit, as a large picture."""
-    return Image.fromarray(real_digits()[0][index, :, :, 0]).resize((280, 280))
-
-
-def test_drawings_are_recognised(server: RunningServer) -> None:
-    right = [
-        server.post("/api/digit", data=encoded(large(index))).json()["digit"]
-        == real_digits()[1][index]
-        for index in range(-40, 0)
-    ]
-    assert sum(right) >= 35
-
-
-@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "BMP"])
-def test_ink_may_be_dark_and_formats_differ(server: RunningServer, file_format: str) -> None:
-    picture = encoded(ImageOps.invert(large(-1)), file_format)
-    answer = server.post("/api/digit", data=picture).json()
-    assert answer["digit"] == real_digits()[1][-1]
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
+def test_pictures_may_have_any_size_and_format(server: RunningServer, kind: str) -> None:
+    picture = encode(Image.new("RGB", (300, 200), (255, 255, 255)), kind)
+    answer = server.post("/api/classify", data=picture).json()
+    seen = Image.open(io.BytesIO(base64.b64decode(answer["image"].split(",")[1])))
+    pixels = np.asarray(seen)
+    assert (pixels[8:24] > 250).all()
+    assert not pixels[:5].any(), "padded with black"
 
 
 def test_answer_has_all_that_the_page_shows(server: RunningServer) -> None:
-    answer = server.post("/api/digit", data=encoded(large(-1))).json()
-    assert sorted(answer) == ["digit", "image", "probabilities", "version"]
-    assert len(answer["probabilities"]) == 10
+    answer = server.post("/api/classify", data=encode(shades(4)[3])).json()
+    assert sorted(answer) == ["class_name", "image", "label", "probabilities", "version"]
+    assert len(answer["probabilities"]) == len(SHADES.class_names)
     assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-4)
-    assert answer["digit"] == np.argmax(answer["probabilities"])
+    assert answer["label"] == np.argmax(answer["probabilities"])
     assert answer["version"] == server.get("/api/model").json()["version"]
     kind, data = answer["image"].split(",")
     assert kind == "data:image/png;base64"
     seen = Image.open(io.BytesIO(base64.b64decode(data)))
-    assert (seen.size, seen.mode) == ((28, 28), "L")
+    assert (seen.size, seen.mode) == ((32, 32), "RGB")
 
 
-def test_picture_without_ink_is_refused_with_a_reason(server: RunningServer) -> None:
-    response = server.post("/api/digit", data=encoded(Image.new("L", (280, 280))))
-    assert response.status_code == 400
-    assert "found no ink" in response.json()["error"]
+def test_model_is_described_by_its_release(server: RunningServer) -> None:
+    described = server.get("/api/model").json()
+    facts = {
+        *("title", "noun", "class_names", "image_shape"),
+        *("picture_form", "picture_preprocessing"),
+    }
+    assert described.keys() == facts | {"model", "version", "accuracy", "created"}
+    assert described["accuracy"] == ACCURACY
+    assert described["class_names"] == list(SHADES.class_names)
+    assert described["image_shape"] == [32, 32, 3]
+    for name in ("title", "noun", "picture_form", "picture_preprocessing"):
+        assert described[name] == getattr(SHADES, name)
+
+
+def test_predictions_are_counted_by_class_name(server: RunningServer) -> None:
+    counted = f'serving_predictions_total{{class="{SHADES.class_names[2]}",source="page"}}'
+    before = server.metric(counted)
+    server.post("/api/classify", data=encode(shades(4)[2]))
+    assert server.metric(counted) == before + 1
+
+
+def test_gray_images_are_shown_as_gray_pictures(tmp_path: Path) -> None:
+    names = tuple(f"shade {number}" for number in range(12))
+    data = SHADES.model_copy(update={"image_shape": (8, 8, 1), "class_names": names})
+    push_model(shade_model(tmp_path / "model", data), tmp_path / "serving", data)
+    with running_server(tmp_path / "serving") as server:
+        answer = server.post("/api/classify", data=encode(shades(12)[7])).json()
+    assert answer["class_name"] == "shade 7"
+    seen = Image.open(io.BytesIO(base64.b64decode(answer["image"].split(",")[1])))
+    assert (seen.size, seen.mode) == ((8, 8), "L")
 
 
 def test_page_asks_nobody_else(server: RunningServer) -> None:

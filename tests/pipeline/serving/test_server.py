@@ -11,24 +11,23 @@ from pathlib import Path
 import pytest
 import requests
 from click.testing import CliRunner
-from support.running_server import RunningServer, free_port, running_server
-from support.served_models import push_model, trained_model
-from support.small_trainings import real_digits, serialize
+from support.running_server import MODEL, RunningServer, free_port, running_server
+from support.served_models import example, push_model, shades
 
 from pipeline.cli.serve import serve
 
 
 @pytest.mark.parametrize(("by", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_signals_end_it_and_open_requests_are_finished(
-    tmp_path: Path, by: signal.Signals, status: int
+    tmp_path: Path, shades_model: Path, by: signal.Signals, status: int
 ) -> None:
-    push_model(trained_model(), tmp_path)
+    push_model(shades_model, tmp_path)
     with running_server(tmp_path) as server, socket.socket() as client:
         client.settimeout(30)
         client.connect(("127.0.0.1", server.port))
-        example = base64.b64encode(serialize(real_digits()[0][0], 0)).decode()
-        body = json.dumps({"instances": [{"b64": example}]}).encode()
-        head = f"POST /v1/models/mnist:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
+        instance = base64.b64encode(example(shades(1)[0])).decode()
+        body = json.dumps({"instances": [{"b64": instance}]}).encode()
+        head = f"POST {MODEL}:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
         client.sendall(head.encode() + b"\r\n\r\n" + body[:-5])
         server.wait_until(lambda: server.answers("/healthz"))
         server.process.send_signal(by)
@@ -42,15 +41,15 @@ def test_signals_end_it_and_open_requests_are_finished(
         assert "Error" not in server.log()
 
 
-def test_it_can_be_ended_while_it_loads(tmp_path: Path) -> None:
-    push_model(trained_model(), tmp_path)
+def test_it_can_be_ended_while_it_loads(tmp_path: Path, shades_model: Path) -> None:
+    push_model(shades_model, tmp_path)
     server = RunningServer(tmp_path)
     server.wait_until(lambda: server.answers("/healthz"))
     assert server.stop() == 0
 
 
-def test_health_comes_before_the_model(tmp_path: Path) -> None:
-    push_model(trained_model(), tmp_path)
+def test_health_comes_before_the_model(tmp_path: Path, shades_model: Path) -> None:
+    push_model(shades_model, tmp_path)
     server = RunningServer(tmp_path)
     try:
         server.wait_until(lambda: server.answers("/healthz"))
@@ -115,13 +114,13 @@ def test_errors_are_json_everywhere(server: RunningServer) -> None:
 def test_requests_are_counted_by_their_route(server: RunningServer) -> None:
     for path in ("/one", "/two"):
         server.get(path)
-    counted = 'mnist_requests_total{route="other",status="404"}'
+    counted = 'serving_requests_total{route="other",status="404"}'
     before = server.metric(counted)
     server.get("/three")
     assert server.metric(counted) == before + 1
     text = server.get("/metrics").text
     assert "/three" not in text
-    assert 'mnist_request_seconds_bucket{le="0.001",route="other"}' in text
+    assert 'serving_request_seconds_bucket{le="0.001",route="other"}' in text
     assert server.get("/metrics").headers["content-type"].startswith("text/plain; version=")
 
 

@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import requests
 import tensorflow as tf
-from PIL import Image
-from support.running_server import RunningServer
-from support.served_models import trained_model
-from support.small_trainings import real_digits, serialize
+from support.running_server import MODEL, RunningServer
+from support.served_models import SHADES, encode, example, shades
 
-PREDICT = "/v1/models/mnist:predict"
+from models.definition import DATASET
+
+NAME = DATASET.name
+PREDICT = f"{MODEL}:predict"
 
 
 def b64(data: bytes) -> dict[str, str]:
     return {"b64": base64.b64encode(data).decode()}
 
 
-def png(image: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return buffer.getvalue()
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return shades(20)
 
 
 @pytest.fixture(scope="module")
-def digits() -> np.ndarray:
-    return real_digits()[0][-20:, :, :, 0]
+def examples(images: np.ndarray) -> list[bytes]:
+    return [example(image) for image in images]
 
 
 @pytest.fixture(scope="module")
-def examples(digits: np.ndarray) -> list[bytes]:
-    return [serialize(digit, 0) for digit in digits]
-
-
-@pytest.fixture(scope="module")
-def expected(examples: list[bytes]) -> np.ndarray:
+def expected(examples: list[bytes], shades_model: Path) -> np.ndarray:
     """What the SavedModel itself answers."""
-    signature = tf.saved_model.load(str(trained_model())).signatures["serving_default"]
+    signature = tf.saved_model.load(str(shades_model)).signatures["serving_default"]
     return signature(examples=tf.constant(examples))["probabilities"].numpy()
 
 
@@ -77,20 +72,11 @@ def test_columns_are_answered_as_outputs(
 
 
 def test_images_have_a_signature_of_their_own(
-    server: RunningServer, digits: np.ndarray, expected: np.ndarray
+    server: RunningServer, images: np.ndarray, expected: np.ndarray
 ) -> None:
-    instances = [{"images": b64(png(digit))} for digit in digits]
+    instances = [{"images": b64(encode(image))} for image in images]
     response = server.predict({"signature_name": "serving_images", "instances": instances})
     np.testing.assert_allclose(response.json()["predictions"], expected, atol=1e-6)
-
-
-def test_several_outputs_are_named(server: RunningServer, digits: np.ndarray) -> None:
-    rows = {"signature_name": "transform_features", "instances": [b64(serialize(digits[0], 7))]}
-    (row,) = server.predict(rows).json()["predictions"]
-    assert row["label"] == 7
-    np.testing.assert_allclose(np.array(row["image"])[:, :, 0], digits[0] / 255, atol=1e-6)
-    columns = {"signature_name": "transform_features", "inputs": rows["instances"]}
-    assert server.predict(columns).json()["outputs"] == {"label": [7], "image": [row["image"]]}
 
 
 def test_several_inputs_of_other_types_are_read(other_server: RunningServer) -> None:
@@ -107,6 +93,14 @@ def test_signature_without_a_batch_takes_columns(other_server: RunningServer) ->
     assert response.json() == {"outputs": 42.0}
 
 
+def test_several_outputs_are_named(other_server: RunningServer) -> None:
+    columns = {"signature_name": "scale", "inputs": {"x": [[1, 2]], "n": [3]}}
+    assert other_server.predict(columns).json()["outputs"] == {
+        "scaled": [[3.0, 6.0]],
+        "text_bytes": [b64(b"3")],
+    }
+
+
 def test_content_type_does_not_matter(server: RunningServer, examples: list[bytes]) -> None:
     body = json.dumps({"instances": [b64(examples[0])]})
     for content_type in ("application/x-www-form-urlencoded", "text/plain", ""):
@@ -118,11 +112,11 @@ def test_versions_are_asked_by_their_number(
     server: RunningServer, examples: list[bytes], version: str
 ) -> None:
     body = {"instances": [b64(examples[0])]}
-    response = server.post(f"/v1/models/mnist/versions/{version}:predict", json=body)
+    response = server.post(f"{MODEL}/versions/{version}:predict", json=body)
     assert response.json() == server.predict(body).json()
-    assert error(server.post("/v1/models/mnist/versions/7:predict", json=body)) == (
+    assert error(server.post(f"{MODEL}/versions/7:predict", json=body)) == (
         404,
-        "Servable not found for request: Specific(mnist, 7)",
+        f"Servable not found for request: Specific({NAME}, 7)",
     )
 
 
@@ -136,19 +130,19 @@ def test_status_is_that_of_all_versions_or_of_one(server: RunningServer, version
             }
         ]
     }
-    assert server.get("/v1/models/mnist").json() == status
-    assert server.get(f"/v1/models/mnist/versions/{version}").json() == status
+    assert server.get(MODEL).json() == status
+    assert server.get(f"{MODEL}/versions/{version}").json() == status
 
 
 def test_metadata_is_the_signatures(server: RunningServer, version: str) -> None:
-    metadata = server.get("/v1/models/mnist/metadata").json()
-    assert metadata["model_spec"] == {"name": "mnist", "signature_name": "", "version": version}
+    metadata = server.get(f"{MODEL}/metadata").json()
+    assert metadata["model_spec"] == {"name": NAME, "signature_name": "", "version": version}
     signatures = metadata["metadata"]["signature_def"]["signature_def"]
     assert sorted(signatures) == [
         "__saved_model_init_op",
+        "pictures",
         "serving_default",
         "serving_images",
-        "transform_features",
     ]
     described = signatures["serving_images"]
     assert described["inputs"] == {
@@ -161,9 +155,12 @@ def test_metadata_is_the_signatures(server: RunningServer, version: str) -> None
     (output,) = described["outputs"].items()
     assert output[0] == "probabilities"
     assert output[1]["dtype"] == "DT_FLOAT"
-    assert [dim["size"] for dim in output[1]["tensor_shape"]["dim"]] == ["-1", "10"]
+    assert [dim["size"] for dim in output[1]["tensor_shape"]["dim"]] == [
+        "-1",
+        str(len(SHADES.class_names)),
+    ]
     assert described["method_name"] == "tensorflow/serving/predict"
-    assert server.get(f"/v1/models/mnist/versions/{version}/metadata").json() == metadata
+    assert server.get(f"{MODEL}/versions/{version}/metadata").json() == metadata
 
 
 @pytest.mark.parametrize(
@@ -171,33 +168,33 @@ def test_metadata_is_the_signatures(server: RunningServer, version: str) -> None
     [
         ("POST", "/v1/models/other:predict", 404, "Servable not found for request: Latest(other)"),
         ("GET", "/v1/models/other", 404, "Could not find any versions of model other"),
-        ("GET", "/v1/models/mnist/versions/7", 404, "Could not find version 7 of model mnist"),
+        ("GET", f"{MODEL}/versions/7", 404, f"Could not find version 7 of model {NAME}"),
         (
             "GET",
-            "/v1/models/mnist/versions/7/metadata",
+            f"{MODEL}/versions/7/metadata",
             404,
-            "Servable not found for request: Specific(mnist, 7)",
+            f"Servable not found for request: Specific({NAME}, 7)",
         ),
         (
             "POST",
-            f"/v1/models/mnist/versions/{2**63}:predict",
+            f"{MODEL}/versions/{2**63}:predict",
             400,
             f"Failed to convert version: {2**63} to numeric.",
         ),
         (
             "POST",
-            "/v1/models/mnist/labels/stable:predict",
+            f"{MODEL}/labels/stable:predict",
             400,
             "Unrecognized servable version label: stable",
         ),
         ("GET", "/v1/models", 400, "Missing model name in request."),
-        ("POST", "/v1/models/mnist", 400, "Malformed request: POST /v1/models/mnist"),
-        ("POST", "/v1/models/mnist:ask", 400, "Malformed request: POST /v1/models/mnist:ask"),
+        ("POST", MODEL, 400, f"Malformed request: POST {MODEL}"),
+        ("POST", f"{MODEL}:ask", 400, f"Malformed request: POST {MODEL}:ask"),
         ("GET", PREDICT, 400, f"Malformed request: GET {PREDICT}"),
-        ("DELETE", "/v1/models/mnist", 400, "Malformed request: DELETE /v1/models/mnist"),
+        ("DELETE", MODEL, 400, f"Malformed request: DELETE {MODEL}"),
         (
             "POST",
-            "/v1/models/mnist:classify",
+            f"{MODEL}:classify",
             400,
             (
                 "Expected classification signature method_name to be tensorflow/serving/classify. "
@@ -206,7 +203,7 @@ def test_metadata_is_the_signatures(server: RunningServer, version: str) -> None
         ),
         (
             "POST",
-            "/v1/models/mnist:regress",
+            f"{MODEL}:regress",
             400,
             (
                 "Expected regression signature method_name to be tensorflow/serving/regress. "
@@ -255,15 +252,15 @@ def test_neighbours_in_a_batch_do_not_suffer(
         else:
             wanted = expected[number % len(examples)]
             np.testing.assert_allclose(body["predictions"], [wanted], atol=1e-6)
-    batches = server.metric("mnist_batch_rows_count")
-    assert server.metric("mnist_batch_rows_sum") > batches, "some were run together"
+    batches = server.metric("serving_batch_rows_count")
+    assert server.metric("serving_batch_rows_sum") > batches, "some were run together"
 
 
-def test_answers_are_counted_by_digit(server: RunningServer, examples: list[bytes]) -> None:
-    digit = np.argmax(server.predict({"instances": [b64(examples[0])]}).json()["predictions"][0])
-    counted = f'mnist_predictions_total{{digit="{digit}",source="rest"}}'
+def test_predictions_are_counted_by_class(server: RunningServer, examples: list[bytes]) -> None:
+    server.predict({"instances": [b64(examples[0])]})
+    counted = f'serving_predictions_total{{class="{SHADES.class_names[0]}",source="rest"}}'
     before = server.metric(counted)
     server.predict({"instances": [b64(examples[0])] * 3})
     assert server.metric(counted) == before + 3
-    assert server.metric('mnist_requests_total{route="predict",status="200"}') > 1
-    assert server.metric('mnist_prediction_confidence_count{source="rest"}') >= 4
+    assert server.metric('serving_requests_total{route="predict",status="200"}') > 1
+    assert server.metric('serving_prediction_confidence_count{source="rest"}') >= 4
