@@ -1,18 +1,20 @@
-"""The networks that can be trained, by name.
+"""The networks to choose from, by name.
 
 To add one, write a function like `build_cnn` and add an entry to ARCHITECTURES: `--architecture`,
 settings files and the Trainer accept the new name. The function gets the hyperparameters and the
 number of training steps, in case its learning rate follows a schedule. It must return a compiled
-Keras model
+Keras model, Sequential or functional,
 
   - from one input, float32 images of shape (batch, *IMAGE_SHAPE) in [0, 1],
   - to one output, float32 probabilities of shape (batch, NUM_CLASSES), rows that sum to 1,
   - whose loss takes int64 labels of shape (batch,),
   - with the metric `accuracy`, because the best epoch is the one with the highest `val_accuracy`.
 
-It must not set the global seed: the Trainer has set it already. Everything else is free: layers,
-nested models, optimizer, schedule, further metrics. `reduce_lr_patience` and `reduce_lr_factor`
-have no effect on a model with a learning rate schedule.
+The Trainer sets the global seed before it calls the function. Random layers should be those of
+Keras, or use a `keras.random.SeedGenerator`: the Trainer reseeds these in each epoch, so that a
+resumed training equals an uninterrupted one. Everything else is free: layers, nested models,
+optimizer, schedule, further metrics that are single numbers. `reduce_lr_patience` and
+`reduce_lr_factor` have no effect on a model with a learning rate schedule.
 
 Keras is imported inside the functions: the command line reads the names and must start fast.
 """
@@ -34,7 +36,7 @@ Builder = Callable[["Hyperparameters", int], "keras.Model"]
 
 
 def build_cnn(parameters: Hyperparameters, steps: int) -> keras.Model:  # noqa: ARG001 - no schedule
-    """Builds a convolutional network of 863,082 parameters for MNIST's image shape and classes."""
+    """Builds a convolutional network; for MNIST, it has 863,082 parameters."""
     import keras
     from keras import layers
 
@@ -76,4 +78,4 @@ def _block(filters: int, convolutions: int) -> list[keras.Layer]:
 
 
 ARCHITECTURES: dict[str, Builder] = {"cnn": build_cnn}
-"""The networks by the name that `--architecture` takes."""
+"""The builders, by the name that `--architecture` takes."""

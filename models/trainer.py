@@ -99,11 +99,12 @@ def _build_model(config: TrainerConfig, steps: int) -> keras.Model:
 
 def _check_model(model: keras.Model, name: str, validation: tf.data.Dataset) -> None:
     """Checks the contract of `models.architectures` before training rather than after it."""
-    output = (model.output_shape, model.outputs[0].dtype)
-    if output != ((None, NUM_CLASSES), "float32"):
+    outputs = [(output.shape, output.dtype) for output in getattr(model, "outputs", ())]
+    expected = [((None, NUM_CLASSES), "float32")]
+    if outputs != expected:
         raise ArchitectureError(
-            f"architecture {name}: expected one output of shape (None, {NUM_CLASSES}) and dtype "
-            f"float32, received {output[0]} and {output[1]}"
+            f"architecture {name}: expected a Sequential or functional model whose outputs are "
+            f"{expected}, received {outputs}"
         )
     # Keras knows the names of a model's metrics only after it has computed them.
     metrics = model.evaluate(validation.take(1), return_dict=True, verbose=0)

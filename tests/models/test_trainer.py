@@ -179,11 +179,15 @@ class _Vector(keras.metrics.Mean):
             r"expected metrics that are single numbers, received pair with several: average them$",
         ),
         (
+            lambda *_: keras.Model(),
+            r"expected a Sequential or functional model whose outputs are .* received \[\]$",
+        ),
+        (
             lambda *_: _model(["accuracy"], NUM_CLASSES + 1),
-            rf"expected one output of .* received \(None, {NUM_CLASSES + 1}\) and float32$",
+            rf"expected a Sequential .* received \[\(\(None, {NUM_CLASSES + 1}\), 'float32'\)\]$",
         ),
     ],
-    ids=["no_accuracy", "vector_metric", "output_shape"],
+    ids=["no_accuracy", "vector_metric", "subclass", "output_shape"],
 )
 def test_a_model_that_breaks_the_contract_is_an_error_before_it_is_trained(
     tmp_path: Path,
