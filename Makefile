@@ -40,7 +40,7 @@ format: setup ## Format the code, and fix what ruff can fix
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
 
-golden: setup ## Compile the golden pipelines of the tests again, after a deliberate change
+golden: setup ## Recompile the golden pipelines of the tests, after a deliberate change
 	@PYTHONPATH=.:tests $(PYTHON) -m support.golden_pipelines
 
 lock: setup ## Re-make the locks; takes ARGS=--upgrade

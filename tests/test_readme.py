@@ -1,13 +1,13 @@
 """The README says what the code does."""
 
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 
+from pipeline.cli.options import default_text
 from pipeline.exit_status import ExitStatus
-from pipeline.settings import Settings
+from pipeline.settings import setting_fields
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -20,16 +20,10 @@ def _table(heading: str) -> dict[str, str]:
     return {name: value.strip().strip("`") for name, value in rows[2:]}
 
 
-def _shown(default: object) -> str:
-    if isinstance(default, tuple):
-        return shlex.join(default)
-    return "" if default is None else str(default)
-
-
 def test_table_of_settings_has_each_with_its_default() -> None:
     expected = {
-        f"--{name.replace('_', '-')}": _shown(field.default)
-        for name, field in Settings.model_fields.items()
+        f"--{name.replace('_', '-')}": default_text(field.default)
+        for name, field in setting_fields().items()
     }
     assert _table("Settings") == expected
 

@@ -1,18 +1,24 @@
-"""Places for runs: a pipeline root and a serving folder each."""
+"""Places for runs: a pipeline root and a serving directory each, with the same inputs."""
 
 from pathlib import Path
 
 import pytest
-from support.pipeline_runs import Place
+from support.pipeline_runs import Place, write_inputs
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthetic data and a schema; for reading only."""
+    return write_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "root", tmp_path / "serving")
+def place(tmp_path: Path, inputs: Path) -> Place:
+    return Place(tmp_path / "root", tmp_path / "serving", inputs)
 
 
 @pytest.fixture(scope="module")
-def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def shared_place(tmp_path_factory: pytest.TempPathFactory, inputs: Path) -> Place:
     """For a sequence of runs that build on one another."""
     base = tmp_path_factory.mktemp("shared")
-    return Place(base / "root", base / "serving")
+    return Place(base / "root", base / "serving", inputs)

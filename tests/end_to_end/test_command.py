@@ -1,4 +1,4 @@
-"""The command as a process: exit status, two at once, killed and run again."""
+"""The command as a process: exit status, concurrent runs, resuming after a kill."""
 
 from __future__ import annotations
 
@@ -10,23 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from support.pipeline_runs import LOOSE_GATES, Place
+from support.pipeline_runs import ROOT, Place
 
 from pipeline.runs import metadata
 from pipeline.runs.root_lock import locked
-
-ROOT = Path(__file__).parents[2]
+from pipeline.stages import TRAINER
 
 
 def _command(place: Place, *options: str) -> Sequence[str]:
-    values = {
-        **LOOSE_GATES,
-        "data": "bundled",
-        "limit": 1500,
-        "batch_size": 16,
-        "pipeline_root": place.root,
-        "serving_dir": place.serving,
-    }
+    values = place.settings()
     given = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
     return [sys.executable, "-m", "pipeline", "run", *given, *options]
 
@@ -39,8 +31,9 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     ("options", "message"),
     [
         (["--epochs=0"], "Error: epochs: Input should be greater than or equal to 1, received '0'"),
-        (["--colour=red"], "Error: No such option '--colour'"),
-        (["--baseline=pushed"], "Error: baseline: pushed is for Kubeflow; here, choose"),
+        (["--color=red"], "Error: No such option '--color'"),
+        (["--baseline=pushed"], "Error: baseline: pushed is for Kubeflow; choose newest or none"),
+        (["--schema-file=absent.pbtxt"], "Error: schema_file: there is no file absent.pbtxt"),
         (["--settings=absent.yaml"], "'absent.yaml' does not exist"),
     ],
 )
@@ -55,10 +48,10 @@ def test_wrong_usage_exits_with_2_and_one_clear_line(
 
 def test_settings_file_is_read_and_options_win_over_it(place: Place, tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
-    path.write_text("epochs: 0\nseed: -1\n")
+    path.write_text("limit: -1\nseed: -1\n")
     ended = _run(_command(place, f"--settings={path}", "--seed=1"))
     assert ended.returncode == 2
-    assert ended.stderr.startswith("Error: epochs: ")
+    assert ended.stderr.startswith("Error: limit: ")
     assert "seed" not in ended.stderr
 
 
@@ -79,24 +72,24 @@ def test_unwritable_root_gets_one_clear_line(place: Place, tmp_path: Path) -> No
     assert not ended.stderr
 
 
-def test_killed_training_goes_on_at_its_last_epoch(place: Place) -> None:
-    command = _command(place, "--epochs=6")
+def test_interrupted_training_resumes_from_its_last_completed_epoch(place: Place) -> None:
+    command = _command(place, "--epochs=6", "--early-stopping-patience=6")
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if "epoch 3/6" in line:
                 os.kill(process.pid, signal.SIGKILL)
                 break
-    (killed,) = _executions(place, "Trainer")
+    (killed,) = _executions(place, TRAINER)
     assert killed.state == "RUNNING"
 
     ended = _run(command)
     assert ended.returncode == 0, ended.stdout
     assert "epoch 1/6" not in ended.stdout
     assert "epoch 6/6" in ended.stdout
-    assert "Trainer           done" in ended.stdout
+    assert f"{TRAINER:<18}done" in ended.stdout
     assert "6 epochs, best" in ended.stdout
-    assert [stage.state for stage in _executions(place, "Trainer")] == ["FAILED", "COMPLETE"]
+    assert [stage.state for stage in _executions(place, TRAINER)] == ["FAILED", "COMPLETE"]
 
 
 def _executions(place: Place, name: str) -> list[metadata.Stage]:

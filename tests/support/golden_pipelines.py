@@ -5,6 +5,7 @@ A change of them is a change of what a cluster runs: review it as such.
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,14 @@ def compile_golden(name: str) -> str:
     return text.replace(f"sdkVersion: tfx-{version.__version__}\n", "sdkVersion: tfx-<version>\n")
 
 
+def write_all() -> None:
+    """Writes all golden files, without showing TFX's output."""
+    from pipeline.cli.console import output_to_log_file
+
+    with tempfile.TemporaryDirectory() as folder, output_to_log_file(Path(folder) / "log", False):
+        for file in PIPELINES:
+            (DIRECTORY / file).write_text(compile_golden(file), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    for file in PIPELINES:
-        (DIRECTORY / file).write_text(compile_golden(file), encoding="utf-8")
+    write_all()

@@ -1,0 +1,72 @@
+"""The options and their help come from the fields of the settings."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cli.options import default_text, settings_options
+from pipeline.settings import make_settings, setting_fields
+
+
+@click.command()
+@settings_options
+def show(**options: str | None) -> None:
+    """Prints the options given, as JSON."""
+    click.echo(json.dumps({name: value for name, value in options.items() if value is not None}))
+
+
+@pytest.fixture(scope="module")
+def help_text() -> str:
+    """The help in one line."""
+    output = CliRunner().invoke(show, ["--help"], terminal_width=100).output
+    return re.sub(r"\s+", " ", output)
+
+
+@pytest.mark.parametrize("name", setting_fields())
+def test_each_setting_has_an_option_with_its_description_and_default(
+    name: str, help_text: str
+) -> None:
+    field = setting_fields()[name]
+    default = default_text(field.default)
+    assert f"--{name.replace('_', '-')} " in help_text
+    assert str(field.description) in help_text
+    # Long words are wrapped.
+    assert f"[default: {default}]".replace(" ", "") in help_text.replace(" ", "") or not default
+
+
+@pytest.mark.parametrize(
+    ("option", "metavar"),
+    [
+        ("data", "auto|tfds|bundled"),
+        ("limit", "INTEGER"),
+        ("learning-rate", "NUMBER"),
+        ("max-loss", "NUMBER"),
+        ("architecture", "NAME"),
+        ("schema-file", "FILE"),
+        ("data-dir", "DIRECTORY"),
+        ("beam-args", "OPTIONS"),
+    ],
+)
+def test_metavar_says_what_to_type(option: str, metavar: str, help_text: str) -> None:
+    assert f"--{option} {metavar} " in help_text
+
+
+def test_options_are_text_that_the_settings_validate() -> None:
+    given = ["--accuracy-threshold=0.970", "--epochs=3"]
+    options = json.loads(CliRunner().invoke(show, given).output)
+    assert options == {"epochs": "3", "accuracy_threshold": "0.970"}
+    assert make_settings(options).gate.accuracy_threshold == Decimal("0.97")
+
+
+@pytest.mark.parametrize(
+    ("default", "text"), [(None, ""), (Path("a/b"), "a/b"), (Decimal("0.90"), "0.90"), (3, "3")]
+)
+def test_default_is_shown_as_a_user_would_type_it(default: object, text: str) -> None:
+    assert default_text(default) == text
