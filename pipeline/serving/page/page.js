@@ -246,7 +246,7 @@ let bars = [];
 function makeBars(names) {
   const longest = Math.max(...names.map((name) => name.length));
   element("bars").style.setProperty("--longest", longest);
-  element("bars").classList.toggle("narrow", longest <= 2);
+  document.querySelector(".answer").classList.toggle("short", longest <= 2);
   bars = names.slice(0, MOST_BARS).map(() => {
     const item = document.createElement("li");
     const [name, track, value] = ["name", "track", "value"].map((kind) => {
