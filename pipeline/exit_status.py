@@ -1,4 +1,4 @@
-"""The exit statuses, so that a CI/CD system can gate a release on a run."""
+"""Exit statuses that a CI/CD system can gate a release on."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """Exit statuses of `mnist-pipeline run`; its help and the README list them, too."""
+    """Exit statuses of the commands; the README lists those of `run`.
 
-    PUSHED = 0
+    Attributes:
+      SUCCESS: the command did what it was asked to. For `run`: the model is pushed, or the newest
+        release already holds it.
+      FAILED: something broke.
+      USAGE: the options or settings are wrong; nothing was started.
+      MODEL_REJECTED: the model failed its gate; nothing was pushed.
+      DATA_REJECTED: the data failed validation; nothing was trained.
+      INTERRUPTED: stopped by Ctrl+C.
+    """
+
+    SUCCESS = 0
     FAILED = 1
     USAGE = 2
     MODEL_REJECTED = 3

@@ -67,7 +67,7 @@ def decide(run_state: str, task_states: Mapping[str, str], words: Mapping[str, s
 def _succeeded(task_states: Mapping[str, str]) -> Outcome:
     state = task_states.get(PUSHER, "missing")
     if state == "SUCCEEDED":
-        return Outcome(ExitStatus.PUSHED, "the model is pushed, or the newest release holds it")
+        return Outcome(ExitStatus.SUCCESS, "the model is pushed, or the newest release holds it")
     return Outcome(ExitStatus.FAILED, f"the run succeeded, but its task {PUSHER} is {state}")
 
 

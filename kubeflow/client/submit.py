@@ -174,7 +174,7 @@ def submit(
     """Submits and, if told so, waits; an interruption stops the run, as it stops a local one.
 
     Returns:
-      The exit status that the local run would have; PUSHED too if nothing was waited for.
+      The exit status that the local run would have; SUCCESS too if nothing was waited for.
 
     Raises:
       ApiError: the API server refused, or can't be reached.
@@ -188,18 +188,18 @@ def submit(
             new, replaced = api.schedule(name, experiment_id, cron, **source)
             instead = f", instead of {replaced} of the same name" if replaced else ""
             say(f"Recurring run: {name} ({new}) at {cron!r}{instead}")
-            return ExitStatus.PUSHED
+            return ExitStatus.SUCCESS
         left = "the run may have been made; look in the UI"
         with _interruption_put_off():
             run_id = api.run(name, experiment_id, **source)
             say(f"Run: {name} ({run_id}) in experiment {submission.experiment}")
         if not wait:
-            return ExitStatus.PUSHED
+            return ExitStatus.SUCCESS
         outcome = follow(api, run_id, submission.pipeline.tasks, say, interval)
     except KeyboardInterrupt:
         say(f"Error: interrupted; {_stop(api, run_id) if run_id else left}")
         return ExitStatus.INTERRUPTED
-    prefix = "" if outcome.status is ExitStatus.PUSHED else "Error: "
+    prefix = "" if outcome.status is ExitStatus.SUCCESS else "Error: "
     say(f"{prefix}{outcome.reason}")
     return outcome.status
 

@@ -96,7 +96,7 @@ def run_pipeline(settings: Settings, verbose: bool) -> ExitStatus:
     seconds = (datetime.now().astimezone() - started).total_seconds()
     _print_summary(console, result, report, source, seconds)
     if result.succeeded:
-        return ExitStatus.PUSHED
+        return ExitStatus.SUCCESS
     return _report_failure(console, result, log_file)
 
 

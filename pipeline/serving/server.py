@@ -99,7 +99,7 @@ def _run(settings: ServerSettings, listener: socket.socket, address: str) -> Exi
     finally:
         batcher.close()
         watcher.stop()
-    return ExitStatus.PUSHED
+    return ExitStatus.SUCCESS
 
 
 def _listen(host: str, port: int) -> socket.socket:

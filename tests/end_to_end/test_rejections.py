@@ -76,7 +76,7 @@ def test_truncated_file_is_rejected_with_its_directory(
 def test_model_of_shuffled_labels_is_blocked_and_the_served_one_stays(
     place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert place.run() == ExitStatus.PUSHED
+    assert place.run() == ExitStatus.SUCCESS
     served = place.versions()
 
     (images, labels), test = _digits()

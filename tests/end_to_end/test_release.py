@@ -39,7 +39,7 @@ def report_of(place: Place) -> Path:
 
 
 def test_first_run_pushes_a_model(shared_place: Place, capfd: pytest.CaptureFixture[str]) -> None:
-    assert shared_place.run() == ExitStatus.PUSHED
+    assert shared_place.run() == ExitStatus.SUCCESS
     printed = capfd.readouterr().out
 
     states = shared_place.states()
@@ -95,7 +95,7 @@ def test_second_run_with_nothing_changed_uses_the_cache(
     shared_place: Place, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = shared_place.versions()
-    assert shared_place.run() == ExitStatus.PUSHED
+    assert shared_place.run() == ExitStatus.SUCCESS
     states = shared_place.states()
     assert states.pop("Baseline") == "COMPLETE", "a resolver is asked again each time"
     assert states.pop("Pusher") == "COMPLETE", "the Pusher looks again at what is being served"
@@ -107,7 +107,7 @@ def test_second_run_with_nothing_changed_uses_the_cache(
 
 def test_vanished_release_is_pushed_again_from_the_cache(shared_place: Place) -> None:
     shutil.rmtree(shared_place.serving)
-    assert shared_place.run() == ExitStatus.PUSHED
+    assert shared_place.run() == ExitStatus.SUCCESS
     assert shared_place.states()["Trainer"] == "CACHED"
     assert len(shared_place.versions()) == 1
 
@@ -135,13 +135,13 @@ def test_report_that_can_not_be_drawn_does_not_change_the_exit_status(
     pages = shared_place.root / "reports"
     pages.rename(shared_place.root / "other")
     pages.write_text("in the way")
-    assert shared_place.run() == ExitStatus.PUSHED
+    assert shared_place.run() == ExitStatus.SUCCESS
     assert "report      WARNING: it can't be drawn: " in capfd.readouterr().out
     pages.unlink()
 
 
 def test_changed_setting_reruns_its_stage_and_those_below(shared_place: Place) -> None:
-    assert shared_place.run(seed=7) == ExitStatus.PUSHED
+    assert shared_place.run(seed=7) == ExitStatus.SUCCESS
     states = shared_place.states()
     assert {states[name] for name in STAGES[:6]} == {"CACHED"}
     assert {states[name] for name in STAGES[6:]} == {"COMPLETE"}
@@ -155,7 +155,7 @@ def test_later_model_is_compared_with_the_earlier_one(shared_place: Place) -> No
 
 
 def test_rerun_of_the_later_model_is_cached_too(shared_place: Place) -> None:
-    assert shared_place.run(seed=7) == ExitStatus.PUSHED
+    assert shared_place.run(seed=7) == ExitStatus.SUCCESS
     states = shared_place.states()
     assert (states["Evaluator"], states["ModelGate"]) == ("CACHED", "CACHED")
     assert len(shared_place.versions()) == 2
