@@ -60,6 +60,9 @@ class FakeKfpServer:
     """Its fields are what the cluster does, to be set by a test, and what it was asked for.
 
     Attributes:
+      prefix: path of the API server below `url`.
+      login_page: where all requests are redirected to.
+      web_page: answer to all requests, of a server that is not an API server.
       outages: HTTP statuses of the next answers about runs; 200 is none.
     """
 
@@ -67,6 +70,8 @@ class FakeKfpServer:
     prefix: str = ""
     token: str | None = None
     cookie: str | None = None
+    login_page: str | None = None
+    web_page: bytes | None = None
     multi_user: bool = False
     frames: list[Frame] = field(default_factory=lambda: [Frame("SUCCEEDED")])
     messages: dict[str, str] = field(default_factory=dict)
@@ -320,7 +325,10 @@ class _Handler(BaseHTTPRequestHandler):
         except RefusedError as refusal:
             status, answer = refusal.status, refusal.body
         body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        self.send_response(status)
+        body = self.fake.web_page or body
+        self.send_response(302 if self.fake.login_page else status)
+        if self.fake.login_page:
+            self.send_header("Location", self.fake.login_page)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         # An interrupted client does not wait for the answer.
