@@ -17,10 +17,10 @@ Run = Callable[..., dict[str, Any]]
 
 THRESHOLDS = json.dumps(
     {
-        "accuracy": "0.95",
-        "digit_accuracy": "0.9",
-        "loss": "0.25",
-        "min_examples": 1,
+        "accuracy_threshold": "0.95",
+        "class_recall_threshold": "0.9",
+        "max_loss": "0.25",
+        "min_test_examples": 1,
         "baseline_tolerance": "0",
     }
 )
@@ -98,7 +98,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(executor: str, *beam_args: str, output: str = "evaluation:ModelEvaluation") -> Any:
         name, title = output.split(":")
         invocation = executor_input(tmp_path, {name: title})
-        call(monkeypatch, f"entrypoint_executors.{executor}", invocation, INPUTS_SPEC, *beam_args)
+        call(
+            monkeypatch,
+            f"support.entrypoint_executors.{executor}",
+            invocation,
+            INPUTS_SPEC,
+            *beam_args,
+        )
         return json.loads(Path(invocation["outputs"]["outputFile"]).read_text())
 
     return run
@@ -283,7 +289,9 @@ def test_on_vertex_ai_a_blessing_names_models_as_vertex_ai_does(vertex: VertexAI
 def test_on_vertex_ai_parameters_and_temporary_files_are_as_on_kfp(vertex: VertexAI) -> None:
     evaluation = vertex.artifact("evaluation", "ModelEvaluation")
     model = vertex.artifact("model", "Model")
-    vertex.run("entrypoint_executors.Reporter", {"model": model}, {"evaluation": evaluation})
+    vertex.run(
+        "support.entrypoint_executors.Reporter", {"model": model}, {"evaluation": evaluation}
+    )
     report = json.loads((vertex.bucket / "evaluation" / "report.json").read_text())
     ((type_name, id_, uri),) = report["inputs"]["model"]
     assert (type_name, uri) == ("Model", str(vertex.bucket / "model"))
