@@ -26,7 +26,6 @@ from components.model_gate.component import ModelGate
 from components.model_gate.eval_config import make_eval_config
 from components.pusher.component import Pusher
 from components.report.component import RunReport
-from pipeline import stages
 from pipeline.settings import Settings
 
 PIPELINE_NAME = "mnist"
@@ -140,13 +139,13 @@ def _baseline(settings: Settings, model: BaseChannel) -> BaseNode | None:
             model=Channel(type=standard_artifacts.Model),
             blessing=Channel(type=standard_artifacts.ModelBlessing),
             candidate=model,
-        ).with_id(stages.BASELINE)
+        ).with_id("Baseline")
     if settings.baseline == "pushed":
         return PushedBaseline(
             candidate=model,
             serving_dir=str(settings.serving_dir.absolute()),
             model_name=PIPELINE_NAME,
-        ).with_id(stages.BASELINE)
+        )
     return None
 
 
