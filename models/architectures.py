@@ -1,29 +1,43 @@
-"""The network."""
+"""The networks that can be trained, by name.
+
+To add one, write a function like `build_cnn` and add an entry to ARCHITECTURES: `--architecture`,
+settings files and the Trainer accept the new name. The function gets the hyperparameters and the
+number of training steps, in case its learning rate follows a schedule. It must return a compiled
+Keras model
+
+  - from one input, float32 images of shape (batch, *IMAGE_SHAPE) in [0, 1],
+  - to one output, float32 probabilities of shape (batch, NUM_CLASSES), rows that sum to 1,
+  - whose loss takes int64 labels of shape (batch,),
+  - with the metric `accuracy`, because the best epoch is the one with the highest `val_accuracy`.
+
+It must not set the global seed: the Trainer has set it already. Everything else is free: layers,
+nested models, optimizer, schedule, further metrics. `reduce_lr_patience` and `reduce_lr_factor`
+have no effect on a model with a learning rate schedule.
+
+Keras is imported inside the functions: the command line reads the names and must start fast.
+"""
 
 from __future__ import annotations
 
-import keras
-from keras import layers
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from models.features import IMAGE, IMAGE_SHAPE, NUM_CLASSES, PROBABILITIES
 
+if TYPE_CHECKING:
+    import keras
 
-def build_model(seed: int, learning_rate: float = 0.001) -> keras.Model:
-    """Builds and compiles a convolutional network of 863,082 parameters.
+    from models.hyperparameters import Hyperparameters
 
-    Sets the global seeds of Python, NumPy and TensorFlow, from which Keras draws those of the
-    initial weights and of dropout.
+Builder = Callable[["Hyperparameters", int], "keras.Model"]
+"""Builds a compiled model from the hyperparameters and the number of steps in all epochs."""
 
-    Args:
-      seed: two models of the same seed start with the same weights and drop the same units.
-      learning_rate: of Adam.
 
-    Returns:
-      A compiled model, from float32 images of shape (batch, *IMAGE_SHAPE) in [0, 1] to float32
-      probabilities of shape (batch, NUM_CLASSES), rows that sum to 1. Its loss and its accuracy
-      compare them with int64 labels of shape (batch,).
-    """
-    keras.utils.set_random_seed(seed)
+def build_cnn(parameters: Hyperparameters, steps: int) -> keras.Model:  # noqa: ARG001 - no schedule
+    """Builds a convolutional network of 863,082 parameters for MNIST's image shape and classes."""
+    import keras
+    from keras import layers
+
     model = keras.Sequential(
         [
             keras.Input(IMAGE_SHAPE, name=IMAGE),
@@ -37,10 +51,10 @@ def build_model(seed: int, learning_rate: float = 0.001) -> keras.Model:
             layers.Dropout(0.5),
             layers.Dense(NUM_CLASSES, activation="softmax", name=PROBABILITIES),
         ],
-        name="mnist",
+        name="cnn",
     )
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=keras.optimizers.Adam(parameters.learning_rate),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
@@ -49,6 +63,8 @@ def build_model(seed: int, learning_rate: float = 0.001) -> keras.Model:
 
 def _block(filters: int, convolutions: int) -> list[keras.Layer]:
     """Convolutions that keep the size, then half the height and width."""
+    from keras import layers
+
     return [
         *(
             layers.Conv2D(filters, 3, padding="same", activation="relu")
@@ -57,3 +73,7 @@ def _block(filters: int, convolutions: int) -> list[keras.Layer]:
         layers.MaxPooling2D(),
         layers.Dropout(0.25),
     ]
+
+
+ARCHITECTURES: dict[str, Builder] = {"cnn": build_cnn}
+"""The networks by the name that `--architecture` takes."""

@@ -1,60 +1,85 @@
-"""What a training can be told."""
+"""The training hyperparameters, with their defaults, bounds and descriptions.
+
+The command line, settings files and the Trainer's `custom_config` are made from these fields.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import ConfigDict, Field, ValidationError
-from pydantic.dataclasses import dataclass
-from pydantic_core import ErrorDetails
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+from typing_extensions import Self
+
+from models.architectures import ARCHITECTURES
+from models.validation import Frozen, problems
 
 
 class HyperparametersError(ValueError):
-    """A hyperparameter is unknown, malformed or out of range; the message has a line for each."""
+    """Hyperparameters are unknown, malformed or out of range; the message has a line for each."""
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class Hyperparameters:
-    """The `custom_config` of a Trainer.
+class Hyperparameters(Frozen):
+    """Everything that a user can choose about a training."""
+
+    architecture: str = Field(
+        "cnn", validate_default=True, description=f"Network to train: {' or '.join(ARCHITECTURES)}."
+    )
+    epochs: int = Field(10, ge=1, description="Train for at most this many epochs.")
+    batch_size: int = Field(64, ge=1, description="Images in one training step.")
+    learning_rate: float = Field(
+        0.001, gt=0, lt=1, allow_inf_nan=False, description="Initial Adam learning rate."
+    )
+    seed: int = Field(
+        42, ge=0, lt=2**31, description="Seed of the initial weights, dropout and shuffling."
+    )
+    early_stopping_patience: int = Field(
+        3,
+        ge=1,
+        description="Stop after this many epochs without improvement in validation accuracy.",
+    )
+    reduce_lr_patience: int = Field(
+        2,
+        ge=1,
+        description="Reduce the learning rate after this many epochs without improvement in "
+        "validation accuracy.",
+    )
+    reduce_lr_factor: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        allow_inf_nan=False,
+        description="Factor applied to the learning rate on a plateau.",
+    )
+
+    @field_validator("architecture")
+    @classmethod
+    def _check_architecture(cls, name: str) -> str:
+        if name not in ARCHITECTURES:
+            known = ", ".join(ARCHITECTURES)
+            raise PydanticCustomError("architecture", "expected one of {known}", {"known": known})
+        return name
+
+
+class TrainerConfig(Hyperparameters):
+    """The Trainer's `custom_config`: the hyperparameters, and where to keep backups.
 
     Attributes:
-      epochs: to train for at most.
-      batch_size: images in one step.
-      learning_rate: of Adam, at first.
-      seed: of weights, dropout and shuffling.
-      early_stopping_patience: epochs without a better validation accuracy that end the training.
-      reduce_lr_patience: epochs without a better one that reduce the learning rate.
-      reduce_lr_factor: what the learning rate is then multiplied by.
-      backup_dir: where the state of an unfinished training is kept; "": nowhere.
+      backup_dir: directory for the state of an unfinished training; "" disables backups.
     """
 
-    epochs: Annotated[int, Field(ge=1)] = 10
-    batch_size: Annotated[int, Field(ge=1)] = 64
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.001
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
-    early_stopping_patience: Annotated[int, Field(ge=1)] = 3
-    reduce_lr_patience: Annotated[int, Field(ge=1)] = 2
-    reduce_lr_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     backup_dir: str = ""
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any] | None) -> Hyperparameters:
-        """Reads a `custom_config`; what it leaves out has its default.
+    def from_config(cls, config: Mapping[str, Any] | None) -> Self:
+        """Parses a `custom_config`; absent keys get their defaults.
 
         Raises:
-          HyperparametersError: for a key that is unknown or a value that is not allowed.
+          HyperparametersError: naming each key that is unknown or out of range.
         """
         try:
             return cls(**(config or {}))
         except ValidationError as error:
-            raise HyperparametersError("\n".join(map(_describe, error.errors()))) from None
-
-
-def _describe(error: ErrorDetails) -> str:
-    name = ".".join(map(str, error["loc"]))
-    if error["type"] == "unexpected_keyword_argument":
-        known = ", ".join(field.name for field in fields(Hyperparameters))
-        return f"unknown hyperparameter {name!r}: use one of {known}"
-    return f"hyperparameter {name!r}: {error['msg']}, received {error['input']!r}"
+            lines = (f"hyperparameter {problem}" for problem in problems(error))
+            raise HyperparametersError("\n".join(lines)) from None

@@ -14,8 +14,6 @@ took 3.4 times as long; without oneDNN it was 1.7 times.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -24,13 +22,13 @@ from tensorflow_transform.output_wrapper import TFTransformOutput
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models import input_pipeline
-from models.architectures import build_model
+from models.architectures import ARCHITECTURES
 from models.backup import BackupAndRestore, backup_key
 from models.callbacks import make_callbacks
-from models.hyperparameters import Hyperparameters, HyperparametersError
+from models.hyperparameters import HyperparametersError, TrainerConfig
 from models.signatures import export_saved_model
 
-__all__ = ["Hyperparameters", "HyperparametersError", "TrainingDivergedError", "run_fn"]
+__all__ = ["HyperparametersError", "TrainingDivergedError", "run_fn"]
 
 _EVALUATION_BATCH_SIZE = 500
 
@@ -48,15 +46,16 @@ def run_fn(fn_args: FnArgs) -> None:
     with the epoch at which it resumed; the history has all epochs.
 
     Args:
-      fn_args: `custom_config` has the `Hyperparameters`.
+      fn_args: `custom_config` has a `TrainerConfig`.
 
     Raises:
       HyperparametersError: `custom_config` is not valid.
       TrainingDivergedError: there are no finite weights to export.
     """
-    parameters = Hyperparameters.from_config(fn_args.custom_config)
+    parameters = TrainerConfig.from_config(fn_args.custom_config)
+    keras.utils.set_random_seed(parameters.seed)
     tft_output = TFTransformOutput(fn_args.transform_graph_path)
-    model = build_model(parameters.seed, parameters.learning_rate)
+    model = ARCHITECTURES[parameters.architecture](parameters, 0)
     backup = _fit(model, tft_output, parameters, fn_args)
     _check_weights(model, parameters)
     export_saved_model(model, tft_output, fn_args.serving_model_dir)
@@ -67,7 +66,7 @@ def run_fn(fn_args: FnArgs) -> None:
 def _fit(
     model: keras.Model,
     tft_output: TFTransformOutput,
-    parameters: Hyperparameters,
+    parameters: TrainerConfig,
     fn_args: FnArgs,
 ) -> BackupAndRestore | None:
     """Leaves the model with the weights of its best epoch; returns its backup, to be deleted."""
@@ -76,7 +75,7 @@ def _fit(
     callbacks = make_callbacks(parameters, Path(fn_args.model_run_dir))
     backup, first_epoch = None, 0
     if parameters.backup_dir:
-        settings = [fn_args.transform_graph_path, json.dumps(asdict(parameters))]
+        settings = [fn_args.transform_graph_path, parameters.model_dump_json()]
         key = backup_key([*train_files, *eval_files], settings)
         backup = BackupAndRestore(Path(parameters.backup_dir) / key, callbacks)
         first_epoch = backup.first_epoch(parameters.epochs)
@@ -104,7 +103,7 @@ def _fit(
     return backup
 
 
-def _check_weights(model: keras.Model, parameters: Hyperparameters) -> None:
+def _check_weights(model: keras.Model, parameters: TrainerConfig) -> None:
     if not all(np.isfinite(weights).all() for weights in model.get_weights()):
         raise TrainingDivergedError(
             "the loss became NaN or infinite in the first epoch: lower the learning rate, "
