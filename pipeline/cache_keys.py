@@ -1,14 +1,18 @@
-"""Makes TFX's cache notice what it overlooks: changed code, changed files, changed data.
+"""Makes TFX's cache notice changed code, changed files and changed data.
 
-TFX reuses a stage's earlier result if its inputs, its parameters and its executor's specification
-are the same (`tfx/orchestration/portable/cache_utils.py`). It hashes the *names* of functions and
-files, never what is in them, so an edited component, `preprocessing_fn`, `run_fn` or schema would
-silently give the old result. Here each component's executor specification gets one more flag that
-holds a digest of them; executors ignore it, and TFX includes it in the cache key.
+TFX reuses the earlier result of a component if its inputs, its parameters and its executor's
+specification are the same (`tfx/orchestration/portable/cache_utils.py`). It hashes the *names* of
+functions and files, never their content, so an edited component, `preprocessing_fn`, `run_fn` or
+schema would silently give the old result. This module adds a flag with a digest of that content to
+each executor's specification. Executors ignore the flag, and TFX includes it in the cache key.
 
-Code counts if it is in one of PACKAGES and imported by its whole name, and with it the templates
-that lie beside it; other files if a parameter has their absolute path. Any other file that code
-opens by itself does not: hand it in as a parameter.
+The digest covers:
+  - source files in PACKAGES that the component imports, directly or not, by their full name, or
+    that they name in a string, such as "models.digits.sample.load";
+  - templates in the same folders;
+  - files whose absolute path is a parameter.
+
+It does not cover other files that the code opens: pass their path as a parameter.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import ast
 import hashlib
 import importlib.metadata
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -26,6 +31,7 @@ from tfx.orchestration.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("components", "models", "pipeline")
+_DOTTED_PATH = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)+")
 _TEMPLATES = (".css", ".j2")
 _STACK = (
     "apache-beam",
@@ -41,13 +47,21 @@ _STACK = (
 def add_cache_keys(
     pipeline: Pipeline, outside: Mapping[str, str] | None = None, root: Path = ROOT
 ) -> None:
-    """Gives each component a flag that changes with all that its result depends on.
+    """Gives each component a flag that changes with everything that its result depends on.
 
     Args:
       pipeline: changed in place.
-      outside: for a component's id, a stamp of what it reads from outside the pipeline.
+      outside: by component id, a stamp of the data that it reads from outside the pipeline.
       root: the folder that holds the project's packages.
+
+    Raises:
+      ValueError: `outside` has an id that the pipeline has not. Its stamp would be lost, and stale
+        results reused.
     """
+    outside = outside or {}
+    ids = [component.id for component in pipeline.components]
+    if unknown := sorted(outside.keys() - set(ids)):
+        raise ValueError(f"expected ids of components, {ids}, received {unknown}")
     versions = [f"{name}=={importlib.metadata.version(name)}" for name in _STACK]
     for component in pipeline.components:
         if not isinstance(component, BaseComponent):
@@ -57,17 +71,17 @@ def add_cache_keys(
         parts = [
             *versions,
             *(_file_digest(path) for path in [*sources, *_templates_beside(sources), *files]),
-            (outside or {}).get(component.id, ""),
+            outside.get(component.id, ""),
         ]
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
         component.executor_spec.add_extra_flags([f"--cache_key={digest}"])
 
 
 def source_closure(modules: Iterable[str], root: Path = ROOT) -> list[Path]:
-    """Finds the project's source files that importing the modules would read, itself included.
+    """Finds the project's source files that the modules consist of, import, or name in strings.
 
     Args:
-      modules: dotted names, such as `models.trainer`; those outside the project are passed over.
+      modules: dotted names, such as `models.trainer`; those outside the project are ignored.
       root: the folder that holds the project's packages.
 
     Returns:
@@ -90,7 +104,7 @@ def _templates_beside(sources: Iterable[Path]) -> list[Path]:
 
 
 def _dependencies(component: BaseComponent) -> tuple[list[str], list[Path]]:
-    """The modules (of its executor, of functions in its parameters) and the files that it uses."""
+    """Modules of the executor and of functions in parameters, and files named in parameters."""
     spec = component.executor_spec
     modules = [spec.executor_class.__module__] if isinstance(spec, ExecutorClassSpec) else []
     values = [value for value in component.exec_properties.values() if isinstance(value, str)]
@@ -100,7 +114,7 @@ def _dependencies(component: BaseComponent) -> tuple[list[str], list[Path]]:
 
 
 def _files_of(module: str, root: Path) -> Iterator[Path]:
-    """Source files of a dotted name and of the packages above it; none if not the project's."""
+    """Source files of a dotted name and of its parent packages; none outside the project."""
     parts = module.split(".")
     if parts[0] not in PACKAGES:
         return
@@ -112,15 +126,18 @@ def _files_of(module: str, root: Path) -> Iterator[Path]:
 
 
 def _imports_of(path: Path) -> Iterator[str]:
-    """Dotted names that a file imports, at its top or inside functions."""
+    """Dotted names that a file imports, at any level, or has as a string."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.level or not node.module:
                 raise ValueError(f"{path}: imports must be absolute to be in the cache key")
-            # `from package import name`: the name may be a module, too.
+            # The imported name may itself be a module.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and _DOTTED_PATH.fullmatch(str(node.value)):
+            # importlib may load it.
+            yield node.value
 
 
 def _file_digest(path: Path) -> str:

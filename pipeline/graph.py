@@ -1,9 +1,9 @@
-"""The pipeline's graph: which components there are, and what flows between them."""
+"""The pipeline's graph: its components, and the artifacts that flow between them."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 from tfx.components.evaluator.component import Evaluator
 from tfx.components.example_validator.component import ExampleValidator
@@ -26,9 +26,10 @@ from components.model_gate.component import ModelGate
 from components.model_gate.eval_config import make_eval_config
 from components.pusher.component import Pusher
 from components.report.component import RunReport
+from models.definition import DATASET
 from pipeline.settings import Settings
+from pipeline.stages import BASELINE
 
-PIPELINE_NAME = "mnist"
 SCHEMA_FILE = Path(__file__).with_name("schema.pbtxt")
 
 
@@ -39,7 +40,8 @@ def create_pipeline(settings: Settings) -> Pipeline:
       settings: with a concrete data source, `tfds` or `bundled`.
 
     Returns:
-      The pipeline, with ML Metadata in `metadata.sqlite` below the pipeline root.
+      The pipeline. Its component ids are `pipeline.stages.STAGES`, without BASELINE if the settings
+      say so; its ML Metadata is `metadata.sqlite` in the pipeline root.
     """
     example_gen = ImageExampleGen(
         source=settings.data, data_dir=str(settings.data_dir or ""), limit=settings.limit
@@ -53,7 +55,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
     )
     data_gate = DataGate(anomalies=example_validator.outputs["anomalies"])
 
-    # Raw examples are small and decode fast, so all that is written here is the graph.
+    # Raw examples decode fast, so transformed ones are not written.
     transform = Transform(
         examples=examples,
         schema=schema,
@@ -69,7 +71,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         schema=schema,
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
         eval_args=trainer_pb2.EvalArgs(splits=["validation"]),
-        custom_config=_hyperparameters(settings),
+        custom_config=_trainer_config(settings),
     )
     model = trainer.outputs["model"]
 
@@ -86,23 +88,23 @@ def create_pipeline(settings: Settings) -> Pipeline:
         evaluation=evaluator.outputs["evaluation"],
         model=model,
         baseline_model=baseline_model,
-        thresholds=_thresholds(settings),
+        thresholds=settings.gate.model_dump_json(),
     )
     report = RunReport(
         examples=examples,
         model=model,
         model_run=trainer.outputs["model_run"],
         blessing=model_gate.outputs["blessing"],
-        hyperparameters=json.dumps(_shown_hyperparameters(settings)),
+        hyperparameters=settings.training.model_dump_json(),
     )
     pusher = Pusher(
         model=model,
         blessing=model_gate.outputs["blessing"],
         examples=examples,
         serving_dir=str(settings.serving_dir.absolute()),
-        model_name=PIPELINE_NAME,
+        model_name=DATASET.name,
     )
-    # It fails on a model that is not blessed, which ends the run.
+    # The Pusher ends the run if the model is not blessed, so the report must come first.
     pusher.add_upstream_node(report)
     components: list[BaseNode] = [
         example_gen,
@@ -120,7 +122,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
     ]
     root = settings.pipeline_root.absolute()
     return Pipeline(
-        pipeline_name=PIPELINE_NAME,
+        pipeline_name=DATASET.name,
         pipeline_root=str(root),
         components=components,
         enable_cache=True,
@@ -132,53 +134,26 @@ def create_pipeline(settings: Settings) -> Pipeline:
 
 
 def _baseline(settings: Settings, model: BaseChannel) -> BaseNode | None:
-    """What finds the model to compare with, as its output `model`; which may hold none."""
+    """The component whose output `model` holds the model to compare with, or nothing."""
     if settings.baseline == "newest":
         return Resolver(
             strategy_class=NewestOtherBlessedModel,
             model=Channel(type=standard_artifacts.Model),
             blessing=Channel(type=standard_artifacts.ModelBlessing),
             candidate=model,
-        ).with_id("Baseline")
+        ).with_id(BASELINE)
     if settings.baseline == "pushed":
         return PushedBaseline(
             candidate=model,
             serving_dir=str(settings.serving_dir.absolute()),
-            model_name=PIPELINE_NAME,
-        )
+            model_name=DATASET.name,
+        ).with_id(BASELINE)
     return None
 
 
-def _hyperparameters(settings: Settings) -> dict[str, str | int | float]:
+def _trainer_config(settings: Settings) -> dict[str, Any]:
+    """The `custom_config` of the Trainer: a `models.hyperparameters.TrainerConfig`."""
     backup_dir = settings.backup_dir
     if backup_dir is None:
         backup_dir = str(settings.pipeline_root.absolute() / "backups")
-    return {
-        "epochs": settings.epochs,
-        "batch_size": settings.batch_size,
-        "learning_rate": settings.learning_rate,
-        "seed": settings.seed,
-        "early_stopping_patience": settings.early_stopping_patience,
-        "reduce_lr_patience": settings.reduce_lr_patience,
-        "reduce_lr_factor": settings.reduce_lr_factor,
-        "backup_dir": backup_dir,
-    }
-
-
-def _shown_hyperparameters(settings: Settings) -> dict[str, str | int | float]:
-    """Without a place on this machine, which says nothing of the model."""
-    hyperparameters = _hyperparameters(settings)
-    del hyperparameters["backup_dir"]
-    return hyperparameters
-
-
-def _thresholds(settings: Settings) -> str:
-    return json.dumps(
-        {
-            "accuracy_threshold": str(settings.accuracy_threshold),
-            "class_recall_threshold": str(settings.class_recall_threshold),
-            "max_loss": str(settings.max_loss),
-            "min_test_examples": settings.min_test_examples,
-            "baseline_tolerance": str(settings.baseline_tolerance),
-        }
-    )
+    return {**settings.training.model_dump(), "backup_dir": backup_dir}

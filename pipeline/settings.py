@@ -1,15 +1,21 @@
-"""What a run can be told: typed, frozen, and checked before anything starts."""
+"""The settings of a run: typed, frozen, and checked before anything starts."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from decimal import Decimal
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from components.model_gate.thresholds import Thresholds
+from models.definition import DATASET
+from models.hyperparameters import Hyperparameters
+from models.validation import Frozen, problems
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,11 +24,11 @@ else:
 
 
 class SettingsError(ValueError):
-    """A setting is unknown, malformed or out of range; the message has a line for each."""
+    """Settings are unknown, malformed or out of range; the message has a line for each."""
 
 
 def _local(value: Any) -> Any:
-    """A Path would make gs:/bucket of gs://bucket, and a folder called ~ of ~."""
+    """Refuses URLs, which Path would mangle, and expands ~."""
     if value is None:
         return None
     if not str(value) or "://" in str(value):
@@ -36,96 +42,90 @@ Arguments = Annotated[
     BeforeValidator(lambda value: shlex.split(value) if isinstance(value, str) else value),
 ]
 
-# In one process, on one thread: on few cores and data that fits, faster than the alternatives.
-# The runner is named because Beam's default one downloads a binary, and an image is named because
-# TFX would otherwise build a package of itself in each stage.
+# One process and one thread: the fastest choice on few cores and data that fits in memory.
+# Beam's default runner would download a binary. Without an image name, TFX would build a package
+# of itself in each stage.
 _BEAM_ARGS = (
     "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
     "--sdk_container_image=unused",
 )
 
 
-class Settings(BaseModel):
-    """Everything that a run can be told; the command line's options are made from these fields.
+def _data_description() -> str:
+    sample = DATASET.bundled_sample
+    if sample is None:
+        return f"Source of {DATASET.title}: tfds, prepared or downloaded. No sample is bundled."
+    return (
+        f"Source of {DATASET.title}: tfds (prepared or downloaded), bundled (the sample in "
+        f"{sample.package}, no network), or auto (bundled only if tfds can't be reached)."
+    )
 
-    Thresholds are `Decimal`, so that 0.95 means 95/100 and not the float nearest to it.
+
+class Settings(Frozen):
+    """Everything that a user can choose about a run.
+
+    Users write all settings flat, `epochs` and not `training.epochs`: see `make_settings` and
+    `setting_fields`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-    data: Literal["auto", "tfds", "bundled"] = Field(
-        "auto",
-        description="Where MNIST comes from: tfds (70,000 images, prepared or downloaded), bundled "
-        "(5,000 images, no network), or auto: tfds, and bundled where its host can't be reached.",
-    )
+    data: Literal["auto", "tfds", "bundled"] = Field("auto", description=_data_description())
     data_dir: LocalPath | None = Field(
         None,
-        description="TFDS's data directory. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets.",
+        description="TFDS data directory. Default: TFDS_DATA_DIR, else ~/tensorflow_datasets.",
     )
     limit: int = Field(
         0,
         ge=0,
-        description="Keep only about this many images in all, for quick trials (with a lower "
-        "--min-test-examples); 0: all.",
+        description="Keep only about this many images, for quick trials (with a lower "
+        "--min-test-examples). 0 keeps all.",
     )
     pipeline_root: LocalPath = Field(
-        Path("output/pipeline"), description="Where artifacts, ML Metadata and logs are kept."
+        Path("output/pipeline"), description="Directory for artifacts, ML Metadata and logs."
     )
     serving_dir: LocalPath = Field(
         Path("output/serving"),
-        description="Where approved models are pushed, as <serving dir>/mnist/<version>/.",
+        description="Directory to push approved models to, as "
+        f"<serving dir>/{DATASET.name}/<version>/.",
     )
-    epochs: int = Field(10, ge=1, description="Train for at most this many epochs.")
-    batch_size: int = Field(64, ge=1, description="Images in one training step.")
-    learning_rate: float = Field(0.001, gt=0, lt=1, description="Adam's initial learning rate.")
-    seed: int = Field(42, ge=0, lt=2**31, description="Seed of weights, dropout and shuffling.")
-    early_stopping_patience: int = Field(
-        3, ge=1, description="Stop after this many epochs without a better validation accuracy."
-    )
-    reduce_lr_patience: int = Field(
-        2, ge=1, description="Reduce the learning rate after this many epochs without a better one."
-    )
-    reduce_lr_factor: float = Field(
-        0.5, gt=0, lt=1, description="What the learning rate is then multiplied by."
-    )
-    accuracy_threshold: Decimal = Field(
-        Decimal("0.95"), ge=0, le=1, description="Block a model with a lower test accuracy."
-    )
-    class_recall_threshold: Decimal = Field(
-        Decimal("0.90"), ge=0, le=1, description="Block it if any of the ten digits does worse."
-    )
-    max_loss: Decimal = Field(
-        Decimal("0.25"), gt=0, description="Block a model with a higher test loss (cross-entropy)."
-    )
-    min_test_examples: int = Field(
-        1000, ge=1, description="Block a model that was tested on fewer images."
-    )
-    baseline_tolerance: Decimal = Field(
-        Decimal("0.005"),
-        ge=0,
-        le=1,
-        description="Block a model whose accuracy is lower by more than this than that of the "
-        "newest blessed model.",
-    )
+    training: Hyperparameters = Hyperparameters()
+    gate: Thresholds = Thresholds()
     baseline: Literal["newest", "pushed", "none"] = Field(
         "newest",
-        description="Compare with the newest blessed model, with the newest pushed one (on "
-        "Kubeflow), or with none (when that model can't be evaluated any more).",
+        description="Model to compare with: the newest blessed one, the newest pushed one (on "
+        "Kubeflow), or none (if the baseline can no longer be evaluated).",
     )
     schema_file: LocalPath | None = Field(
         None,
-        description="What the data must satisfy, as a TFMD Schema in text format. Default: the "
-        "reviewed one of the package.",
+        description="Schema that the data must satisfy, a TFMD Schema in text format. Default: the "
+        "package's reviewed schema.",
     )
     backup_dir: str | None = Field(
         None,
-        description="Where the state of an unfinished training is kept; empty: nowhere. "
+        description="Directory for the state of unfinished training. Empty disables backups. "
         "Default: <pipeline root>/backups.",
     )
     beam_args: Arguments = Field(
-        _BEAM_ARGS,
-        description="Apache Beam's options, all in one text, quoted as for a shell.",
+        _BEAM_ARGS, description="Apache Beam options in one string, quoted as for a shell."
     )
+
+
+_SECTIONS: dict[str, type[Frozen]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Frozen)
+}
+"""The nested models, by their field of `Settings`."""
+
+
+def setting_fields() -> dict[str, FieldInfo]:
+    """The fields of Settings by the names that users write, those of nested models in place."""
+    return {
+        name: field
+        for top, top_field in Settings.model_fields.items()
+        for name, field in (
+            _SECTIONS[top].model_fields if top in _SECTIONS else {top: top_field}
+        ).items()
+    }
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
@@ -155,26 +155,45 @@ def read_settings_file(path: Path) -> dict[str, Any]:
 
 
 def make_settings(*layers: dict[str, Any]) -> Settings:
-    """Makes settings from layers of values; a later layer wins over an earlier one.
+    """Makes settings from layers of flat values; a later layer wins over an earlier one.
 
     Raises:
-      SettingsError: one line for each unknown key and each value that breaks its rule.
+      SettingsError: one line for each unknown name and each value that breaks its rule.
     """
-    values = {key: value for layer in layers for key, value in layer.items()}
+    values = {name: value for layer in layers for name, value in layer.items()}
+    known = setting_fields()
+    unknown = [_unknown(name, known) for name in values if name not in known]
+    sections = {
+        section: {name: values[name] for name in model.model_fields if name in values}
+        for section, model in _SECTIONS.items()
+    }
+    top = {name: values[name] for name in Settings.model_fields if name in known and name in values}
     try:
-        return Settings(**values)
+        settings = Settings(**top, **sections)
     except ValidationError as error:
-        raise explain(error, Settings) from error
+        lines = [*unknown, *map(_without_section, problems(error))]
+        raise SettingsError("\n".join(lines)) from error
+    if unknown:
+        raise SettingsError("\n".join(unknown))
+    return settings
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> SettingsError:
-    """Says what is wrong with settings, in one line for each unknown key and each wrong value."""
-    return SettingsError("\n".join(_line(dict(problem), model) for problem in error.errors()))
+    """Describes each unknown name and each wrong value of `model` in one line."""
+    lines = (
+        _unknown(line.partition(":")[0], model.model_fields if len(details["loc"]) == 1 else ())
+        if details["type"] == "extra_forbidden"
+        else line
+        for line, details in zip(problems(error), error.errors(), strict=True)
+    )
+    return SettingsError("\n".join(lines))
 
 
-def _line(problem: dict[str, Any], model: type[BaseModel]) -> str:
-    name = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        known = f"; there are {', '.join(model.model_fields)}" if len(problem["loc"]) == 1 else ""
-        return f"{name}: no such setting{known}"
-    return f"{name}: {problem['msg']}, received {problem['input']!r}"
+def _unknown(name: str, known: Iterable[str]) -> str:
+    choices = ", ".join(known)
+    return f"{name}: no such setting" + (f"; there are {choices}" if choices else "")
+
+
+def _without_section(line: str) -> str:
+    section, _, rest = line.partition(".")
+    return rest if section in _SECTIONS else line

@@ -1,4 +1,4 @@
-"""The command line options that are made from the fields of `Settings`."""
+"""Command line options generated from the fields of `Settings`."""
 
 from __future__ import annotations
 
@@ -9,26 +9,39 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from pipeline.settings import Settings
+from pipeline.settings import setting_fields
+
+_METAVARS = {
+    int: "INTEGER",
+    float: "NUMBER",
+    Decimal: "NUMBER",
+    str: "NAME",
+    tuple[str, ...]: "OPTIONS",
+}
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds an option for each field of Settings, whose rules Settings itself checks."""
-    for name, field in reversed(Settings.model_fields.items()):
-        value = shlex.join(field.default) if isinstance(field.default, tuple) else field.default
-        default = "" if value is None else f"  [default: {value}]"
+    """Adds an option for each setting; its value stays the text that `make_settings` validates."""
+    for name, field in reversed(setting_fields().items()):
+        default = default_text(field.default)
         option = click.option(
             f"--{name.replace('_', '-')}",
             name,
             metavar=_metavar(name, field.annotation),
-            help=f"{field.description}{default}",
+            help=f"{field.description}  [default: {default}]" if default else field.description,
         )
         command = option(command)
     return command
 
 
+def default_text(default: object) -> str:
+    """The default as a user would type it; "" for None."""
+    if isinstance(default, tuple):
+        return shlex.join(default)
+    return "" if default is None else str(default)
+
+
 def _metavar(name: str, annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return "|".join(get_args(annotation))
-    kinds = {int: "INTEGER", float: "NUMBER", Decimal: "NUMBER", tuple[str, ...]: "OPTIONS"}
-    return kinds.get(annotation, "FILE" if name.endswith("_file") else "DIRECTORY")
+    return _METAVARS.get(annotation, "FILE" if name.endswith("_file") else "DIRECTORY")

@@ -1,4 +1,4 @@
-"""What changes a stage's cache key."""
+"""What changes a component's cache key."""
 
 from __future__ import annotations
 
@@ -6,10 +6,23 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tfx.orchestration.pipeline import Pipeline
 
 from pipeline import graph
 from pipeline.cache_keys import PACKAGES, ROOT, add_cache_keys, source_closure
 from pipeline.settings import make_settings
+from pipeline.stages import (
+    BASELINE,
+    DATA_GATE,
+    EXAMPLE_GEN,
+    MODEL_GATE,
+    PUSHER,
+    REPORT,
+    SCHEMA_GEN,
+    STAGES,
+    TRAINER,
+    TRANSFORM,
+)
 
 
 @pytest.fixture
@@ -19,6 +32,8 @@ def project(tmp_path: Path) -> Path:
         "models/names.py": "A = 1",
         "models/net.py": "import os\nfrom models import names",
         "models/train.py": "def f():\n    from models.net import build\n",
+        "models/definition.py": "LOAD = 'models.sample.load'\nOTHER = 'see models.names'",
+        "models/sample.py": "def load(): ...",
         "models/other.py": "",
         "components/__init__.py": "",
         "components/gate/__init__.py": "import models.names",
@@ -49,6 +64,10 @@ def project(tmp_path: Path) -> Path:
                 "models/names.py",
             ],
         ),
+        (
+            "models.definition",
+            ["models/__init__.py", "models/definition.py", "models/sample.py"],
+        ),
         ("numpy.linalg", []),
     ],
 )
@@ -59,14 +78,40 @@ def test_closure_has_what_an_import_would_read(
     assert [str(path.relative_to(project)) for path in found] == expected
 
 
+def _pipeline(**settings: object) -> Pipeline:
+    return graph.create_pipeline(make_settings({"data": "tfds"}, settings))
+
+
+@pytest.mark.parametrize(
+    ("baseline", "expected"),
+    [
+        ("newest", list(STAGES)),
+        ("pushed", list(STAGES)),
+        ("none", [name for name in STAGES if name != BASELINE]),
+    ],
+)
+def test_ids_of_the_components_are_the_constants(
+    tmp_path: Path, baseline: str, expected: list[str]
+) -> None:
+    pipeline = _pipeline(baseline=baseline, pipeline_root=tmp_path)
+    assert [node.id for node in pipeline.components] == expected
+
+
+def test_stamp_for_an_unknown_component_is_refused(tmp_path: Path) -> None:
+    pipeline = _pipeline(pipeline_root=tmp_path)
+    pipeline.components[0].with_id("RenamedExampleGen")
+    with pytest.raises(ValueError, match=rf"expected ids .*received \['{EXAMPLE_GEN}'\]"):
+        add_cache_keys(pipeline, {EXAMPLE_GEN: "stamp"})
+
+
 def _keys(root: Path = ROOT, outside: dict[str, str] | None = None) -> dict[str, list[str]]:
     """The flags that TFX will hash, by component."""
-    pipeline = graph.create_pipeline(make_settings({"data": "bundled"}))
+    pipeline = _pipeline()
     add_cache_keys(pipeline, outside, root)
     return {
         node.id: list(node.executor_spec.extra_flags)
         for node in pipeline.components
-        if node.id != "Baseline"
+        if node.id != BASELINE
     }
 
 
@@ -80,15 +125,15 @@ def project_copy(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ("models/architectures.py", {"Trainer"}),
-        ("models/preprocessing.py", {"Transform", "Trainer"}),
-        ("components/example_gen/executor.py", {"ImageExampleGen"}),
-        ("components/data_gate/executor.py", {"DataGate"}),
-        ("components/model_gate/rules.py", {"ModelGate", "Pusher", "RunReport"}),
-        ("components/report/page.html.j2", {"RunReport"}),
-        ("components/report/page.css", {"RunReport"}),
-        ("components/pusher/executor.py", {"Pusher"}),
-        ("pipeline/console.py", set()),
+        ("models/architectures.py", {TRAINER}),
+        ("models/preprocessing.py", {TRANSFORM, TRAINER}),
+        ("components/example_gen/executor.py", {EXAMPLE_GEN}),
+        ("components/data_gate/executor.py", {DATA_GATE}),
+        ("components/model_gate/rules.py", {MODEL_GATE, PUSHER, REPORT}),
+        ("components/report/page.html.j2", {REPORT}),
+        ("components/report/page.css", {REPORT}),
+        ("components/pusher/executor.py", {PUSHER}),
+        ("pipeline/cli/console.py", set()),
     ],
 )
 def test_changed_code_changes_the_keys_of_the_stages_that_run_it(
@@ -110,12 +155,12 @@ def test_changed_schema_changes_the_key_of_its_import(
     before = _keys()
     schema.write_text(schema.read_text() + "\n# changed\n")
     after = _keys()
-    assert {name for name in after if after[name] != before[name]} == {"ImportSchemaGen"}
+    assert {name for name in after if after[name] != before[name]} == {SCHEMA_GEN}
 
 
 def test_changed_outside_data_changes_the_key_of_its_reader() -> None:
-    before, after = _keys(outside={"ImageExampleGen": "a"}), _keys(outside={"ImageExampleGen": "b"})
-    assert {name for name in after if after[name] != before[name]} == {"ImageExampleGen"}
+    before, after = _keys(outside={EXAMPLE_GEN: "a"}), _keys(outside={EXAMPLE_GEN: "b"})
+    assert {name for name in after if after[name] != before[name]} == {EXAMPLE_GEN}
 
 
 def test_relative_import_is_refused_as_it_would_be_overlooked(project: Path) -> None:

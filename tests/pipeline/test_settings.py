@@ -1,26 +1,86 @@
-"""Settings: typed, exact, and refused at once when they are wrong."""
+"""Settings: typed, exact, flat for the user, and refused at once when they are wrong."""
 
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from pipeline.settings import SettingsError, make_settings, read_settings_file
+from components.model_gate.thresholds import Thresholds
+from models.hyperparameters import Hyperparameters
+from models.validation import Frozen
+from pipeline.settings import (
+    Settings,
+    SettingsError,
+    explain,
+    make_settings,
+    read_settings_file,
+    setting_fields,
+)
 
 
 def test_later_layers_win() -> None:
     settings = make_settings({"epochs": 3, "seed": 1}, {"epochs": "7"})
-    assert (settings.epochs, settings.seed, settings.batch_size) == (7, 1, 64)
+    training = settings.training
+    assert (training.epochs, training.seed, training.batch_size) == (7, 1, 64)
 
 
 def test_thresholds_are_exact_decimals() -> None:
-    assert make_settings({"accuracy_threshold": "0.95"}).accuracy_threshold == Decimal("0.95")
+    settings = make_settings({"accuracy_threshold": "0.97"})
+    assert settings.gate.accuracy_threshold == Decimal("0.97")
+
+
+def test_names_are_unique_across_the_nested_models() -> None:
+    models = [Settings, Hyperparameters, Thresholds]
+    counts = Counter(name for model in models for name in model.model_fields)
+    assert set(counts.values()) == {1}
+    assert setting_fields().keys() == counts.keys() - {"training", "gate"}
+
+
+def test_every_setting_has_a_description() -> None:
+    assert [name for name, field in setting_fields().items() if not field.description] == []
+
+
+@pytest.mark.parametrize("name", ["training", "gate"])
+def test_nested_models_are_not_settings(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: no such setting"):
+        make_settings({name: {}})
+
+
+def test_gate_reads_its_thresholds_from_the_settings() -> None:
+    gate = make_settings({"max_loss": "0.30000000000000000001"}).gate
+    assert Thresholds.from_json(gate.model_dump_json()) == gate
+
+
+def test_the_message_names_rule_and_value() -> None:
+    with pytest.raises(SettingsError) as error:
+        make_settings({"epochs": 0})
+    expected = "epochs: Input should be greater than or equal to 1, received 0"
+    assert str(error.value) == expected
+
+
+def test_errors_of_other_models_are_explained_alike() -> None:
+    class Pod(Frozen):
+        cpu: int = 1
+
+    class Cluster(Frozen):
+        pods: dict[str, Pod] = {}
+
+    with pytest.raises(ValidationError) as error:
+        Cluster(pods={"Trainer": {"cpu": None, "cpus": 2}}, image="a")  # type: ignore[call-arg,dict-item]
+    assert str(explain(error.value, Cluster)).splitlines() == [
+        "pods.Trainer.cpu: Input should be a valid integer, received None",
+        "pods.Trainer.cpus: no such setting",
+        "image: no such setting; there are pods",
+    ]
 
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        make_settings().epochs = 3
+        make_settings().limit = 3
+    with pytest.raises(ValidationError, match="frozen"):
+        make_settings().training.epochs = 3
 
 
 def test_unknown_key_is_named_with_those_that_exist() -> None:
@@ -37,6 +97,9 @@ def test_unknown_key_is_named_with_those_that_exist() -> None:
         ("learning_rate", "0"),
         ("accuracy_threshold", "1.01"),
         ("accuracy_threshold", "nan"),
+        ("max_loss", "inf"),
+        ("learning_rate", "inf"),
+        ("architecture", "absent"),
         ("max_loss", "0"),
         ("data", "imagenet"),
         ("serving_dir", "gs://bucket/models"),
@@ -50,9 +113,11 @@ def test_value_out_of_range_is_refused_with_its_name_and_value(name: str, value:
 
 
 def test_every_wrong_setting_gets_a_line() -> None:
+    values = {"epochs": 0, "color": "red", "limit": -1, "max_loss": "x"}
     with pytest.raises(SettingsError) as error:
-        make_settings({"epochs": 0, "colour": "red"})
-    assert len(str(error.value).splitlines()) == 2
+        make_settings(values)
+    lines = str(error.value).splitlines()
+    assert sorted(line.partition(":")[0] for line in lines) == sorted(values)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +132,8 @@ def test_file_gives_the_same_settings_in_each_format(tmp_path: Path, name: str, 
     path = tmp_path / name
     path.write_text(text)
     settings = make_settings(read_settings_file(path))
-    assert settings.epochs == 3
-    assert settings.accuracy_threshold == Decimal("0.9500000000000000000001")
+    assert settings.training.epochs == 3
+    assert settings.gate.accuracy_threshold == Decimal("0.9500000000000000000001")
 
 
 @pytest.mark.parametrize(
