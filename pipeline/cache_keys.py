@@ -137,7 +137,7 @@ def _imports_of(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and _DOTTED_PATH.fullmatch(str(node.value)):
             # importlib may load it.
-            yield node.value
+            yield str(node.value)
 
 
 def _file_digest(path: Path) -> str:

@@ -32,7 +32,7 @@ def test_thresholds_are_exact_decimals() -> None:
 
 
 def test_names_are_unique_across_the_nested_models() -> None:
-    models = [Settings, Hyperparameters, Thresholds]
+    models: list[type[Frozen]] = [Settings, Hyperparameters, Thresholds]
     counts = Counter(name for model in models for name in model.model_fields)
     assert set(counts.values()) == {1}
     assert setting_fields().keys() == counts.keys() - {"training", "gate"}
@@ -68,7 +68,7 @@ def test_errors_of_other_models_are_explained_alike() -> None:
         pods: dict[str, Pod] = {}
 
     with pytest.raises(ValidationError) as error:
-        Cluster(pods={"Trainer": {"cpu": None, "cpus": 2}}, image="a")  # type: ignore[call-arg,dict-item]
+        Cluster(pods={"Trainer": {"cpu": None, "cpus": 2}}, image="a")  # type: ignore[call-arg]
     assert str(explain(error.value, Cluster)).splitlines() == [
         "pods.Trainer.cpu: Input should be a valid integer, received None",
         "pods.Trainer.cpus: no such setting",
@@ -78,9 +78,9 @@ def test_errors_of_other_models_are_explained_alike() -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        make_settings().limit = 3
+        make_settings().limit = 3  # type: ignore[misc]
     with pytest.raises(ValidationError, match="frozen"):
-        make_settings().training.epochs = 3
+        make_settings().training.epochs = 3  # type: ignore[misc]
 
 
 def test_unknown_key_is_named_with_those_that_exist() -> None:
