@@ -1,26 +1,29 @@
-"""Runs the pipeline here with TFX's own LocalDagRunner, and tells how each stage goes."""
+"""Runs the pipeline with TFX's LocalDagRunner, and reports each stage as it begins and ends."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
-from unittest import mock
 
+from tfx.dsl.compiler.constants import PIPELINE_RUN_ID_PARAMETER_NAME
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import Pipeline
-from tfx.orchestration.portable import launcher
+from tfx.orchestration.portable.runtime_parameter_utils import substitute_runtime_parameter
+from tfx.proto.orchestration import pipeline_pb2
 
 from pipeline.runs import metadata
 from pipeline.runs.metadata import Stage
 
 
 class StageFailedError(Exception):
-    """A stage ended as FAILED in ML Metadata though TFX raised no error of its own."""
+    """A stage ended as FAILED in ML Metadata, although TFX raised no error."""
 
 
 class Observer(Protocol):
-    """Is told of each stage as it begins and ends."""
+    """Follows the stages of a run. Whatever it raises ends the run."""
 
     def began(self, name: str) -> None:
         """A stage begins; `name` is the component's id."""
@@ -31,12 +34,12 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class RunResult:
-    """What ML Metadata says of a run.
+    """The outcome of a run, from ML Metadata.
 
     Attributes:
       stages: those that began, by component id, in their order.
       missing: ids of the components that never began.
-      error: what ended the run, if anything did.
+      error: the error that ended the run, if any.
     """
 
     stages: dict[str, Stage]
@@ -45,77 +48,76 @@ class RunResult:
 
     @property
     def failed(self) -> Stage | None:
-        """The stage that did not succeed, if there is one."""
+        """The stage that did not succeed, if any."""
         return next((stage for stage in self.stages.values() if not stage.succeeded), None)
 
     @property
     def succeeded(self) -> bool:
-        """Whether every component of the pipeline ran, or was cached, without an error."""
+        """Whether every component ran, or was cached, without an error."""
         return not (self.error or self.failed or self.missing)
 
 
 def run_locally(pipeline: Pipeline, observer: Observer) -> RunResult:
     """Runs the pipeline's components one after the other, in this process.
 
-    LocalDagRunner goes on, and ends well, when a stage fails without raising an error; this stops
-    at the first stage that ML Metadata does not call COMPLETE or CACHED.
-
     Args:
-      pipeline: one whose root the caller holds (`pipeline.runs.root_lock`).
-      observer: told of each stage.
+      pipeline: its root must be locked by the caller (`pipeline.runs.root_lock`).
+      observer: follows the stages.
     """
-    recorder = _Recorder(_database(pipeline), observer)
-    recorder.mark_abandoned()
+    database = Path(pipeline.metadata_connection_config.sqlite.filename_uri)
+    if database.exists():
+        metadata.fail_abandoned_executions(metadata.open_store(database))
+    runner = _ObservedRunner(database, observer)
     error: Exception | None = None
     try:
-        with mock.patch.object(launcher, "Launcher", recorder.launcher_class()):
-            LocalDagRunner().run(pipeline)
+        runner.run(pipeline)
     except Exception as raised:  # noqa: BLE001 - whatever a component raises is reported
         error = raised
-    missing = [node.id for node in pipeline.components if node.id not in recorder.stages]
-    return RunResult(stages=recorder.stages, missing=tuple(missing), error=error)
+    missing = [node.id for node in pipeline.components if node.id not in runner.stages]
+    return RunResult(stages=runner.stages, missing=tuple(missing), error=error)
 
 
-def _database(pipeline: Pipeline) -> Path:
-    return Path(pipeline.metadata_connection_config.sqlite.filename_uri)
+class _ObservedRunner(LocalDagRunner):
+    """Runs one node at a time, because LocalDagRunner has no hook around its nodes.
 
-
-class _Recorder:
-    """Reads each stage's state from ML Metadata when it has ended.
-
-    LocalDagRunner has no hook around its stages, so its launcher is replaced by one that calls us.
+    LocalDagRunner carries on, and ends well, after a stage that fails without raising an error.
+    This runner stops at the first stage that ML Metadata does not call COMPLETE or CACHED.
     """
 
     def __init__(self, database: Path, observer: Observer) -> None:
+        super().__init__()
         self.stages: dict[str, Stage] = {}
         self._database = database
         self._observer = observer
 
-    def mark_abandoned(self) -> None:
-        if self._database.exists():
-            metadata.fail_abandoned_executions(metadata.open_store(self._database))
+    def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:
+        """Runs a compiled pipeline; `run` calls this."""
+        run_id = datetime.now().isoformat()  # noqa: DTZ005 - the form of TFX's own run ids
+        substitute_runtime_parameter(pipeline, {PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
+        for name, single in _single_nodes(pipeline):
+            self._observer.began(name)
+            try:
+                super().run_with_ir(single, run_options)
+            finally:
+                self._record(name, run_id)
+            if name not in self.stages or not self.stages[name].succeeded:
+                raise StageFailedError(f"stage {name} failed; the log file says why")
 
-    def launcher_class(self) -> type[launcher.Launcher]:
-        recorder = self
-
-        class ObservedLauncher(launcher.Launcher):
-            def launch(self) -> Any:
-                name = self._pipeline_node.node_info.id
-                run_id = self._pipeline_runtime_spec.pipeline_run_id.field_value.string_value
-                recorder._observer.began(name)
-                try:
-                    info = super().launch()
-                finally:
-                    stage = recorder._record(name, run_id)
-                if stage is None or not stage.succeeded:
-                    raise StageFailedError(f"stage {name} failed; the log file says why")
-                return info
-
-        return ObservedLauncher
-
-    def _record(self, name: str, run_id: str) -> Stage | None:
+    def _record(self, name: str, run_id: str) -> None:
         stage = metadata.read_run(metadata.open_store(self._database), run_id).get(name)
         if stage is not None:
             self.stages[name] = stage
             self._observer.ended(stage)
-        return stage
+
+
+def _single_nodes(pipeline: Any) -> Iterator[tuple[str, Any]]:
+    """Each node's id, with a copy of the pipeline that has this node only.
+
+    Nodes find their inputs in ML Metadata, so they don't need each other.
+    """
+    for node in pipeline.nodes:
+        single = pipeline_pb2.Pipeline()
+        single.CopyFrom(pipeline)
+        del single.nodes[:]
+        single.nodes.append(node)
+        yield node.pipeline_node.node_info.id, single
