@@ -12,9 +12,9 @@ class ExitStatus(IntEnum):
       SUCCESS: the command did what it was asked to. For `run`: the model is pushed, or the newest
         release already holds it.
       FAILED: something broke.
-      USAGE: the options or settings are wrong; nothing was started.
+      USAGE: an option or setting is wrong.
       MODEL_REJECTED: the model failed its gate; nothing was pushed.
-      DATA_REJECTED: the data failed validation; nothing was trained.
+      DATA_REJECTED: data validation failed; nothing was trained.
       INTERRUPTED: stopped by Ctrl+C.
     """
 

@@ -1,7 +1,7 @@
-"""What a person sees while a pipeline runs: a line for each stage, and a progress bar.
+"""Output for people while a pipeline runs: a line for each stage, and a progress bar.
 
-In a terminal the running stage has a live line below the finished ones; in a plain log (no TTY)
-there are only whole lines, one for each stage and one for each epoch.
+In a terminal, a live line for the running stage follows those of the finished stages. In a plain
+log (no TTY) there are only whole lines, one for each stage and one for each epoch.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _STYLES = {"COMPLETE": ("done", "green"), "CACHED": ("cached", "cyan")}
 class RunConsole(logging.Handler):
     """Shows the stages of a run (`pipeline.runs.local_runner.Observer`) and training progress.
 
-    It is a logging handler because that is how the Trainer, which knows no console, reports.
+    It is a logging handler because the Trainer reports its progress in log records.
     """
 
     def __init__(self, console: Console, live: bool = True) -> None:
-        """Shows the live line only if `live` is true and the console is a terminal."""
+        """Shows a live line only if `live` is true and the console is a terminal."""
         super().__init__(logging.INFO)
         self.console = console
         self._progress = Progress(
@@ -46,7 +46,7 @@ class RunConsole(logging.Handler):
             console=console,
             transient=True,
             disable=not (live and console.is_terminal),
-            # What libraries print belongs in the log file.
+            # Output of libraries belongs in the log file.
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -54,7 +54,7 @@ class RunConsole(logging.Handler):
 
     @contextmanager
     def live(self) -> Iterator[RunConsole]:
-        """Shows the live line, and listens to the training, until the end of the block."""
+        """Shows the live line and the training progress until the end of the block."""
         logger = logging.getLogger(PROGRESS_LOGGER)
         logger.addHandler(self)
         logger.setLevel(logging.INFO)
@@ -65,7 +65,7 @@ class RunConsole(logging.Handler):
             logger.removeHandler(self)
 
     def began(self, name: str) -> None:
-        """Makes this the live line."""
+        """Shows this name in the live line."""
         self._progress.reset(self._task, description=name, total=None, note="")
 
     def ended(self, stage: Stage) -> None:
@@ -80,7 +80,7 @@ class RunConsole(logging.Handler):
         self.console.print(line, soft_wrap=True)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Shows the progress that a log record of the Trainer carries."""
+        """Shows the progress in a log record of the Trainer."""
         progress: TrainingProgress | None = getattr(record, "progress", None)
         if progress is None:
             return
@@ -95,7 +95,7 @@ class RunConsole(logging.Handler):
 
 
 def make_console(stream: TextIO) -> Console:
-    """A console on a stream; wide, and without colours or control codes, if it is no terminal."""
+    """Creates a console; wide, without colors and control codes, if the stream is no terminal."""
     return Console(
         file=stream,
         width=None if stream.isatty() else _PLAIN_WIDTH,
@@ -107,14 +107,14 @@ def make_console(stream: TextIO) -> Console:
 
 @contextmanager
 def output_to_log_file(log_file: Path, verbose: bool) -> Iterator[TextIO]:
-    """Sends all that is printed or logged, also by C++ code, to a file until the end of the block.
+    """Sends everything printed or logged, also by C++ code, to a file until the end of the block.
 
     Args:
-      log_file: is made, with the folders above it.
-      verbose: copy Python's log records to standard error as well.
+      log_file: is created, with its parent directories.
+      verbose: whether to copy Python's log records to standard error.
 
     Yields:
-      The standard output from before, for the console.
+      The original standard output.
     """
     log_file.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
@@ -151,7 +151,7 @@ def output_to_log_file(log_file: Path, verbose: bool) -> Iterator[TextIO]:
 
 
 def gate_table(rows: Iterable[tuple[str, str, str, str, str]]) -> Table:
-    """A table of the gates, from `pipeline.runs.summary.gates`."""
+    """Formats rows of `pipeline.runs.summary.gates`."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for title in ("gate", "threshold", "value", "verdict", "detail"):
         table.add_column(title, overflow="fold")

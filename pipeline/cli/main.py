@@ -1,7 +1,7 @@
 """Entry point of `mnist-pipeline`.
 
-A command imports TensorFlow and TFX only when it needs them, so that help, version and usage errors
-answer at once.
+Commands import TensorFlow and TFX only when they need them, so that help, version and usage errors
+appear at once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from importlib.metadata import entry_points, version
 
 import click
 
+from models.definition import DATASET
+from pipeline.exit_status import ExitStatus
 from pipeline.settings import SettingsError
 
 COMMANDS = "mnist_pipeline.commands"
@@ -18,10 +20,9 @@ _PROGRAM = "mnist-pipeline"
 
 
 class _CommandGroup(click.Group):
-    """Finds its commands by the entry points of the group COMMANDS.
+    """Loads commands from the entry points of the group COMMANDS, each when it is needed.
 
-    The packages above this one register theirs there too, and a command is imported only when it,
-    or the list of commands, is needed.
+    Packages of higher layers register their commands there, too.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -36,18 +37,19 @@ class _CommandGroup(click.Group):
 
 @click.group(
     cls=_CommandGroup,
+    help=f"Trains, validates, gates and pushes a model for {DATASET.title} with TFX.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(version(_PROGRAM), prog_name=_PROGRAM)
 def cli() -> None:
-    """Trains, validates, gates and pushes an MNIST model with TFX."""
+    """Parent of all commands."""
 
 
 def main() -> None:
-    """Entry point; wrong settings are wrong usage."""
+    """Runs the command line; wrong settings end it with the exit status of wrong usage."""
     try:
         cli(prog_name=_PROGRAM)
     except SettingsError as error:
         for line in str(error).splitlines():
             click.echo(f"Error: {line}", err=True)
-        sys.exit(2)
+        sys.exit(ExitStatus.USAGE)

@@ -1,4 +1,4 @@
-"""What became of a run's stages, read from ML Metadata."""
+"""Reads the runs of a pipeline root, and their stages, from ML Metadata."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ml_metadata.proto import metadata_store_pb2
 _STATES = metadata_store_pb2.Execution.State
 _OUTPUT_EVENTS = (
     metadata_store_pb2.Event.OUTPUT,
-    metadata_store_pb2.Event.INTERNAL_OUTPUT,  # of a Resolver
+    metadata_store_pb2.Event.INTERNAL_OUTPUT,  # Resolvers record these.
 )
 _SUCCEEDED = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """An artifact of ML Metadata, with its properties and custom properties in one mapping."""
+    """An artifact in ML Metadata, with its properties and custom properties in one mapping."""
 
     id: int
     uri: str
@@ -34,9 +34,9 @@ class Stage:
 
     Attributes:
       name: the component's id.
-      state: a name of ML Metadata's `Execution.State`: COMPLETE, CACHED, FAILED, RUNNING …
-      seconds: wall time between its registration and its last change.
-      outputs: by output key.
+      state: name in ML Metadata's `Execution.State`, such as COMPLETE, CACHED, FAILED or RUNNING.
+      seconds: wall time from its registration to its last change.
+      outputs: artifacts by output key.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Stage:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it produced its outputs, now or (cached) in an earlier run."""
+        """Whether it produced its outputs, now or (if cached) in an earlier run."""
         return _STATES.Value(self.state) in _SUCCEEDED
 
 
@@ -56,8 +56,8 @@ class Run:
     """One run of the pipeline.
 
     Attributes:
-      name: its id.
-      started: in local time.
+      name: id of the run.
+      started: with the local time zone.
       stages: by component id, in the order in which they started.
     """
 
@@ -74,7 +74,7 @@ def open_store(database: Path) -> ml_metadata.MetadataStore:
 
 
 def read_stage(store: ml_metadata.MetadataStore, name: str, execution_id: int) -> Stage:
-    """Reads one execution with the artifacts that it output."""
+    """Reads one execution and its output artifacts."""
     (execution,) = store.get_executions_by_id([execution_id])
     outputs: dict[str, list[Artifact]] = {}
     events = [
@@ -97,7 +97,10 @@ def read_stage(store: ml_metadata.MetadataStore, name: str, execution_id: int) -
 
 
 def read_run(store: ml_metadata.MetadataStore, run_id: str) -> dict[str, Stage]:
-    """Reads the stages of one run, by component id, in the order in which they started."""
+    """Reads the stages of a run by component id, in the order in which they started.
+
+    Empty if there is no such run.
+    """
     context = store.get_context_by_type_and_name("pipeline_run", run_id)
     if context is None:
         return {}
@@ -109,7 +112,7 @@ def read_run(store: ml_metadata.MetadataStore, run_id: str) -> dict[str, Stage]:
 
 
 def newest_run_with(store: ml_metadata.MetadataStore, stage: str) -> Run | None:
-    """The newest run in which a stage succeeded; None if there is none."""
+    """Finds the newest run in which a stage succeeded."""
     runs = store.get_contexts_by_type("pipeline_run")
     for context in sorted(runs, key=lambda context: context.id, reverse=True):
         stages = read_run(store, context.name)
@@ -120,9 +123,9 @@ def newest_run_with(store: ml_metadata.MetadataStore, stage: str) -> Run | None:
 
 
 def fail_abandoned_executions(store: ml_metadata.MetadataStore) -> int:
-    """Marks executions that a killed run left RUNNING as FAILED, and tells how many there were.
+    """Marks executions that a killed run left RUNNING as FAILED, and returns their number.
 
-    Only for a caller that holds the lock of the pipeline root: then nothing can be running.
+    The caller must hold the lock of the pipeline root, so that nothing can be running.
     """
     abandoned = [
         execution
@@ -137,15 +140,15 @@ def fail_abandoned_executions(store: ml_metadata.MetadataStore) -> int:
 
 
 def _component_id(store: ml_metadata.MetadataStore, execution_id: int) -> str:
-    """TFX puts each execution in a context of type `node`, named `<pipeline>.<component id>`."""
+    """Finds the context of type `node`, which TFX names `<pipeline>.<component id>`."""
     for context in store.get_contexts_by_execution(execution_id):
         if context.type == "node":
             return str(context.name.split(".", 1)[1])
-    raise ValueError(f"execution {execution_id} is in no context of type node")
+    raise ValueError(f"expected execution {execution_id} in a context of type node, found none")
 
 
 def to_artifact(message: metadata_store_pb2.Artifact) -> Artifact:
-    """Makes an Artifact of ML Metadata's message."""
+    """Converts ML Metadata's message."""
     properties = {
         name: getattr(value, value.WhichOneof("value"))
         for name, value in [*message.properties.items(), *message.custom_properties.items()]

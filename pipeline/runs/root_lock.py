@@ -15,11 +15,11 @@ class PipelineRootBusyError(Exception):
 
 @contextmanager
 def locked(pipeline_root: Path) -> Iterator[None]:
-    """Holds a pipeline root for one run; the lock of a run that was killed is free again.
+    """Locks a pipeline root for one run. The operating system frees the lock of a killed run.
 
     Raises:
-      PipelineRootBusyError: another run holds it.
-      OSError: the pipeline root can't be made or written.
+      PipelineRootBusyError: another run has locked it.
+      OSError: the pipeline root can't be created or written.
     """
     pipeline_root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(pipeline_root / ".lock")
@@ -27,8 +27,8 @@ def locked(pipeline_root: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise PipelineRootBusyError(
-            f"the pipeline root {pipeline_root} is in use by another run: wait for that to end, "
-            "or choose another with --pipeline-root"
+            f"pipeline root {pipeline_root} is in use by another run: wait until it ends, or "
+            "choose another root with --pipeline-root"
         ) from None
     try:
         yield

@@ -1,4 +1,4 @@
-"""Says in words what the stages of a run produced."""
+"""Describes the results of a run's stages in words."""
 
 from __future__ import annotations
 
@@ -7,43 +7,58 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.example_gen.splits import SPLITS
 from pipeline.runs.metadata import Artifact, Stage
+from pipeline.stages import (
+    BASELINE,
+    DATA_GATE,
+    EVALUATOR,
+    EXAMPLE_GEN,
+    EXAMPLE_VALIDATOR,
+    MODEL_GATE,
+    PUSHER,
+    REPORT,
+    SCHEMA_GEN,
+    STATISTICS_GEN,
+    TRAINER,
+    TRANSFORM,
+)
 
 Outputs = Mapping[str, Sequence[Artifact]]
 """Artifacts of a stage, by output key."""
 
 
 def describe_stage(stage: Stage) -> str:
-    """What a stage that succeeded produced, in a few words; empty if it is none of ours."""
+    """The result of a stage in a few words; empty if it failed, or is not in the pipeline."""
     if not stage.succeeded or stage.name not in _DESCRIPTIONS:
         return ""
     return _DESCRIPTIONS[stage.name](stage.outputs)
 
 
-def summarise(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
-    """Names and values of a run's results: data, training, release, and times."""
+def summarize(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
+    """Names and values of a run's results: data, training, release, time of each stage."""
     done = {name: stage.outputs for name, stage in stages.items() if stage.succeeded}
-    if "ImageExampleGen" in done:
-        examples = done["ImageExampleGen"]["examples"][0]
+    if EXAMPLE_GEN in done:
+        examples = done[EXAMPLE_GEN]["examples"][0]
         yield "data", str(examples.properties["source"])
         yield "images", _counts(examples)
         yield "fingerprint", str(examples.properties["fingerprint"])
-    if "Trainer" in done:
-        yield "training", _training(done["Trainer"])
-    yield "release", _release(done["Pusher"]) if "Pusher" in done else "none: nothing was pushed"
-    times = (f"{stage.name} {stage.seconds:.1f}" for stage in stages.values())
-    yield "seconds", ", ".join(times)
+    if TRAINER in done:
+        yield "training", _training(done[TRAINER])
+    yield "release", _release(done[PUSHER]) if PUSHER in done else "none (nothing was pushed)"
+    times = (f"{stage.name} {stage.seconds:.1f} s" for stage in stages.values())
+    yield "stage times", ", ".join(times)
 
 
 def gates(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str, str, str, str]]:
-    """Name, threshold, value, verdict and detail of each check of the data and of the model."""
-    if "DataGate" in stages:
-        passed = stages["DataGate"].succeeded
-        detail = _SATISFIED if passed else "see the last line"
+    """Name, threshold, value, verdict and detail of each check of the data and the model."""
+    if DATA_GATE in stages:
+        passed = stages[DATA_GATE].succeeded
+        detail = _SATISFIED if passed else "see the error below"
         yield "data", "-", "-", _verdict_word(passed), detail
-    if "ModelGate" not in stages or not stages["ModelGate"].succeeded:
+    if MODEL_GATE not in stages or not stages[MODEL_GATE].succeeded:
         return
-    for check in _checks(stages["ModelGate"].outputs):
+    for check in _checks(stages[MODEL_GATE].outputs):
         threshold, value = (
             "-" if check[key] is None else f"{check[key]:.6g}" for key in ("threshold", "value")
         )
@@ -63,8 +78,7 @@ def _read(artifact: Artifact, name: str) -> dict[str, Any]:
 
 
 def _counts(examples: Artifact) -> str:
-    splits = ("train", "validation", "test")
-    return ", ".join(f"{examples.properties[f'count_{split}']:,} {split}" for split in splits)
+    return ", ".join(f"{examples.properties[f'count_{split}']:,} {split}" for split in SPLITS)
 
 
 def _splits(outputs: Outputs, key: str) -> str:
@@ -82,7 +96,7 @@ def _training(outputs: Outputs) -> str:
 
 def _baseline(outputs: Outputs) -> str:
     models = outputs.get("model")
-    return f"model {models[0].id}" if models else "none: no other model was blessed before"
+    return f"model {models[0].id}" if models else "none yet"
 
 
 def _checks(outputs: Outputs) -> list[dict[str, Any]]:
@@ -104,16 +118,16 @@ def _release(outputs: Outputs) -> str:
 
 
 _DESCRIPTIONS: dict[str, Callable[[Outputs], str]] = {
-    "ImageExampleGen": lambda outputs: f"{_counts(outputs['examples'][0])} images",
-    "ImportSchemaGen": lambda _: "the reviewed schema",
-    "StatisticsGen": lambda outputs: f"statistics of {_splits(outputs, 'statistics')}",
-    "ExampleValidator": lambda outputs: f"anomalies of {_splits(outputs, 'anomalies')}",
-    "DataGate": lambda _: _SATISFIED,
-    "Transform": lambda _: "the graph that normalises pixels",
-    "Trainer": _training,
-    "Baseline": _baseline,
-    "Evaluator": lambda _: "metrics on the test images",
-    "ModelGate": _verdict,
-    "RunReport": lambda _: "data, training, answers and verdict, on one page",
-    "Pusher": _release,
+    EXAMPLE_GEN: lambda outputs: f"{_counts(outputs['examples'][0])} images",
+    SCHEMA_GEN: lambda _: "reviewed schema",
+    STATISTICS_GEN: lambda outputs: f"statistics of {_splits(outputs, 'statistics')}",
+    EXAMPLE_VALIDATOR: lambda outputs: f"anomalies of {_splits(outputs, 'anomalies')}",
+    DATA_GATE: lambda _: _SATISFIED,
+    TRANSFORM: lambda _: "preprocessing graph",
+    TRAINER: _training,
+    BASELINE: _baseline,
+    EVALUATOR: lambda _: "metrics on the test images",
+    MODEL_GATE: _verdict,
+    REPORT: lambda _: "data, training, verdict and predictions on one page",
+    PUSHER: _release,
 }

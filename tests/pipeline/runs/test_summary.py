@@ -1,4 +1,4 @@
-"""What a run's stages produced, in words."""
+"""The results of a run's stages, in words."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.runs.metadata import Artifact, Stage
-from pipeline.runs.summary import describe_stage, gates, summarise
+from pipeline.runs.summary import _DESCRIPTIONS, describe_stage, gates, summarize
+from pipeline.stages import BASELINE, DATA_GATE, MODEL_GATE, PUSHER, STAGES, TRAINER
 
-CHECK = {"name": "loss", "threshold": 0.25, "value": None, "passed": False, "detail": "it is nan"}
+CHECK = {"name": "loss", "threshold": 0.25, "value": None, "passed": False, "detail": "loss nan"}
 
 
 def _stage(name: str, state: str = "COMPLETE", **outputs: Artifact) -> Stage:
@@ -27,13 +28,13 @@ def _stage(name: str, state: str = "COMPLETE", **outputs: Artifact) -> Stage:
 def trained(tmp_path: Path) -> Stage:
     epochs = [{"val_accuracy": 0.5}, {"val_accuracy": 0.75}, {"val_accuracy": 0.25}]
     (tmp_path / "history.json").write_text(json.dumps({"best_epoch": 2, "epochs": epochs}))
-    return _stage("Trainer", model_run=Artifact(1, str(tmp_path), {}))
+    return _stage(TRAINER, model_run=Artifact(1, str(tmp_path), {}))
 
 
 @pytest.fixture
 def judged(tmp_path: Path) -> Stage:
     (tmp_path / "verdict.json").write_text(json.dumps({"checks": [CHECK]}))
-    return _stage("ModelGate", blessing=Artifact(2, str(tmp_path), {"blessed": 0}))
+    return _stage(MODEL_GATE, blessing=Artifact(2, str(tmp_path), {"blessed": 0}))
 
 
 def test_training_is_described_by_its_best_epoch(trained: Stage) -> None:
@@ -45,22 +46,25 @@ def test_verdict_is_described(judged: Stage) -> None:
 
 
 def test_baseline_is_described_whether_there_is_one_or_not() -> None:
-    assert describe_stage(_stage("Baseline", model=Artifact(8, "", {}))) == "model 8"
-    assert describe_stage(_stage("Baseline")).startswith("none")
+    assert describe_stage(_stage(BASELINE, model=Artifact(8, "", {}))) == "model 8"
+    assert describe_stage(_stage(BASELINE)) == "none yet"
+
+
+def test_every_stage_has_a_description() -> None:
+    assert set(STAGES) == set(_DESCRIPTIONS)
 
 
 def test_failed_stage_has_no_description() -> None:
-    assert not describe_stage(_stage("Pusher", state="FAILED"))
+    assert not describe_stage(_stage(PUSHER, state="FAILED"))
 
 
 def test_summary_of_a_run_that_stopped_early_says_that_nothing_was_pushed() -> None:
-    rows = dict(summarise({"DataGate": _stage("DataGate", state="FAILED")}))
-    assert rows["release"] == "none: nothing was pushed"
-    assert "training" not in rows
+    rows = dict(summarize({DATA_GATE: _stage(DATA_GATE, state="FAILED")}))
+    assert rows == {"release": "none (nothing was pushed)", "stage times": "DataGate 1.0 s"}
 
 
 def test_gates_are_those_of_the_data_and_of_the_model(judged: Stage) -> None:
-    rows = list(gates({"DataGate": _stage("DataGate"), "ModelGate": judged}))
+    rows = list(gates({DATA_GATE: _stage(DATA_GATE), MODEL_GATE: judged}))
     assert [row[:4] for row in rows] == [
         ("data", "-", "-", "passed"),
         ("loss", "0.25", "-", "FAILED"),
@@ -68,5 +72,5 @@ def test_gates_are_those_of_the_data_and_of_the_model(judged: Stage) -> None:
 
 
 def test_failed_data_gate_is_the_only_one() -> None:
-    rows = list(gates({"DataGate": _stage("DataGate", state="FAILED")}))
+    rows = list(gates({DATA_GATE: _stage(DATA_GATE, state="FAILED")}))
     assert [row[:4] for row in rows] == [("data", "-", "-", "FAILED")]
