@@ -10,20 +10,14 @@ from typing import Any
 
 import pytest
 
+from components.model_gate.thresholds import Thresholds
 from mnist_kubeflow.entrypoint import __main__ as entrypoint
 from mnist_kubeflow.entrypoint import contract
 
 Run = Callable[..., dict[str, Any]]
 
-THRESHOLDS = json.dumps(
-    {
-        "accuracy_threshold": "0.95",
-        "class_recall_threshold": "0.9",
-        "max_loss": "0.25",
-        "min_test_examples": 1,
-        "baseline_tolerance": "0",
-    }
-)
+REPORTER = "support.entrypoint_executors.Reporter"
+THRESHOLDS = Thresholds().model_dump_json()
 
 INPUTS_SPEC = {
     "artifacts": {
@@ -289,12 +283,10 @@ def test_on_vertex_ai_a_blessing_names_models_as_vertex_ai_does(vertex: VertexAI
 def test_on_vertex_ai_parameters_and_temporary_files_are_as_on_kfp(vertex: VertexAI) -> None:
     evaluation = vertex.artifact("evaluation", "ModelEvaluation")
     model = vertex.artifact("model", "Model")
-    vertex.run(
-        "support.entrypoint_executors.Reporter", {"model": model}, {"evaluation": evaluation}
-    )
+    vertex.run(REPORTER, {"model": model}, {"evaluation": evaluation})
     report = json.loads((vertex.bucket / "evaluation" / "report.json").read_text())
     ((type_name, id_, uri),) = report["inputs"]["model"]
     assert (type_name, uri) == ("Model", str(vertex.bucket / "model"))
     assert id_ > 2**31, "TFX takes a hash of a name that isn't a number"
-    assert Path(report["tmp"]).parent.parent == vertex.bucket / "entrypoint_executors.Reporter_-45"
+    assert Path(report["tmp"]).parent.parent == vertex.bucket / f"{REPORTER}_-45"
     assert evaluation["metadata"]["where"] == "gs://bucket/evaluation"
