@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from mnist_kubeflow.client.argo import Pod, executor_pods
+from mnist_kubeflow.client.argo import executor_pods
 from mnist_kubeflow.client.compiled import CompiledPipeline
 from mnist_kubeflow.client.rest import ApiError, RestClient
 
@@ -127,8 +127,8 @@ class Api:
         """Asks the run to stop."""
         self._rest.json("POST", f"{_API}/runs/{run_id}:terminate")
 
-    def pods(self, run_id: str, task: str) -> list[Pod]:
-        """The pods that executed a task, oldest first."""
+    def pods(self, run_id: str, task: str) -> list[tuple[str, str]]:
+        """What `executor_pods` finds for a task."""
         detail = self._rest.json("GET", f"/apis/v1beta1/runs/{run_id}")
         manifest = detail.get("pipeline_runtime", {}).get("workflow_manifest") or "{}"
         return executor_pods(json.loads(manifest), task)

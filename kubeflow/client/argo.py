@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 
-class Pod(NamedTuple):
-    """A pod that executed a task, and Argo's message about it."""
-
-    name: str
-    message: str
-
-
-def executor_pods(workflow: Mapping[str, Any], task: str) -> list[Pod]:
-    """Finds the pods that executed a task, oldest first.
+def executor_pods(workflow: Mapping[str, Any], task: str) -> list[tuple[str, str]]:
+    """Finds the pods that executed a task: their names and Argo's messages, oldest first.
 
     Args:
       workflow: an Argo Workflow. Its node `<workflow>.root.<task>.executor` runs the container; a
@@ -29,7 +22,7 @@ def executor_pods(workflow: Mapping[str, Any], task: str) -> list[Pod]:
         if node.get("type") == "Pod" and node.get("name", "").startswith(prefix)
     ]
     nodes.sort(key=lambda node: node.get("startedAt") or "")
-    return [Pod(_pod_name(name, node), node.get("message", "")) for node in nodes]
+    return [(_pod_name(name, node), node.get("message", "")) for node in nodes]
 
 
 def _pod_name(workflow: str, node: Mapping[str, Any]) -> str:

@@ -46,6 +46,9 @@ class RestClient:
             token rotates; None takes the token in KF_PIPELINES_TOKEN, if it is set.
           ca_certificates: PEM file of the authorities to trust; None trusts those of
             REQUESTS_CA_BUNDLE, else the public ones.
+
+        Raises:
+          ApiError: KF_PIPELINES_COOKIE is not the value of a header.
         """
         self._host = host.rstrip("/")
         # Set for each request: REQUESTS_CA_BUNDLE would replace the session's.
@@ -53,7 +56,7 @@ class RestClient:
         self._session = requests.Session()
         self._session.auth = _BearerToken(token_file)
         if cookie := os.environ.get(COOKIE_VARIABLE):
-            self._session.headers["Cookie"] = cookie
+            self._session.headers["Cookie"] = _checked(cookie, COOKIE_VARIABLE)
 
     def json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """Sends a request, and parses the JSON object of the response; null fields are left out.
@@ -110,8 +113,8 @@ class _BearerToken(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         token = _read_token(self._path) if self._path else os.environ.get(TOKEN_VARIABLE)
         if token is not None:
-            _check_token(token, str(self._path or TOKEN_VARIABLE))
-            request.headers["Authorization"] = f"Bearer {token}"
+            checked = _checked(token, str(self._path or TOKEN_VARIABLE))
+            request.headers["Authorization"] = f"Bearer {checked}"
         return request
 
 
@@ -122,11 +125,12 @@ def _read_token(path: Path) -> str:
         raise ApiError(f"can't read the token in {path}: {error}", transient=True) from error
 
 
-def _check_token(token: str, place: str) -> None:
-    """Refuses what an HTTP header can't carry; the message does not show the token."""
-    if not re.fullmatch("[!-~]+", token):
-        message = f"expected one line of ASCII without spaces in {place}, received something else"
+def _checked(secret: str, place: str) -> str:
+    """Refuses what a header can't carry; requests would show the secret in its message."""
+    if not re.fullmatch("[ -~]+", secret):
+        message = f"expected one line of ASCII in {place}, received something else"
         raise ApiError(message, transient=False)
+    return secret
 
 
 def _without_nulls(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -470,7 +470,7 @@ def test_in_a_cluster_its_own_server_is_asked(
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize("content", ["", "two words", "two\nlines"])
+@pytest.mark.parametrize("content", ["", "two\nlines", "tokén"])
 def test_token_file_with_anything_else_is_refused_without_showing_it(
     server: FakeKfpServer, pipeline: Path, tmp_path: Path, content: str
 ) -> None:
@@ -478,9 +478,17 @@ def test_token_file_with_anything_else_is_refused_without_showing_it(
     result = run_submit(server, pipeline, "--token-file", str(tmp_path / "token"))
     assert result.exit_code == 1
     assert result.output == (
-        f"Error: expected one line of ASCII without spaces in {tmp_path}/token, "
-        "received something else\n"
+        f"Error: expected one line of ASCII in {tmp_path}/token, received something else\n"
     )
+
+
+@pytest.mark.parametrize("name", ["KF_PIPELINES_TOKEN", "KF_PIPELINES_COOKIE"])
+def test_secret_that_a_header_can_not_carry_is_not_shown(
+    server: FakeKfpServer, pipeline: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "secret\n")
+    result = run_submit(server, pipeline)
+    assert (result.exit_code, "secret" in result.output, name in result.output) == (1, False, True)
 
 
 def test_wrong_token_is_refused_with_a_hint(
