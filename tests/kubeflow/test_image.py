@@ -33,6 +33,7 @@ from pipeline.stages import STAGES
 REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = REPOSITORY / "kubeflow" / "Dockerfile"
 USER = 10001
+NEEDS_SAMPLE = pytest.mark.skipif(not DATASET.bundled_sample, reason="no bundled sample")
 SMALL = {"data": "bundled", "limit": 1500, "epochs": 3, "batch_size": 16, **LOOSE_GATES}
 
 
@@ -221,6 +222,7 @@ for name in ("tensorflow", "tfx", "models.trainer", "mnist_kubeflow.entrypoint.c
     assert schema == (REPOSITORY / "pipeline/schema.pbtxt").read_text()
 
 
+@NEEDS_SAMPLE
 @pytest.mark.slow
 def test_a_whole_run_in_one_container_pushes_a_model(image: str) -> None:
     volumes = [f"mnist-test-{uuid4().hex}" for _ in range(2)]
@@ -263,6 +265,7 @@ def run_container(volumes: Sequence[str], command: Sequence[str], image: str, lo
     return done.returncode
 
 
+@NEEDS_SAMPLE
 @pytest.mark.slow
 def test_every_task_runs_in_a_container_of_its_own(image: str, tmp_path: Path) -> None:
     serving = tmp_path / "volume"
