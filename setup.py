@@ -34,7 +34,7 @@ RUNTIME = [
     "uvicorn",
     "uvloop",
 ]
-KUBEFLOW_SDK = ["kfp", "kfp-server-api"]
+KUBEFLOW_SDK = ["kfp"]
 DEV = [
     "boto3",
     "flask",  # with flask-cors, what moto's server needs

@@ -1,25 +1,43 @@
-"""The command `mnist-pipeline submit`; the SDK, which takes seconds, is imported when it runs."""
+"""The command `mnist-pipeline submit`."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import click
 
 from mnist_kubeflow.client.compiled import SubmitUsageError, parse_parameters, read_compiled
+from mnist_kubeflow.compiler.run_parameters import RUN_PARAMETERS
 from pipeline.exit_status import ExitStatus
 
+IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 _CRON_FIELDS = 6
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _default_host() -> str | None:
+    return IN_CLUSTER_HOST if "KUBERNETES_SERVICE_HOST" in os.environ else None
+
+
+def _url(context: click.Context, option: click.Parameter, value: str | None) -> str:
+    if value is None:
+        raise click.MissingParameter(ctx=context, param=option)
+    if not value.startswith(("http://", "https://")):
+        raise click.BadParameter(f"expected a URL, http://... or https://..., received {value!r}")
+    return value
 
 
 def _cron(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     if value is None or value.startswith("@") or len(value.split()) == _CRON_FIELDS:
         return value
     raise click.BadParameter(
-        f"expected six fields, seconds first, as in '0 0 3 * * *' (daily at 3), or one of @daily, "
-        f"@weekly and their like, received {value!r}"
+        f"expected six fields, seconds first, as in '0 0 3 * * *' (daily at 3), or a macro such as "
+        f"@daily or @weekly, received {value!r}"
     )
 
 
@@ -32,28 +50,49 @@ def _pairs(
     return dict(value.split("=", 1) for value in values)
 
 
+def _run_parameter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name in reversed(RUN_PARAMETERS):
+        option = f"--{name.replace('_', '-')}"
+        command = click.option(option, name, help=f"Same as -p {name}=...")(command)
+    return command
+
+
 @click.command()
-@click.argument("pipeline_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("pipeline_file", type=_FILE)
 @click.option(
-    "--host", metavar="URL", help="API server  [default: KF_PIPELINES_ENDPOINT, else the cluster's]"
+    "--host",
+    metavar="URL",
+    envvar="KF_PIPELINES_ENDPOINT",
+    show_envvar=True,
+    default=_default_host,
+    show_default="in a pod, the cluster's",
+    callback=_url,
+    help="API server.",
 )
 @click.option("--namespace", help="Profile namespace, in Kubeflow's multi-user mode.")
 @click.option(
     "--token-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Bearer token, read anew for each request  [default: the file that "
-    "KF_PIPELINES_SA_TOKEN_PATH names, else the token in KF_PIPELINES_TOKEN]",
+    type=_FILE,
+    envvar="KF_PIPELINES_SA_TOKEN_PATH",
+    show_envvar=True,
+    show_default="the token in KF_PIPELINES_TOKEN",
+    help="File with a bearer token; it is read again for each request.",
 )
 @click.option(
     "--ca-cert",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Certificates of the authorities to trust (PEM)  [default: the public ones]",
+    type=_FILE,
+    show_default="the public ones",
+    help="Certificates of the authorities to trust (PEM).",
 )
-@click.option("--experiment", help="Made if there is none  [default: the pipeline's name]")
-@click.option("--run-name", help="[default: the pipeline's name and version, and the time]")
-@click.option("--epochs", help="Same as -p epochs=...")
-@click.option("--accuracy-threshold", help="Same as -p accuracy_threshold=...")
-@click.option("--data", help="Same as -p data=...")
+@click.option(
+    "--experiment",
+    show_default="the pipeline's name",
+    help="Experiment of the run; it is created if it does not exist.",
+)
+@click.option(
+    "--run-name", show_default="the pipeline's name and version, and the time", help="Run's name."
+)
+@_run_parameter_options
 @click.option(
     "-p",
     "--parameter",
@@ -63,13 +102,15 @@ def _pairs(
     callback=_pairs,
     help="Runtime parameter; may be given more than once.",
 )
-@click.option("--pipeline-root", metavar="URI", help="Where artifacts go  [default: the cluster's]")
+@click.option(
+    "--pipeline-root", metavar="URI", show_default="the cluster's", help="Where artifacts go."
+)
 @click.option("--service-account", help="Kubernetes ServiceAccount of the run's pods.")
 @click.option(
     "--cron",
     callback=_cron,
     metavar="EXPRESSION",
-    help="Make a recurring run, in UTC, six fields, seconds first; it replaces those of the same "
+    help="Create a recurring run, in UTC, six fields, seconds first; it replaces those of the same "
     "experiment and run name.",
 )
 @click.option("--wait/--no-wait", default=True, help="Wait for the run's end  [default: wait]")
@@ -79,38 +120,35 @@ def _pairs(
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="Between two looks at the run.",
+    help="Seconds between two requests for the run's state.",
 )
 def submit(  # noqa: PLR0913, PLR0917 - one for each option
     pipeline_file: Path,
-    host: str | None,
+    host: str,
     namespace: str | None,
     token_file: Path | None,
     ca_cert: Path | None,
     experiment: str | None,
     run_name: str | None,
-    epochs: str | None,
-    accuracy_threshold: str | None,
-    data: str | None,
     parameters: dict[str, str],
     pipeline_root: str | None,
     service_account: str | None,
     cron: str | None,
     wait: bool,
     interval: float,
+    **named: str | None,
 ) -> None:
     """Runs a compiled pipeline on Kubeflow Pipelines, and waits for its end.
 
     \b
-    Exit status (for a run that is not waited for: 0 when it was accepted):
+    Exit status (with --no-wait: 0 once the run was accepted):
       0    the model is pushed, or the newest release already holds it
       1    something failed
       2    wrong usage
-      3    the model did not pass its gate: nothing was pushed
-      4    the data did not pass theirs: nothing was trained
-      130  interrupted: a run whose id is known was told to stop
+      3    the model failed its gate; nothing was pushed
+      4    data validation failed; nothing was trained
+      130  interrupted; a run whose id is known was asked to stop
     """  # noqa: D301 - click wants the character
-    named = {"epochs": epochs, "accuracy_threshold": accuracy_threshold, "data": data}
     given = parameters | {name: value for name, value in named.items() if value is not None}
     try:
         pipeline = read_compiled(pipeline_file)
@@ -122,7 +160,8 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     # A schedule keeps its name, so that the next one takes its place.
     default_name = pipeline.name if cron else f"{pipeline.name} {pipeline.version} {now}"
     try:
-        from mnist_kubeflow.client.api import Api, ApiError
+        from mnist_kubeflow.client.api import Api
+        from mnist_kubeflow.client.rest import ApiError, RestClient
         from mnist_kubeflow.client.submit import Submission
         from mnist_kubeflow.client.submit import submit as submit_pipeline
 
@@ -136,13 +175,13 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
             cron=cron,
         )
         try:
-            api = Api(host, namespace, token_file, ca_cert)
+            api = Api(RestClient(host, token_file, ca_cert), namespace)
             status = submit_pipeline(api, submission, click.echo, wait=wait, interval=interval)
         except ApiError as error:
             click.echo(f"Error: {error}", err=True)
             status = ExitStatus.FAILED
     except KeyboardInterrupt:
-        # Before anything is sent, or while a run is told to stop: else `submit_pipeline` says more.
+        # Before anything was sent, or while stopping a run: else `submit_pipeline` says more.
         click.echo("Error: interrupted", err=True)
         status = ExitStatus.INTERRUPTED
     sys.exit(status)

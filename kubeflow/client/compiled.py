@@ -1,4 +1,4 @@
-"""What has to be known of a compiled pipeline to submit it."""
+"""Reads what `submit` needs to know about a compiled pipeline."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from mnist_kubeflow.client.run_outcome import REJECTIONS
+
 _KINDS = {
     "BOOLEAN": ("true or false", bool),
     "LIST": ("a JSON list", list),
@@ -21,7 +23,7 @@ _KINDS = {
 
 
 class SubmitUsageError(Exception):
-    """The file or the parameters are not what can be submitted; one line says why."""
+    """The file or the parameters can't be submitted; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class CompiledPipeline:
     Attributes:
       parameters: the type of each runtime parameter (PipelineSpec's `parameterType`), by name.
       tasks: the names of the tasks, as Kubeflow Pipelines shows them.
-      version: names the content, so that the same content is uploaded only once.
+      version: hash of the content, so that the same content is uploaded only once.
     """
 
     path: Path
@@ -45,14 +47,15 @@ def read_compiled(path: Path) -> CompiledPipeline:
     """Reads the PipelineSpec, which is the file's first document.
 
     Raises:
-      SubmitUsageError: it is not a compiled pipeline.
+      SubmitUsageError: it is not a compiled pipeline, or lacks a stage whose failure has an exit
+        status of its own.
     """
     content = path.read_bytes()
     try:
         spec = next(yaml.safe_load_all(content))
         root = spec["root"]
         inputs = root.get("inputDefinitions", {}).get("parameters", {})
-        return CompiledPipeline(
+        pipeline = CompiledPipeline(
             path=path,
             name=spec["pipelineInfo"]["name"],
             parameters={name: value["parameterType"] for name, value in inputs.items()},
@@ -64,6 +67,13 @@ def read_compiled(path: Path) -> CompiledPipeline:
             f"expected a pipeline compiled by `mnist-pipeline compile`, received {path} "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'empty'})"
         ) from error
+    missing = sorted(REJECTIONS.keys() - pipeline.tasks)
+    if missing:
+        raise SubmitUsageError(
+            f"expected a pipeline with the stages {', '.join(REJECTIONS)}, received {path} without "
+            f"{', '.join(missing)}; compile it again"
+        )
+    return pipeline
 
 
 def parse_parameters(pipeline: CompiledPipeline, given: Mapping[str, str]) -> dict[str, Any]:

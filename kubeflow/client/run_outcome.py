@@ -1,16 +1,16 @@
 """What a finished run on Kubeflow Pipelines means, as an exit status.
 
 The REST API of Kubeflow Pipelines tells a task's state and no more: the API server never fills in
-a task's `error`, and its launcher turns every exit status of a container into 1. So that a task
-failed is one piece of evidence, and what its container said last is the other; both are needed to
-call a failure a rejection:
+a task's `error`, and its launcher turns every exit status of a container into 1. So a rejection
+needs two pieces of evidence: the task failed, and its container's last words name the error.
 
 * 3: the Pusher failed, and its container raised ModelRejectedError;
-* 4: ImageExampleGen or the DataGate failed, and its container raised DataRejectedError;
-* 0: the run succeeded, and in it the Pusher;
-* 1: anything else, also a Pusher that was evicted, or one whose words can't be read.
+* 4: the ExampleGen or the DataGate failed, and its container raised DataRejectedError;
+* 0: the run and its Pusher succeeded;
+* 1: anything else, including an evicted Pusher and one whose log can't be read.
 
-A rejection that can't be proven is a failure: both stop a release, and a failure gets looked at.
+A rejection that can't be proven counts as a failure: both stop a release, and a failure gets
+investigated.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.common.errors import DataRejectedError, ModelRejectedError
+from pipeline import stages
 from pipeline.exit_status import ExitStatus
 
-PUSHER = "Pusher"
-# Tasks that may reject, with what they raise, and what that means.
+# The tasks that may reject, with the error that they raise, and what it means.
 REJECTIONS = {
-    "ImageExampleGen": (DataRejectedError, ExitStatus.DATA_REJECTED, "data rejected"),
-    "DataGate": (DataRejectedError, ExitStatus.DATA_REJECTED, "data rejected"),
-    PUSHER: (ModelRejectedError, ExitStatus.MODEL_REJECTED, "model rejected"),
+    stages.EXAMPLE_GEN: (DataRejectedError, ExitStatus.DATA_REJECTED, "data rejected"),
+    stages.DATA_GATE: (DataRejectedError, ExitStatus.DATA_REJECTED, "data rejected"),
+    stages.PUSHER: (ModelRejectedError, ExitStatus.MODEL_REJECTED, "model rejected"),
 }
 FINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
 
@@ -56,7 +56,7 @@ def decide(run_state: str, task_states: Mapping[str, str], words: Mapping[str, s
         if rejection:
             return rejection
     if run_state == "CANCELED":
-        return Outcome(ExitStatus.FAILED, "the run was cancelled")
+        return Outcome(ExitStatus.FAILED, "the run was canceled")
     if not failed:
         return Outcome(ExitStatus.FAILED, f"the run is {run_state}, and none of its tasks FAILED")
     silent = [task for task in failed if task in REJECTIONS and not words.get(task)]
@@ -65,10 +65,10 @@ def decide(run_state: str, task_states: Mapping[str, str], words: Mapping[str, s
 
 
 def _succeeded(task_states: Mapping[str, str]) -> Outcome:
-    state = task_states.get(PUSHER, "missing")
+    state = task_states.get(stages.PUSHER, "missing")
     if state == "SUCCEEDED":
         return Outcome(ExitStatus.SUCCESS, "the model is pushed, or the newest release holds it")
-    return Outcome(ExitStatus.FAILED, f"the run succeeded, but its task {PUSHER} is {state}")
+    return Outcome(ExitStatus.FAILED, f"the run succeeded, but its task {stages.PUSHER} is {state}")
 
 
 def _rejection(task: str, words: str) -> Outcome | None:

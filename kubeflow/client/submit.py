@@ -13,15 +13,16 @@ from functools import partial
 from types import FrameType
 from typing import Any, TypeVar
 
-from mnist_kubeflow.client.api import Api, ApiError
+from mnist_kubeflow.client.api import Api, Run, Task
 from mnist_kubeflow.client.compiled import CompiledPipeline
+from mnist_kubeflow.client.rest import ApiError
 from mnist_kubeflow.client.run_outcome import FINAL_STATES, REJECTIONS, Outcome, decide
 from pipeline.exit_status import ExitStatus
 
 _PATIENCE = 300.0
 # The run's state may be written a moment before its tasks'.
 _SETTLING_READS = 5
-_WORDS = {"SUCCEEDED": "done", "SKIPPED": "skipped", "CANCELED": "cancelled"}
+_WORDS = {"SUCCEEDED": "done", "SKIPPED": "skipped", "CANCELED": "canceled"}
 _DRIVER = "-driver"
 
 Say = Callable[[str], None]
@@ -33,7 +34,7 @@ class Submission:
     """What to run, and under which names.
 
     Attributes:
-      cron: makes a recurring run of it, instead of one run now.
+      cron: creates a recurring run instead of starting one now.
     """
 
     pipeline: CompiledPipeline
@@ -45,39 +46,43 @@ class Submission:
     cron: str | None = None
 
 
-def upload(api: Api, submission: Submission, say: Say) -> tuple[str, dict[str, Any]]:
-    """Uploads the pipeline, and makes the experiment.
+def upload(api: Api, submission: Submission, say: Say) -> dict[str, Any]:
+    """Uploads the pipeline, and creates the experiment.
 
     Returns:
-      The experiment's id, and what both runs and recurring runs are made of.
+      The fields that a run and a recurring run share, as the API server takes them.
 
     Raises:
       ApiError: the API server refused, or can't be reached.
     """
-    pipeline_id, version_id = api.upload(submission.pipeline)
+    version = api.upload(submission.pipeline)
     experiment_id = api.experiment(submission.experiment)
     say(f"Pipeline: {submission.pipeline.name}, version {submission.pipeline.version}")
-    return experiment_id, {
-        "params": submission.parameters,
-        "pipeline_id": pipeline_id,
-        "version_id": version_id,
-        "pipeline_root": submission.pipeline_root,
-        "service_account": submission.service_account,
+    root, account = submission.pipeline_root, submission.service_account
+    return {
+        "display_name": submission.run_name,
+        "experiment_id": experiment_id,
+        "pipeline_version_reference": version,
+        "runtime_config": {
+            "parameters": submission.parameters,
+            **({"pipeline_root": root} if root else {}),
+        },
+        **({"service_account": account} if account else {}),
     }
 
 
 def follow(api: Api, run_id: str, tasks: Iterable[str], say: Say, interval: float) -> Outcome:
-    """Waits for the end of a run, with a line for each task that finishes.
+    """Waits for the end of a run, and reports each task that finishes.
 
     Args:
       api: the API server.
       run_id: the run's id.
-      tasks: names of tasks; Argo has many more nodes than these.
-      say: gets each line.
-      interval: seconds between two looks.
+      tasks: names of the pipeline's tasks; Argo has many more nodes.
+      say: receives each line.
+      interval: seconds between two requests.
 
     Raises:
-      ApiError: it refused, or could not be reached for five minutes.
+      ApiError: the API server refused, or could not be reached for five minutes.
     """
     progress = _Progress(frozenset(tasks), say)
     run = _look(api, run_id, progress, interval)
@@ -98,7 +103,7 @@ def follow(api: Api, run_id: str, tasks: Iterable[str], say: Say, interval: floa
 
 
 def _words(api: Api, run_id: str, task: str, say: Say, interval: float) -> str:
-    """What a task's containers said: Argo's message of each, and its log, if they can be read."""
+    """Argo's message about each pod of a task, and the pod's log, as far as they can be read."""
     said = []
     with suppress(ApiError, ValueError):
         for pod, message in _patiently(partial(api.pods, run_id, task), say, interval):
@@ -108,20 +113,20 @@ def _words(api: Api, run_id: str, task: str, say: Say, interval: float) -> str:
     return "\n".join(filter(None, said))
 
 
-def _look(api: Api, run_id: str, progress: _Progress, interval: float) -> Any:
+def _look(api: Api, run_id: str, progress: _Progress, interval: float) -> Run:
     run = _patiently(partial(api.get_run, run_id), progress.say, interval)
     progress.show(run)
     return run
 
 
 def _patiently(ask: Callable[[], T], say: Say, interval: float) -> T:
-    """The answer, once there is one; what may pass is waited out for five minutes."""
+    """Repeats a request for up to five minutes, as long as its failures are transient."""
     asked = time.monotonic()
     while True:
         try:
             return ask()
         except ApiError as error:
-            if not error.passing or time.monotonic() - asked > _PATIENCE:
+            if not error.transient or time.monotonic() - asked > _PATIENCE:
                 raise
             say(f"WARNING: {error}; trying again")
         time.sleep(interval)
@@ -129,73 +134,74 @@ def _patiently(ask: Callable[[], T], say: Say, interval: float) -> T:
 
 @dataclass
 class _Progress:
-    """Says once that a task has finished."""
+    """Reports each finished task once."""
 
     tasks: frozenset[str]
     say: Say
     _said: set[str] = field(default_factory=set)
 
-    def show(self, run: Any) -> None:
-        """Says which tasks finished since the last call, in the order in which they did."""
+    def show(self, run: Run) -> None:
+        """Reports the tasks that finished since the last call, in the order in which they did."""
         finished = [
-            detail for detail in self._details(run) if detail.state in FINAL_STATES - {"CANCELED"}
+            task for task in self._tasks_of(run) if task.state in FINAL_STATES - {"CANCELED"}
         ]
-        for detail in sorted(finished, key=lambda detail: detail.end_time):
-            name = detail.display_name
+        for task in sorted(finished, key=lambda task: task.end_time):
+            name = task.display_name
             # A driver that did its work is no news.
-            if name in self._said or (name.endswith(_DRIVER) and detail.state != "FAILED"):
+            if name in self._said or (name.endswith(_DRIVER) and task.state != "FAILED"):
                 continue
             self._said.add(name)
-            seconds = max(0.0, (detail.end_time - detail.start_time).total_seconds())
-            word = _WORDS.get(detail.state, detail.state)
+            seconds = max(0.0, (task.end_time - task.start_time).total_seconds())
+            word = _WORDS.get(task.state, task.state)
             now = datetime.now(timezone.utc).strftime("%H:%M:%S")
             self.say(f"{now}  {name:<18} {word:<9}{seconds:7.0f} s")
 
-    def states(self, run: Any) -> dict[str, str]:
+    def states(self, run: Run) -> dict[str, str]:
         """The states of the tasks and their drivers, by name."""
-        return {detail.display_name: detail.state for detail in self._details(run)}
+        return {task.display_name: task.state for task in self._tasks_of(run)}
 
-    def settled(self, run: Any) -> bool:
+    def settled(self, run: Run) -> bool:
         """Whether the tasks' states explain the run's, which is final."""
         states = self.states(run)
         if run.state == "SUCCEEDED":
             return all(states.get(task) in FINAL_STATES for task in self.tasks)
         return run.state != "FAILED" or "FAILED" in states.values()
 
-    def _details(self, run: Any) -> list[Any]:
-        details = (run.run_details and run.run_details.task_details) or []
+    def _tasks_of(self, run: Run) -> list[Task]:
         names = self.tasks | {f"{task}{_DRIVER}" for task in self.tasks}
-        return [detail for detail in details if detail.display_name in names]
+        return [task for task in run.tasks if task.display_name in names]
 
 
 def submit(
     api: Api, submission: Submission, say: Say, *, wait: bool, interval: float
 ) -> ExitStatus:
-    """Submits and, if told so, waits; an interruption stops the run, as it stops a local one.
+    """Submits, waits for the end unless told not to; an interruption stops the run.
 
     Returns:
       The exit status that the local run would have; SUCCESS too if nothing was waited for.
 
     Raises:
-      ApiError: the API server refused, or can't be reached.
+      ApiError: the API server refused, or can't be reached; the message says what was started.
     """
     run_id, left = None, "nothing was started"
     try:
-        experiment_id, source = upload(api, submission, say)
-        name, cron = submission.run_name, submission.cron
-        if cron is not None:
-            left = "the recurring run may have been made, beside an older one; look in the UI"
-            new, replaced = api.schedule(name, experiment_id, cron, **source)
-            instead = f", instead of {replaced} of the same name" if replaced else ""
-            say(f"Recurring run: {name} ({new}) at {cron!r}{instead}")
+        body = upload(api, submission, say)
+        if submission.cron is not None:
+            left = "the recurring run may have been created, beside an older one; look in the UI"
+            _schedule(api, body, submission.cron, say)
             return ExitStatus.SUCCESS
-        left = "the run may have been made; look in the UI"
+        left = "the run may have been created; look in the UI"
         with _interruption_put_off():
-            run_id = api.run(name, experiment_id, **source)
-            say(f"Run: {name} ({run_id}) in experiment {submission.experiment}")
+            run_id = api.create_run(body)
+            left = f"run {run_id} continues"
+            say(f"Run: {submission.run_name} ({run_id}) in experiment {submission.experiment}")
         if not wait:
             return ExitStatus.SUCCESS
         outcome = follow(api, run_id, submission.pipeline.tasks, say, interval)
+    except ApiError as error:
+        if run_id is None and not error.transient:
+            raise
+        raise ApiError(f"{error}; {left}", transient=error.transient) from error
     except KeyboardInterrupt:
         say(f"Error: interrupted; {_stop(api, run_id) if run_id else left}")
         return ExitStatus.INTERRUPTED
@@ -204,18 +210,26 @@ def submit(
     return outcome.status
 
 
+def _schedule(api: Api, body: dict[str, Any], cron: str, say: Say) -> None:
+    new, replaced = api.schedule(body, cron)
+    instead = f", instead of {replaced} of the same name" if replaced else ""
+    say(f"Recurring run: {body['display_name']} ({new}) at {cron!r}{instead}")
+
+
 def _stop(api: Api, run_id: str) -> str:
-    """Tells the run to stop; returns what came of it."""
+    """Asks the run to stop; returns what came of it."""
     try:
         api.terminate(run_id)
     except ApiError as error:
-        return f"but run {run_id} goes on: {error}"
-    return f"run {run_id} is told to stop"
+        return f"but run {run_id} continues: {error}"
+    return f"run {run_id} was asked to stop"
 
 
 @contextmanager
 def _interruption_put_off() -> Iterator[None]:
-    """Interrupts after the block, so that a run isn't made whose id is lost; at once if again.
+    """Defers Ctrl+C to the end of the block, so that no run is created whose id is lost.
+
+    A second Ctrl+C interrupts at once.
 
     Raises:
       KeyboardInterrupt: also in place of what the block raises.
@@ -226,7 +240,7 @@ def _interruption_put_off() -> Iterator[None]:
         if interruptions:
             raise KeyboardInterrupt
         interruptions.append(number)
-        # Not with `say`: what the SDK prints in the meantime is swallowed.
+        # Not with `say`, which may be writing at this moment.
         sys.stderr.write("Interrupted: waiting for the run's id, to stop it; again to give up\n")
 
     before = signal.signal(signal.SIGINT, put_off)

@@ -1,4 +1,4 @@
-"""Commands that `mnist-pipeline` has more when this package is there."""
+"""The command `mnist-pipeline compile`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mnist_kubeflow.compiler.settings import KubeflowSettings, make_kubeflow_settings
+from models.definition import DATASET
 from pipeline.cli.console import output_to_log_file
 from pipeline.cli.options import settings_options
 from pipeline.settings import Settings, make_settings, read_settings_file
@@ -16,14 +17,18 @@ _CLUSTER_OPTIONS = ("image", "target", "pvc")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
+def _default(name: str) -> str:
+    return f"  [default: {KubeflowSettings.model_fields[name].default}]"
+
+
 @click.command("compile")
-@click.option("--image", help="What the stages run in: <registry>/<name>@sha256:... or :<tag>.")
-@click.option("--target", metavar="kfp|vertex", help="What is to run it.  [default: kfp]")
-@click.option("--pvc", help="PersistentVolumeClaim to push models to.  [default: mnist-serving]")
+@click.option("--image", help="Image of all stages: <registry>/<name>@sha256:... or :<tag>.")
+@click.option("--target", metavar="kfp|vertex", help=f"Backend that runs it.{_default('target')}")
+@click.option("--pvc", help=f"PersistentVolumeClaim to push models to.{_default('pvc')}")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("mnist-pipeline.yaml"),
+    default=Path(f"{DATASET.name}-pipeline.yaml"),
     show_default=True,
     help="File to write.",
 )
@@ -31,13 +36,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--settings",
     "settings_file",
     type=_FILE,
-    help="YAML or TOML file with the settings of a run; options given here win over it.",
+    help="YAML or TOML file with the settings of a run; options override it.",
 )
 @click.option(
     "--kubeflow-settings",
     "kubeflow_file",
     type=_FILE,
-    help="YAML or TOML file about the cluster: kubeflow/README.md says what it can have.",
+    help="YAML or TOML file with the settings of the cluster; see kubeflow/README.md.",
 )
 @settings_options
 def compile_command(
@@ -48,23 +53,25 @@ def compile_command(
 ) -> None:
     """Compiles the pipeline to YAML for Kubeflow Pipelines or Vertex AI.
 
-    The options of `run` are the same here. Those not given get what suits a cluster: data tfds,
-    baseline pushed, serving-dir on the volume, schema-file as in the image, backup-dir empty.
-    Data, epochs and accuracy-threshold become parameters of each run, with these as defaults. So
-    does data_version, any text: a new one says that the data changed, which no cache sees.
+    Takes the options of `run`, with other defaults: data tfds, baseline pushed, serving-dir on the
+    volume, schema-file in the image, backup-dir empty.
+
+    Data, epochs and accuracy-threshold become parameters of each run, with these values as
+    defaults. So does data_version: change it to any new text when the data changed, because the
+    cache does not see that.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    about_cluster = {name: given.pop(name) for name in _CLUSTER_OPTIONS if name in given}
+    of_cluster = {name: given.pop(name) for name in _CLUSTER_OPTIONS if name in given}
     settings = make_settings(read_settings_file(settings_file) if settings_file else {}, given)
     kubeflow = make_kubeflow_settings(
-        read_settings_file(kubeflow_file) if kubeflow_file else {}, about_cluster
+        read_settings_file(kubeflow_file) if kubeflow_file else {}, of_cluster
     )
     output.write_text(_compile_quietly(settings, kubeflow), encoding="utf-8")
     click.echo(f"Wrote {output}")
 
 
 def _compile_quietly(settings: Settings, kubeflow: KubeflowSettings) -> str:
-    """Keeps to itself what TensorFlow and others print when they are imported."""
+    """Hides what TensorFlow and others print when they are imported."""
     with tempfile.TemporaryDirectory() as folder, output_to_log_file(Path(folder) / "log", False):
         from mnist_kubeflow.compiler.compile import compile_pipeline
 

@@ -10,52 +10,48 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pytest
 import yaml
 from support.kfp_backend import LOGS, KfpBackend, Run
 from support.kfp_object_store import MemoryStore, ObjectStore, S3Store
 from support.pipeline_runs import LOOSE_GATES
+from support.tfds_directory import synthetic_examples, write_tfds_dataset
 
 from mnist_kubeflow.compiler.compile import compile_pipeline
 from mnist_kubeflow.compiler.settings import KubeflowSettings
+from models.definition import DATASET
+from models.features import NUM_CLASSES
 from pipeline.graph import SCHEMA_FILE
 from pipeline.settings import make_settings
+from pipeline.stages import (
+    BASELINE,
+    EVALUATOR,
+    EXAMPLE_GEN,
+    MODEL_GATE,
+    PUSHER,
+    REPORT,
+    STAGES,
+    TRAINER,
+    TRANSFORM,
+)
 
 TFX_ENTRYPOINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
-TASKS = {
-    "ImageExampleGen",
-    "ImportSchemaGen",
-    "StatisticsGen",
-    "ExampleValidator",
-    "DataGate",
-    "Transform",
-    "Trainer",
-    "PushedBaseline",
-    "Evaluator",
-    "ModelGate",
-    "RunReport",
-    "Pusher",
-}
-# What a change of the epochs, or of a threshold, leaves to be taken from the cache.
-BEFORE_TRAINER = {
-    "ImageExampleGen",
-    "ImportSchemaGen",
-    "StatisticsGen",
-    "ExampleValidator",
-    "DataGate",
-    "Transform",
-}
-# The pipeline has nothing to put in these outputs.
+TASKS = set(STAGES)
+# The stages that the cache answers for when the epochs, or a threshold, change.
+BEFORE_TRAINER = set(STAGES[: STAGES.index(TRAINER)])
+# The pipeline leaves these outputs empty.
 EMPTY = {
-    ("Transform", "updated_analyzer_cache"),
-    ("Evaluator", "blessing"),
-    ("Pusher", "pushed_model"),
+    (TRANSFORM, "updated_analyzer_cache"),
+    (EVALUATOR, "blessing"),
+    (PUSHER, "pushed_model"),
 }
+TRAIN, TEST = 60 * NUM_CLASSES, 30 * NUM_CLASSES
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A KFP installation with a pipeline for a small slice of real digits."""
+    """A KFP installation with a pipeline for a small synthetic data set."""
 
     backend: KfpBackend
     serving: Path
@@ -69,15 +65,23 @@ class Cluster:
 
     def versions(self) -> list[str]:
         """Versions that a server would see."""
-        return sorted(path.name for path in self.serving.glob("mnist/[0-9]*"))
+        return sorted(path.name for path in self.serving.glob(f"{DATASET.name}/[0-9]*"))
 
     def release(self, version: str) -> dict[str, Any]:
-        return json.loads((self.serving / "mnist" / version / "release.json").read_text())
+        return json.loads((self.serving / DATASET.name / version / "release.json").read_text())
 
     def read(self, run: Run, task: str, output: str, name: str) -> Any:
         """A JSON file of an artifact, from the object store."""
         key = self.backend.key(f"{run.outputs[task][output]['uri']}/{name}")
         return json.loads(self.backend.store.read(key))
+
+
+def write_data(directory: Path) -> None:
+    """Writes synthetic data; a tenth of the test labels is wrong, so that no model is perfect."""
+    images, labels = synthetic_examples(TEST // NUM_CLASSES, seed=1)
+    wrong = np.arange(TEST) < TEST // 10
+    labels = np.where(wrong, (labels + 1) % NUM_CLASSES, labels)
+    write_tfds_dataset(directory, synthetic_examples(TRAIN // NUM_CLASSES), (images, labels))
 
 
 def make_cluster(
@@ -86,7 +90,14 @@ def make_cluster(
     """Makes a cluster with nothing in it, whose volume is a directory here."""
     bucket = bucket or f"mnist-{uuid4().hex}"
     serving = directory / "serving"
-    settings = {"data": "bundled", "limit": 1500, "epochs": 3, "batch_size": 16, **LOOSE_GATES}
+    write_data(directory / "data")
+    settings = {
+        "data": "tfds",
+        "data_dir": directory / "data",
+        "epochs": 3,
+        "batch_size": 16,
+        **LOOSE_GATES,
+    }
     package = compile_pipeline(
         make_settings(settings, {"schema_file": SCHEMA_FILE}),
         KubeflowSettings(image="registry.example/mnist:1.0.0", mount_path=str(serving)),
@@ -108,19 +119,20 @@ def first_run(cluster: Cluster) -> Run:
 
 @pytest.fixture
 def first_version(cluster: Cluster, first_run: Run) -> str:
-    return first_run.outputs["Pusher"]["pushed_model"]["metadata"]["pushed_version"]
+    return first_run.outputs[PUSHER]["pushed_model"]["metadata"]["pushed_version"]
 
 
 def check_release(cluster: Cluster, run: Run) -> None:
     """All tasks ran, and the newest version is what they have put out."""
     assert run.states == dict.fromkeys(run.states, "COMPLETE")
     assert set(run.states) == TASKS
-    pushed = run.outputs["Pusher"]["pushed_model"]["metadata"]
+    pushed = run.outputs[PUSHER]["pushed_model"]["metadata"]
     assert cluster.versions() == [pushed["pushed_version"]]
     manifest = cluster.release(pushed["pushed_version"])
-    examples = run.outputs["ImageExampleGen"]["examples"]["metadata"]
+    examples = run.outputs[EXAMPLE_GEN]["examples"]["metadata"]
     assert manifest["data"]["fingerprint"] == examples["fingerprint"]
-    assert manifest["data"]["counts"] == {"train": 1050, "validation": 150, "test": 300}
+    counts = manifest["data"]["counts"]
+    assert (counts["train"] + counts["validation"], counts["test"]) == (TRAIN, TEST)
 
 
 def test_every_task_runs_to_a_pushed_model(cluster: Cluster, first_run: Run) -> None:
@@ -128,12 +140,12 @@ def test_every_task_runs_to_a_pushed_model(cluster: Cluster, first_run: Run) -> 
 
 
 def test_the_first_model_has_no_baseline(cluster: Cluster, first_run: Run) -> None:
-    assert first_run.outputs["PushedBaseline"]["model"]["metadata"]["absent"] == 1
-    verdict = cluster.read(first_run, "ModelGate", "blessing", "verdict.json")
+    assert first_run.outputs[BASELINE]["model"]["metadata"]["absent"] == 1
+    verdict = cluster.read(first_run, MODEL_GATE, "blessing", "verdict.json")
     assert verdict["metrics"]["baseline_accuracy"] is None
 
 
-def test_all_that_is_recorded_is_in_the_object_store(cluster: Cluster, first_run: Run) -> None:
+def test_all_recorded_artifacts_are_in_the_object_store(cluster: Cluster, first_run: Run) -> None:
     empty = {
         (task, name)
         for task, outputs in first_run.outputs.items()
@@ -147,7 +159,7 @@ def test_the_report_is_what_the_ui_shows(cluster: Cluster, first_run: Run) -> No
     """As getVertifiedHtmlArtifacts and getHtmlViewerConfig in MetricsVisualizations.tsx do."""
     store = cluster.backend.metadata.store
     types = {type_.id: type_.name for type_ in store.get_artifact_types()}
-    (artifact,) = store.get_artifacts_by_id([int(first_run.outputs["RunReport"]["report"]["name"])])
+    (artifact,) = store.get_artifacts_by_id([int(first_run.outputs[REPORT]["report"]["name"])])
     assert types[artifact.type_id] == "system.HTML"
     assert artifact.custom_properties["display_name"].string_value
     page = cluster.backend.store.read(cluster.backend.key(artifact.uri)).decode()
@@ -164,8 +176,8 @@ def test_no_path_of_a_container_is_recorded(first_run: Run) -> None:
 
 
 def test_the_blessing_names_the_model_as_ml_metadata_knows_it(first_run: Run) -> None:
-    model = first_run.outputs["Trainer"]["model"]
-    blessing = first_run.outputs["ModelGate"]["blessing"]["metadata"]
+    model = first_run.outputs[TRAINER]["model"]
+    blessing = first_run.outputs[MODEL_GATE]["blessing"]["metadata"]
     assert blessing["current_model"] == model["uri"]
     assert blessing["current_model_id"] == int(model["name"])
 
@@ -175,9 +187,9 @@ def test_the_manifest_names_artifacts_as_ml_metadata_knows_them(
 ) -> None:
     named = cluster.release(first_version)["ml_metadata"]
     made = {
-        "model": first_run.outputs["Trainer"]["model"],
-        "blessing": first_run.outputs["ModelGate"]["blessing"],
-        "examples": first_run.outputs["ImageExampleGen"]["examples"],
+        "model": first_run.outputs[TRAINER]["model"],
+        "blessing": first_run.outputs[MODEL_GATE]["blessing"],
+        "examples": first_run.outputs[EXAMPLE_GEN]["examples"],
     }
     assert {role: (artifact["id"], artifact["uri"]) for role, artifact in named.items()} == {
         role: (int(artifact["name"]), artifact["uri"]) for role, artifact in made.items()
@@ -208,9 +220,9 @@ def test_another_model_is_compared_with_the_pushed_one(
     assert {task for task, state in run.states.items() if state == "CACHED"} == BEFORE_TRAINER
     assert set(run.states) == TASKS
     assert run.succeeded
-    assert len(cluster.read(run, "Trainer", "model_run", "history.json")["epochs"]) == 2
-    assert run.outputs["PushedBaseline"]["model"]["metadata"]["version"] == first_version
-    newest = run.outputs["Pusher"]["pushed_model"]["metadata"]["pushed_version"]
+    assert len(cluster.read(run, TRAINER, "model_run", "history.json")["epochs"]) == 2
+    assert run.outputs[BASELINE]["model"]["metadata"]["version"] == first_version
+    newest = run.outputs[PUSHER]["pushed_model"]["metadata"]["pushed_version"]
     assert cluster.versions() == [first_version, newest]
     first_accuracy = cluster.release(first_version)["metrics"]["accuracy"]
     assert cluster.release(newest)["metrics"]["baseline_accuracy"] == first_accuracy
@@ -222,10 +234,10 @@ def test_a_model_below_the_threshold_fails_the_run_at_the_pusher(
 ) -> None:
     before = cluster.versions()
     run = cluster.backend.run(cluster.package, {"accuracy_threshold": 1.0})
-    assert [task for task, state in run.states.items() if state == "FAILED"] == ["Pusher"]
-    assert run.states["ModelGate"] == "COMPLETE"
-    assert set(run.outputs["Pusher"]) == {LOGS}
-    assert "ModelRejectedError: Nothing was pushed: accuracy" in run.logs["Pusher"]
+    assert [task for task, state in run.states.items() if state == "FAILED"] == [PUSHER]
+    assert run.states[MODEL_GATE] == "COMPLETE"
+    assert set(run.outputs[PUSHER]) == {LOGS}
+    assert "ModelRejectedError: Nothing was pushed: accuracy" in run.logs[PUSHER]
     assert cluster.versions() == before
 
 

@@ -26,11 +26,14 @@ from support.pipeline_runs import LOOSE_GATES
 from components.common.provenance import COMMIT_VARIABLE
 from mnist_kubeflow.compiler.compile import SCHEMA_IN_IMAGE, compile_pipeline
 from mnist_kubeflow.compiler.settings import KubeflowSettings
+from models.definition import DATASET
 from pipeline.settings import make_settings
+from pipeline.stages import STAGES
 
 REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = REPOSITORY / "kubeflow" / "Dockerfile"
 USER = 10001
+NEEDS_SAMPLE = pytest.mark.skipif(not DATASET.bundled_sample, reason="no bundled sample")
 SMALL = {"data": "bundled", "limit": 1500, "epochs": 3, "batch_size": 16, **LOOSE_GATES}
 
 
@@ -199,7 +202,7 @@ def test_the_image_is_healthy_and_has_no_rights_and_no_build_tools(image: str) -
     assert in_container(image, "sh", "-c", f"{writable} 2>/dev/null || true") == ""
     tools = "for tool in cc gcc g++ make git uv; do command -v $tool || true; done"
     assert in_container(image, "sh", "-c", tools) == ""
-    assert in_container(image, "sh", "-c", "ls /opt; ls -A /home/mnist").split() == [
+    assert in_container(image, "sh", "-c", "ls /opt; ls -A /home/pipeline").split() == [
         *("venv", "output", "tensorflow_datasets"),
     ]
 
@@ -219,10 +222,11 @@ for name in ("tensorflow", "tfx", "models.trainer", "mnist_kubeflow.entrypoint.c
     assert schema == (REPOSITORY / "pipeline/schema.pbtxt").read_text()
 
 
+@NEEDS_SAMPLE
 @pytest.mark.slow
 def test_a_whole_run_in_one_container_pushes_a_model(image: str) -> None:
     volumes = [f"mnist-test-{uuid4().hex}" for _ in range(2)]
-    options = ["-v", f"{volumes[0]}:/home/mnist/output", "-v", f"{volumes[1]}:/serving"]
+    options = ["-v", f"{volumes[0]}:/home/pipeline/output", "-v", f"{volumes[1]}:/serving"]
     settings = {name.replace("_", "-"): str(value) for name, value in SMALL.items()}
     flags = [f"--{name}={value}" for name, value in settings.items()]
     try:
@@ -230,7 +234,7 @@ def test_a_whole_run_in_one_container_pushes_a_model(image: str) -> None:
             image, "mnist-pipeline", "run", "--serving-dir=/serving", *flags, options=options
         )
         (release,) = in_container(
-            image, "sh", "-c", "cat /serving/mnist/*/release.json", options=options
+            image, "sh", "-c", f"cat /serving/{DATASET.name}/*/release.json", options=options
         ).split("\n}\n{")
     finally:
         docker("volume", "rm", "--force", *volumes)
@@ -261,6 +265,7 @@ def run_container(volumes: Sequence[str], command: Sequence[str], image: str, lo
     return done.returncode
 
 
+@NEEDS_SAMPLE
 @pytest.mark.slow
 def test_every_task_runs_in_a_container_of_its_own(image: str, tmp_path: Path) -> None:
     serving = tmp_path / "volume"
@@ -277,9 +282,9 @@ def test_every_task_runs_in_a_container_of_its_own(image: str, tmp_path: Path) -
     backend = KfpBackend(f"minio://{bucket}/artifacts", MemoryStore({}), tmp_path, run_task)
     run = backend.run(package)
     assert run.succeeded, list(run.logs.values())[-1]
-    assert len(run.states) == 11
-    assert images == [image] * 11
-    (version,) = serving.glob("mnist/[0-9]*")
+    assert run.states.keys() == set(STAGES)
+    assert images == [image] * len(STAGES)
+    (version,) = serving.glob(f"{DATASET.name}/[0-9]*")
     metadata = run.outputs["Pusher"]["pushed_model"]["metadata"]
     assert metadata["pushed_version"] == version.name
     assert version.joinpath("release.json").stat().st_uid == USER

@@ -1,6 +1,8 @@
 """The manifests against the models of Kubernetes' Python client, and against each other."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import yaml
 from click.testing import CliRunner
 from kubernetes import client
 
+from mnist_kubeflow.compiler.settings import KubeflowSettings
+from models.definition import DATASET
 from pipeline.cli.releases import releases
 
 MANIFESTS = Path(__file__).parents[2] / "kubeflow" / "manifests"
@@ -67,12 +71,21 @@ def check(value: Any, kind: Any, path: str) -> None:
         raise InvalidManifestError(f"{path} is a {type(value).__name__}: {value!r}")
 
 
+def name_of_manifests() -> str:
+    (labels,) = read("kustomization.yaml")[0]["labels"]
+    name: str = labels["pairs"]["app.kubernetes.io/part-of"]
+    return name
+
+
 def applied() -> dict[tuple[str, str], dict[str, Any]]:
     names = read("kustomization.yaml")[0]["resources"]
     documents = [document for name in names for document in read(name)]
     found = {(one["kind"], one["metadata"]["name"]): one for one in documents}
     assert len(found) == len(documents)
     return found
+
+
+SERVING = f"{name_of_manifests()}-serving"
 
 
 def pods() -> dict[str, dict[str, Any]]:
@@ -146,11 +159,11 @@ def test_names_point_at_each_other() -> None:
             for one in volumes.values()
             if "persistentVolumeClaim" in one
         ]
-        assert [claim["claimName"] for claim in claims] == ["mnist-serving"]
+        assert [claim["claimName"] for claim in claims] == [SERVING]
         for container in pod["containers"]:
             assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
-    assert ("PersistentVolumeClaim", "mnist-serving") in documents
-    target = documents["HorizontalPodAutoscaler", "mnist-serving"]["spec"]["scaleTargetRef"]
+    assert ("PersistentVolumeClaim", SERVING) in documents
+    target = documents["HorizontalPodAutoscaler", SERVING]["spec"]["scaleTargetRef"]
     assert documents[target["kind"], target["name"]]["apiVersion"] == target["apiVersion"]
     for (kind, _), document in documents.items():
         if kind == "RoleBinding":
@@ -208,19 +221,19 @@ def test_job_of_the_readme_rolls_back_on_the_volume(tmp_path: Path) -> None:
     here = [str(tmp_path) if argument == mount else argument for argument in arguments]
     result = CliRunner().invoke(releases, here)
     assert result.exit_code == 1, "there is nothing to go back to"
-    assert f"Expected releases in {tmp_path}/mnist, found none" in result.output
+    assert f"{tmp_path}/{DATASET.name}" in result.output
 
 
 def test_service_budget_and_policy_select_the_server_by_its_ports() -> None:
     documents = applied()
-    deployment = documents["Deployment", "mnist-serving"]["spec"]
+    deployment = documents["Deployment", SERVING]["spec"]
     labels = deployment["template"]["metadata"]["labels"]
     assert deployment["selector"]["matchLabels"] == labels
-    service = documents["Service", "mnist-serving"]["spec"]
+    service = documents["Service", SERVING]["spec"]
     assert service["selector"] == labels
-    budget = documents["PodDisruptionBudget", "mnist-serving"]["spec"]
+    budget = documents["PodDisruptionBudget", SERVING]["spec"]
     assert budget["selector"]["matchLabels"] == labels
-    policy = documents["NetworkPolicy", "mnist-serving"]["spec"]
+    policy = documents["NetworkPolicy", SERVING]["spec"]
     assert policy["podSelector"]["matchLabels"] == labels
     (container,) = deployment["template"]["spec"]["containers"]
     ports = {port["name"] for port in container["ports"]}
@@ -233,21 +246,40 @@ def test_service_budget_and_policy_select_the_server_by_its_ports() -> None:
         assert action["port"] in ports
 
 
-def test_server_serves_what_the_pusher_pushes_and_cannot_change_it() -> None:
-    (container,) = pods()["Deployment/mnist-serving"]["containers"]
-    assert "--model_name=mnist" in container["args"]
-    assert "--model_base_path=/serving/mnist" in container["args"]
+def test_server_can_not_change_what_it_serves() -> None:
+    (container,) = pods()[f"Deployment/{SERVING}"]["containers"]
     (mount,) = (one for one in container["volumeMounts"] if one["name"] == "serving")
     assert mount == {"name": "serving", "mountPath": "/serving", "readOnly": True}
-    assert container["readinessProbe"]["httpGet"]["path"] == "/v1/models/mnist"
+
+
+@pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
+def test_server_serves_what_the_pusher_pushes() -> None:
+    defaults = KubeflowSettings(image="mnist:1")
+    assert ("PersistentVolumeClaim", defaults.pvc) in applied()
+    (container,) = pods()[f"Deployment/{SERVING}"]["containers"]
+    assert f"--model_name={DATASET.name}" in container["args"]
+    assert f"--model_base_path={defaults.mount_path}/{DATASET.name}" in container["args"]
+    assert container["readinessProbe"]["httpGet"]["path"] == f"/v1/models/{DATASET.name}"
+
+
+def test_command_of_the_readme_renames_everything(tmp_path: Path) -> None:
+    text = (MANIFESTS.parent / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^perl .*$", text, re.MULTILINE)
+    shutil.copytree(MANIFESTS.parent, tmp_path / "kubeflow")
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    renamed = [*tmp_path.glob("kubeflow/manifests/*.yaml"), tmp_path / "kubeflow" / "README.md"]
+    for path in renamed:
+        content = path.read_text(encoding="utf-8")
+        assert "garments" in content
+        assert not re.search(r"mnist(?!-pipeline)", content)
 
 
 def test_autoscaler_never_goes_below_what_the_disruption_budget_keeps() -> None:
     documents = applied()
-    replicas = documents["HorizontalPodAutoscaler", "mnist-serving"]["spec"]
-    budget = documents["PodDisruptionBudget", "mnist-serving"]["spec"]
+    replicas = documents["HorizontalPodAutoscaler", SERVING]["spec"]
+    budget = documents["PodDisruptionBudget", SERVING]["spec"]
     assert budget["minAvailable"] < replicas["minReplicas"] < replicas["maxReplicas"]
-    assert "replicas" not in documents["Deployment", "mnist-serving"]["spec"]
+    assert "replicas" not in documents["Deployment", SERVING]["spec"]
 
 
 def test_roles_have_no_wildcards_and_secrets_are_named() -> None:
@@ -273,7 +305,7 @@ def test_launcher_reads_its_keys_from_the_named_secret() -> None:
     assert default["credentials"] == {
         "fromEnv": False,
         "secretRef": {
-            "secretName": "mnist-object-store",
+            "secretName": f"{name_of_manifests()}-object-store",
             "accessKeyKey": "AWS_ACCESS_KEY_ID",
             "secretKeyKey": "AWS_SECRET_ACCESS_KEY",
         },

@@ -69,6 +69,7 @@ def test_commands_pass_option_parsing(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "https://kfp.example")
     (tmp_path / "mnist-pipeline.yaml").write_text("compiled")
     with click.Context(cli) as context:
         name, command, arguments = cli.resolve_command(context, words)

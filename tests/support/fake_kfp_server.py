@@ -1,6 +1,6 @@
-"""An API server of Kubeflow Pipelines, as far as its REST contract goes, that runs nothing.
+"""The REST contract of an API server of Kubeflow Pipelines, without a backend that runs anything.
 
-Made after `backend/api/v2beta1/*.proto`, `backend/src/apiserver/server/` (pipeline_upload_server,
+From `backend/api/v2beta1/*.proto`, `backend/src/apiserver/server/` (pipeline_upload_server,
 run_server, api_converter) and `backend/src/apiserver/template/v2_template.go` of
 kubeflow/pipelines 2.5.0 to 2.17.0. In particular:
 
@@ -8,8 +8,6 @@ kubeflow/pipelines 2.5.0 to 2.17.0. In particular:
   task `<task>-driver`, `<task>` and `executor`; their `error` is never set;
 * errors of uploads are `{"error_message", "error_details"}`, all others a `google.rpc.Status`;
 * the log's route answers 200 before it looks for the log, so that an error is JSON with status 200;
-* Kubernetes' API server, which has the one of Kubeflow Pipelines below a path (`prefix`), keeps the
-  Authorization header to itself, so that nobody is known there in multi-user mode;
 * pipelines and experiments belong to the namespace that the request names, but in single-user mode
   to none (`ReplaceNamespace`); in multi-user mode an experiment has to belong to one.
 """
@@ -60,6 +58,9 @@ class FakeKfpServer:
     """Its fields are what the cluster does, to be set by a test, and what it was asked for.
 
     Attributes:
+      prefix: path of the API server below `url`.
+      login_page: where all requests are redirected to.
+      web_page: answer to all requests, of a server that is not an API server.
       outages: HTTP statuses of the next answers about runs; 200 is none.
     """
 
@@ -67,6 +68,8 @@ class FakeKfpServer:
     prefix: str = ""
     token: str | None = None
     cookie: str | None = None
+    login_page: str | None = None
+    web_page: bytes | None = None
     multi_user: bool = False
     frames: list[Frame] = field(default_factory=lambda: [Frame("SUCCEEDED")])
     messages: dict[str, str] = field(default_factory=dict)
@@ -85,9 +88,6 @@ class FakeKfpServer:
     recurring: dict[str, dict[str, Any]] = field(default_factory=dict)
     terminated: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
-
-    def healthz(self) -> Any:
-        return {"commit_sha": "unknown", "tag_name": "2.16.1", "multi_user": self.multi_user}
 
     def namespace(self, request: dict[str, str]) -> str:
         return request.get("namespace", "") if self.multi_user else ""
@@ -320,7 +320,10 @@ class _Handler(BaseHTTPRequestHandler):
         except RefusedError as refusal:
             status, answer = refusal.status, refusal.body
         body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        self.send_response(status)
+        body = self.fake.web_page or body
+        self.send_response(302 if self.fake.login_page else status)
+        if self.fake.login_page:
+            self.send_header("Location", self.fake.login_page)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         # An interrupted client does not wait for the answer.
@@ -333,16 +336,13 @@ class _Handler(BaseHTTPRequestHandler):
         expected = f"Bearer {fake.token}"
         if not self.path.startswith(fake.prefix):
             raise RefusedError(404, _NOT_FOUND, "404 page not found")
-        if (
-            (fake.token is not None and self.headers.get("authorization") != expected)
-            or (fake.cookie is not None and self.headers.get("cookie") != fake.cookie)
-            or (fake.prefix and fake.multi_user)
+        if (fake.token is not None and self.headers.get("authorization") != expected) or (
+            fake.cookie is not None and self.headers.get("cookie") != fake.cookie
         ):
             message = "Unauthenticated: Request header error: there is no user identity header."
             raise RefusedError(401, _UNAUTHENTICATED, message)
         api = r"/apis/v2beta1"
         routes: list[tuple[str, Callable[..., Any]]] = [
-            (rf"GET {api}/healthz", fake.healthz),
             (
                 rf"GET {api}/pipelines",
                 lambda: _list("pipelines", fake.pipelines, query, namespace=fake.namespace(query)),

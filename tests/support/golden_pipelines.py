@@ -1,6 +1,6 @@
-"""The compiled pipelines that tests compare with; `make golden` remakes them.
+"""The compiled pipelines that tests compare with; `make golden` generates them again.
 
-A change of them is a change of what a cluster runs: review it as such.
+A change in them changes what a cluster runs: review it as such.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from pipeline import stages
 
 DIRECTORY = Path(__file__).parents[1] / "kubeflow" / "compiler" / "golden"
 IMAGE = "registry.example/mnist@sha256:" + "0123456789abcdef" * 4
@@ -25,7 +27,7 @@ ALL_OPTIONS: dict[str, Any] = {
         ],
     },
     "stages": {
-        "Trainer": {
+        stages.TRAINER: {
             "cpu": 3.5,
             "memory_gb": 16,
             "gpus": 1,
@@ -34,11 +36,11 @@ ALL_OPTIONS: dict[str, Any] = {
                 {"key": "spot", "value": "yes"},
             ],
         },
-        "ImageExampleGen": {"cache": False},
+        stages.EXAMPLE_GEN: {"cache": False},
     },
 }
 
-# By name of the file: the settings of the run, and those of the cluster.
+# By file name: the settings of the run, and those of the cluster.
 PIPELINES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "defaults.yaml": ({}, {}),
     "all_options.yaml": (
@@ -57,7 +59,7 @@ PIPELINES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def compile_golden(name: str) -> str:
-    """Compiles one of PIPELINES; what differs between the stacks, TFX's version, is left out."""
+    """Compiles one of PIPELINES, without TFX's version, which differs between the stacks."""
     from tfx import version
 
     from mnist_kubeflow.compiler.compile import compile_pipeline

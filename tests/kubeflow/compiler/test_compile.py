@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +19,13 @@ from tfx.components.transform.component import Transform
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types import Channel, standard_artifacts
 
+from mnist_kubeflow.compiler.checks import UnsupportedPipelineError
+from mnist_kubeflow.compiler.command import compile_command
 from mnist_kubeflow.compiler.compile import compile_graph, compile_pipeline
-from mnist_kubeflow.compiler.finalize import UnsupportedPipelineError
+from mnist_kubeflow.compiler.run_parameters import RUN_PARAMETERS
 from mnist_kubeflow.compiler.settings import KubeflowSettings
+from models.definition import DATASET
+from pipeline import stages
 from pipeline.cli import main as cli
 from pipeline.settings import make_settings
 
@@ -34,10 +37,21 @@ def compiled() -> str:
     return compile_pipeline(make_settings(), KFP)
 
 
+@pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 @pytest.mark.parametrize("name", PIPELINES)
 def test_is_the_golden_pipeline(name: str) -> None:
     golden = (DIRECTORY / name).read_text(encoding="utf-8")
     assert compile_golden(name) == golden, "if that is right: make golden"
+
+
+def test_stages_have_the_ids_that_everything_else_names_them_by(compiled: str) -> None:
+    spec = next(yaml.safe_load_all(compiled))
+    assert spec["root"]["dag"]["tasks"].keys() == set(stages.STAGES)
+
+
+def test_run_parameters_are_settings_of_compile_but_for_the_data_version() -> None:
+    names = {option.name for option in compile_command.params}
+    assert RUN_PARAMETERS.keys() - names == {"data_version"}
 
 
 def test_same_settings_give_the_same_text(compiled: str) -> None:
@@ -72,7 +86,7 @@ def test_vertex_differs_by_the_place_of_models_and_the_platform_document(compile
 
 def test_another_data_version_has_another_cache_key(compiled: str) -> None:
     spec = next(yaml.safe_load_all(compiled))
-    name = "ImageExampleGen"
+    name = stages.EXAMPLE_GEN
     container = spec["deploymentSpec"]["executors"][f"{name}_executor"]["container"]
 
     def key(version: str) -> str:
@@ -91,7 +105,8 @@ def test_all_options_reach_the_pods() -> None:
     assert len(pods) == len(spec["root"]["dag"]["tasks"])
     mounted = {name for name, pod in pods.items() if "pvcMount" in pod}
     assert mounted == {
-        f"{name}_executor" for name in ("ImageExampleGen", "Trainer", "PushedBaseline", "Pusher")
+        f"{name}_executor"
+        for name in (stages.EXAMPLE_GEN, stages.TRAINER, stages.BASELINE, stages.PUSHER)
     }
     assert pods["Trainer_executor"]["tolerations"][0]["key"] == "nvidia.com/gpu"
     assert pods["Pusher_executor"]["secretAsEnv"][0]["secretName"] == "mnist-object-store"
@@ -101,9 +116,12 @@ def test_all_options_reach_the_pods() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"baseline": "newest"}, "^Baseline: there are no Resolvers on Kubeflow .* pushed or none"),
+        (
+            {"baseline": "newest"},
+            "^Baseline: Kubeflow Pipelines runs no Resolvers; .* pushed or none",
+        ),
         ({"data": "auto"}, "^data: expected tfds or bundled for a cluster, not auto"),
-        ({"serving_dir": "output/serving"}, "^PushedBaseline: serving_dir /.* is in the pod"),
+        ({"serving_dir": "output/serving"}, "^Baseline: serving_dir /.* is in the pod"),
     ],
 )
 def test_settings_that_a_cluster_can_not_have_are_refused(
@@ -123,7 +141,7 @@ def test_beams_options_reach_the_containers() -> None:
 def test_without_baseline_there_is_no_stage_for_it() -> None:
     text = compile_pipeline(make_settings({"baseline": "none"}), KFP)
     spec = next(yaml.safe_load_all(text))
-    assert "PushedBaseline" not in spec["root"]["dag"]["tasks"]
+    assert stages.BASELINE not in spec["root"]["dag"]["tasks"]
     assert "baseline_model" not in spec["root"]["dag"]["tasks"]["Evaluator"]["inputs"]["artifacts"]
 
 
@@ -168,7 +186,6 @@ def test_command_writes_the_file_and_prints_only_that(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "pipeline", "compile", *given],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True,
         text=True,
         check=False,
@@ -186,10 +203,10 @@ def test_command_writes_the_file_and_prints_only_that(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "Error: image: say what the stages run in"),
+        ([], "Error: image: name the image of the stages"),
         (["--image", "mnist:latest"], "Error: image: "),
         (["--image", IMAGE, "--epochs", "0"], "Error: epochs: "),
-        (["--image", IMAGE, "--serving-dir", "/tmp"], "Error: PushedBaseline: serving_dir /tmp"),
+        (["--image", IMAGE, "--serving-dir", "/tmp"], "Error: Baseline: serving_dir /tmp"),
     ],
 )
 def test_command_refuses_in_one_line_and_writes_nothing(

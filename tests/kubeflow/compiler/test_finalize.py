@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from mnist_kubeflow.compiler.finalize import UnsupportedPipelineError, finalize
+from mnist_kubeflow.compiler.checks import UnsupportedPipelineError
+from mnist_kubeflow.compiler.finalize import finalize
 from mnist_kubeflow.compiler.settings import KubeflowSettings, make_kubeflow_settings
+from pipeline import stages
 
 Spec = dict[str, Any]
 KFP = KubeflowSettings(image="mnist:1")
@@ -61,11 +63,13 @@ def add_task(spec: Spec, name: str, constants: Spec) -> None:
 @pytest.fixture
 def spec() -> Spec:
     return make_spec(
-        ImageExampleGen={"source": "tfds", "data_dir": "", "data_version": ""},
-        Trainer={"custom_config": '{"seed": 42, "epochs": 10}'},
-        ModelGate={"thresholds": '{"accuracy": "0.95", "loss": "0.25"}'},
-        RunReport={"hyperparameters": '{"epochs": 10}'},
-        Pusher={"serving_dir": "/serving", "model_name": "mnist"},
+        **{
+            stages.EXAMPLE_GEN: {"source": "tfds", "data_dir": "", "data_version": ""},
+            stages.TRAINER: {"custom_config": '{"seed": 42, "epochs": 10}'},
+            stages.MODEL_GATE: {"thresholds": '{"accuracy_threshold": "0.95", "max_loss": "0.25"}'},
+            stages.REPORT: {"hyperparameters": '{"epochs": 10}'},
+            stages.PUSHER: {"serving_dir": "/serving", "model_name": "mnist"},
+        }
     )
 
 
@@ -137,13 +141,30 @@ def test_output_of_a_type_that_kfp_shows_is_named_as_its_sdk_names_it(spec: Spec
 def test_threshold_of_the_run_stays_an_exact_decimal(spec: Spec) -> None:
     final, _ = finalize(spec, KFP)
     gate = launch(final, "ModelGate", {"accuracy_threshold": "0.97"})
-    assert json.loads(gate["thresholds"]) == {"accuracy": "0.97", "loss": "0.25"}
+    assert json.loads(gate["thresholds"]) == {
+        "accuracy_threshold": "0.97",
+        "max_loss": "0.25",
+    }
+
+
+def test_setting_that_a_stage_no_longer_takes_is_not_passed_over(spec: Spec) -> None:
+    constant = {"runtimeValue": {"constant": '{"accuracy": "0.95"}'}}
+    task(spec, stages.MODEL_GATE)["inputs"]["parameters"]["thresholds"] = constant
+    with pytest.raises(KeyError, match="accuracy_threshold"):
+        finalize(spec, KFP)
+
+
+def test_stage_that_is_renamed_is_not_passed_over(spec: Spec) -> None:
+    tasks = spec["root"]["dag"]["tasks"]
+    tasks["AnotherGen"] = tasks.pop(stages.EXAMPLE_GEN)
+    with pytest.raises(KeyError, match=stages.EXAMPLE_GEN):
+        finalize(spec, KFP)
 
 
 def test_whole_parameter_is_the_one_of_the_run(spec: Spec) -> None:
     final, _ = finalize(spec, KFP)
     given = {"data": "bundled", "data_version": "2026-11"}
-    assert launch(final, "ImageExampleGen", given) == {
+    assert launch(final, stages.EXAMPLE_GEN, given) == {
         "source": "bundled",
         "data_dir": "",
         "data_version": "2026-11",
@@ -223,8 +244,8 @@ def test_resolver_is_refused(spec: Spec) -> None:
 
 @pytest.mark.parametrize("target", ["kfp", "vertex"])
 def test_file_based_example_gen_is_refused(spec: Spec, target: str) -> None:
-    container(spec, "ImageExampleGen")["lifecycle"] = {"preCacheCheck": {"command": ["x"]}}
-    with pytest.raises(UnsupportedPipelineError, match=r"^ImageExampleGen: .* file-based"):
+    container(spec, stages.EXAMPLE_GEN)["lifecycle"] = {"preCacheCheck": {"command": ["x"]}}
+    with pytest.raises(UnsupportedPipelineError, match=rf"^{stages.EXAMPLE_GEN}: .* file-based"):
         finalize(spec, make_kubeflow_settings({"image": "mnist:1", "target": target}))
 
 
@@ -243,7 +264,7 @@ def test_pushing_into_the_pod_is_refused(spec: Spec, serving_dir: str) -> None:
     add_task(spec, "Pusher", {"serving_dir": serving_dir})
     with pytest.raises(
         UnsupportedPipelineError,
-        match=rf"^Pusher: serving_dir {serving_dir} is in the pod, and lost with it; .*, /serving$",
+        match=rf"^Pusher: serving_dir {serving_dir} is in the pod and lost with it; .*, /serving$",
     ):
         finalize(spec, KFP)
 
@@ -257,7 +278,7 @@ def test_a_serving_dir_that_does_not_show_where_it_is_is_refused(
     add_task(spec, "Pusher", {"serving_dir": serving_dir})
     with pytest.raises(
         UnsupportedPipelineError,
-        match=rf"^Pusher: serving_dir {serving_dir} has to be written in full, as /\w+",
+        match=rf"^Pusher: serving_dir {serving_dir} must be written as /\w+",
     ):
         finalize(spec, KFP)
 

@@ -8,7 +8,14 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from mnist_kubeflow.compiler.settings import KubeflowSettings, Stage, make_kubeflow_settings
+from mnist_kubeflow.compiler.settings import (
+    OF_STAGES,
+    KubeflowSettings,
+    Stage,
+    make_kubeflow_settings,
+)
+from models.definition import DATASET
+from pipeline import stages
 from pipeline.settings import SettingsError
 
 DIGEST = "@sha256:" + "a" * 64
@@ -30,7 +37,7 @@ def test_image_whose_name_may_come_to_mean_another_is_refused(image: str) -> Non
 
 
 def test_image_must_be_given() -> None:
-    with pytest.raises(SettingsError, match=r"^image: say what the stages run in"):
+    with pytest.raises(SettingsError, match=r"^image: name the image of the stages"):
         make_kubeflow_settings({})
 
 
@@ -73,12 +80,17 @@ def test_what_is_said_of_a_stage_wins_over_the_projects_and_that_over_what_is_sa
 
 def test_what_reads_or_writes_the_volume_is_never_cached_and_refusals_are_not_retried() -> None:
     settings = KubeflowSettings(image="mnist:1")
-    assert not settings.stage("PushedBaseline").cache
+    assert not settings.stage(stages.BASELINE).cache
     assert not settings.stage("Pusher").cache
     assert settings.stage("Evaluator").cache
     assert settings.stage("DataGate").retries == settings.stage("Pusher").retries == 0
 
 
+def test_own_settings_are_of_stages_of_the_pipeline() -> None:
+    assert OF_STAGES.keys() <= set(stages.STAGES)
+
+
+@pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 @pytest.mark.parametrize(
     ("heading", "model"), [("setting", KubeflowSettings), ("of a stage", Stage)]
 )

@@ -10,20 +10,14 @@ from typing import Any
 
 import pytest
 
+from components.model_gate.thresholds import Thresholds
 from mnist_kubeflow.entrypoint import __main__ as entrypoint
 from mnist_kubeflow.entrypoint import contract
 
 Run = Callable[..., dict[str, Any]]
 
-THRESHOLDS = json.dumps(
-    {
-        "accuracy": "0.95",
-        "digit_accuracy": "0.9",
-        "loss": "0.25",
-        "min_examples": 1,
-        "baseline_tolerance": "0",
-    }
-)
+REPORTER = "support.entrypoint_executors.Reporter"
+THRESHOLDS = Thresholds().model_dump_json()
 
 INPUTS_SPEC = {
     "artifacts": {
@@ -98,7 +92,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(executor: str, *beam_args: str, output: str = "evaluation:ModelEvaluation") -> Any:
         name, title = output.split(":")
         invocation = executor_input(tmp_path, {name: title})
-        call(monkeypatch, f"entrypoint_executors.{executor}", invocation, INPUTS_SPEC, *beam_args)
+        call(
+            monkeypatch,
+            f"support.entrypoint_executors.{executor}",
+            invocation,
+            INPUTS_SPEC,
+            *beam_args,
+        )
         return json.loads(Path(invocation["outputs"]["outputFile"]).read_text())
 
     return run
@@ -283,10 +283,10 @@ def test_on_vertex_ai_a_blessing_names_models_as_vertex_ai_does(vertex: VertexAI
 def test_on_vertex_ai_parameters_and_temporary_files_are_as_on_kfp(vertex: VertexAI) -> None:
     evaluation = vertex.artifact("evaluation", "ModelEvaluation")
     model = vertex.artifact("model", "Model")
-    vertex.run("entrypoint_executors.Reporter", {"model": model}, {"evaluation": evaluation})
+    vertex.run(REPORTER, {"model": model}, {"evaluation": evaluation})
     report = json.loads((vertex.bucket / "evaluation" / "report.json").read_text())
     ((type_name, id_, uri),) = report["inputs"]["model"]
     assert (type_name, uri) == ("Model", str(vertex.bucket / "model"))
     assert id_ > 2**31, "TFX takes a hash of a name that isn't a number"
-    assert Path(report["tmp"]).parent.parent == vertex.bucket / "entrypoint_executors.Reporter_-45"
+    assert Path(report["tmp"]).parent.parent == vertex.bucket / f"{REPORTER}_-45"
     assert evaluation["metadata"]["where"] == "gs://bucket/evaluation"
