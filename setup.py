@@ -57,6 +57,7 @@ COMMANDS = [
     "predict=pipeline.cli.predict:predict",
     "releases=pipeline.cli.releases:releases",
     "report=pipeline.cli.report:report",
+    "schema=pipeline.cli.schema:schema",
     "serve=pipeline.cli.serve:serve",
     "submit=mnist_kubeflow.client.command:submit",
 ]

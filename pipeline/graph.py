@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from tfx.components.evaluator.component import Evaluator
@@ -27,10 +26,8 @@ from components.model_gate.eval_config import make_eval_config
 from components.pusher.component import Pusher
 from components.report.component import RunReport
 from models.definition import DATASET
-from pipeline.settings import Settings
+from pipeline.settings import SCHEMA_FILE, Settings
 from pipeline.stages import BASELINE
-
-SCHEMA_FILE = Path(__file__).with_name("schema.pbtxt")
 
 
 def create_pipeline(settings: Settings) -> Pipeline:

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from components.data_gate.schema import schema_problems
 from components.model_gate.thresholds import Thresholds
 from models.definition import DATASET
 from models.hyperparameters import Hyperparameters
@@ -21,6 +22,10 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+SCHEMA_FILE = Path(__file__).with_name("schema.pbtxt")
+"""The reviewed schema."""
 
 
 class SettingsError(ValueError):
@@ -197,3 +202,18 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 def _without_section(line: str) -> str:
     section, _, rest = line.partition(".")
     return rest if section in _SECTIONS else line
+
+
+def check_schema(path: Path) -> None:
+    """Checks that a schema is reviewed and fits the data definition.
+
+    Raises:
+      SettingsError: one line for each problem.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"schema_file: can't read {path}: {error}") from error
+    lines = [f"schema_file: {path}: {problem}" for problem in schema_problems(text)]
+    if lines:
+        raise SettingsError("\n".join(lines))

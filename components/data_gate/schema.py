@@ -1,0 +1,139 @@
+"""The schema of the raw examples: compared with the data definition, or proposed from it.
+
+Imports tensorflow_metadata only when it is called, so that the command line stays fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+from typing import Any, NamedTuple
+
+from models.definition import DATASET
+from models.features import IMAGE, IMAGE_BYTES, LABEL, NUM_CLASSES
+
+UNREVIEWED = "# UNREVIEWED"
+"""First line of a proposed schema; no run accepts it."""
+
+_MARGIN = 0.1
+
+
+class Measured(NamedTuple):
+    """Smallest, largest and mean value of a statistic over all images."""
+
+    minimum: float
+    maximum: float
+    mean: float
+
+
+def schema_problems(text: str) -> list[str]:
+    """Compares a schema with the data definition.
+
+    Args:
+      text: TFMD Schema in text format.
+
+    Returns:
+      One clause for each problem; empty if the schema is reviewed and fits the definition.
+    """
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    if text.startswith(UNREVIEWED):
+        return [f"is not reviewed: check each bound, then delete the line {UNREVIEWED!r}"]
+    try:
+        schema = text_format.Parse(text, schema_pb2.Schema())
+    except text_format.ParseError as error:
+        return [f"is no schema in text format: {' '.join(str(error).split())}"]
+    found = {feature.name: feature for feature in schema.feature}
+    expected = {IMAGE, LABEL, *DATASET.image_statistics}
+    if found.keys() != expected:
+        wanted, received = (", ".join(sorted(names)) for names in (expected, found))
+        return [f"must have the features {wanted}; received {received or 'none'}"]
+    return [*_image_problems(found[IMAGE]), *_label_problems(found[LABEL]), *_bounds(found)]
+
+
+def _image_problems(feature: Any) -> Iterator[str]:
+    size = feature.image_domain.max_image_byte_size
+    if size != IMAGE_BYTES:
+        yield f"{IMAGE}: max_image_byte_size must be {IMAGE_BYTES}, received {size}"
+
+
+def _label_problems(feature: Any) -> Iterator[str]:
+    domain, unique = feature.int_domain, feature.unique_constraints
+    if (domain.min, domain.max) != (0, NUM_CLASSES - 1) or not domain.is_categorical:
+        yield f"{LABEL}: int_domain must be categorical, 0 to {NUM_CLASSES - 1}"
+    if (unique.min, unique.max) != (NUM_CLASSES, NUM_CLASSES):
+        yield f"{LABEL}: unique_constraints must be min and max {NUM_CLASSES}, for all classes"
+
+
+def _bounds(found: Mapping[str, Any]) -> Iterator[str]:
+    for name in DATASET.image_statistics:
+        domain = found[name].float_domain
+        if not (domain.HasField("min") and domain.HasField("max") and domain.disallow_nan):
+            yield f"{name}: float_domain must have min, max and disallow_nan"
+
+
+def propose_schema(measured: Mapping[str, Measured]) -> str:
+    """Writes a schema from the data definition and measured statistics, for a person to review.
+
+    Each bound lies a tenth of the measured range beyond the measured values, but never more than
+    half of the way to 0 or 1: where all images have some light, a blank image stays out. Bounds
+    are rounded outward to three significant digits.
+
+    Args:
+      measured: by name of the statistic, one for each of DATASET.image_statistics.
+
+    Returns:
+      TFMD Schema in text format; the first line is UNREVIEWED.
+    """
+    header = (
+        f"{UNREVIEWED}\n"
+        "# Compare each bound with the measured values above it, as you would review code. Then\n"
+        f"# delete the first line. Each split of {DATASET.title} must satisfy this schema before\n"
+        "# anything is trained on it: ExampleValidator compares, and DataGate stops the run.\n"
+    )
+    return "\n".join([header + facts_schema(), *(_feature(*item) for item in measured.items())])
+
+
+def facts_schema() -> str:
+    """Writes the features that follow from the definition alone, without the statistics."""
+    return f"""
+feature {{
+  name: "{IMAGE}"
+  type: BYTES
+  presence {{ min_fraction: 1 }}
+  shape {{}}
+  # Makes TFDV count bytes, instead of looking for the most frequent values.
+  image_domain {{ max_image_byte_size: {IMAGE_BYTES} }}
+}}
+
+feature {{
+  name: "{LABEL}"
+  type: INT
+  presence {{ min_fraction: 1 }}
+  shape {{}}
+  # All {NUM_CLASSES} classes, in each split. TFDV counts different values of categorical ones only.
+  int_domain {{ min: 0 max: {NUM_CLASSES - 1} is_categorical: true }}
+  unique_constraints {{ min: {NUM_CLASSES} max: {NUM_CLASSES} }}
+}}
+"""
+
+
+def _feature(name: str, measured: Measured) -> str:
+    low, high, mean = measured
+    margin = _MARGIN * (high - low)
+    least = _round(max(low - margin, low / 2), ROUND_FLOOR)
+    most = _round(min(high + margin, (1 + high) / 2), ROUND_CEILING)
+    return f"""feature {{
+  # Measured: {low:.4g} to {high:.4g}, mean {mean:.4g}.
+  name: "{name}"
+  type: FLOAT
+  presence {{ min_fraction: 1 }}
+  shape {{}}
+  float_domain {{ min: {least} max: {most} disallow_nan: true }}
+}}
+"""
+
+
+def _round(value: float, direction: str) -> str:
+    return f"{float(Context(prec=3, rounding=direction).create_decimal_from_float(value)):g}"

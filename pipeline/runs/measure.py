@@ -1,0 +1,77 @@
+"""Measures the statistics of the data definition over a data set, for a schema to be proposed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+
+from components.data_gate.schema import Measured, facts_schema
+from components.example_gen.component import ImageExampleGen
+from models.definition import DATASET
+from pipeline.runs.local_runner import Observer, run_locally
+from pipeline.settings import Settings
+from pipeline.stages import STATISTICS_GEN
+
+
+def measure(settings: Settings, observer: Observer) -> dict[str, Measured]:
+    """Runs ExampleGen and StatisticsGen in the settings' pipeline root.
+
+    Args:
+      settings: with a concrete data source, `tfds` or `bundled`.
+      observer: told of each stage.
+
+    Raises:
+      Exception: whatever ended a stage, such as DataRejectedError.
+    """
+    root = settings.pipeline_root.absolute()
+    schema = root / "facts.pbtxt"
+    schema.write_text(facts_schema())
+    example_gen = ImageExampleGen(
+        source=settings.data, data_dir=str(settings.data_dir or ""), limit=settings.limit
+    )
+    schema_gen = ImportSchemaGen(schema_file=str(schema))
+    statistics_gen = StatisticsGen(
+        examples=example_gen.outputs["examples"], schema=schema_gen.outputs["schema"]
+    )
+    result = run_locally(
+        Pipeline(
+            pipeline_name=DATASET.name,
+            pipeline_root=str(root),
+            components=[example_gen, schema_gen, statistics_gen],
+            metadata_connection_config=metadata.sqlite_metadata_connection_config(
+                str(root / "metadata.sqlite")
+            ),
+            beam_pipeline_args=list(settings.beam_args),
+        ),
+        observer,
+    )
+    if result.error:
+        raise result.error
+    (statistics,) = result.stages[STATISTICS_GEN].outputs["statistics"]
+    return _read(sorted(Path(statistics.uri).glob("Split-*/FeatureStats.pb")))
+
+
+def _read(files: list[Path]) -> dict[str, Measured]:
+    """Joins the splits; each weighs in the mean as much as it has images."""
+    parsed = (statistics_pb2.DatasetFeatureStatisticsList.FromString(f.read_bytes()) for f in files)
+    splits = [datasets.datasets[0] for datasets in parsed]
+    measured: dict[str, Measured] = {}
+    for name in DATASET.image_statistics:
+        numbers = [
+            (feature.num_stats, split.num_examples)
+            for split in splits
+            for feature in split.features
+            if feature.path.step[:] == [name]
+        ]
+        total = sum(count for _, count in numbers)
+        measured[name] = Measured(
+            minimum=min(number.min for number, _ in numbers),
+            maximum=max(number.max for number, _ in numbers),
+            mean=sum(number.mean * count for number, count in numbers) / total,
+        )
+    return measured
