@@ -179,9 +179,8 @@ def _download_problem(timeout: float) -> str | None:
     """Why the host of download_url can't be reached; None if it can, or if no URL is defined."""
     url = DATASET.download_url
     problem = _why_unreachable(url, timeout) if url else None
-    return (
-        f"{urlsplit(url).hostname} can't be reached to download it ({problem})" if problem else None
-    )
+    host = urlsplit(url or "").hostname
+    return f"{host} can't be reached to download it ({problem})" if problem else None
 
 
 def _why_unreachable(url: str, timeout: float) -> str | None:

@@ -116,9 +116,9 @@ def release(fork: Fork) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def server(fork: Fork) -> Iterator[RunningServer]:
     serving_dir = fork.directory / "output" / "serving"
-    server = RunningServer(serving_dir, cwd=fork.directory, env=fork.environment())
+    server = RunningServer(serving_dir, project=fork.directory, environment=fork.environment())
     try:
-        server.wait_until_ready()
+        server.wait_until(server.answers)
         yield server
     finally:
         server.stop()

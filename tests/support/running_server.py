@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from models.definition import DATASET
 MODEL = f"/v1/models/{DATASET.name}"
 """Path of the model in the REST API."""
 
+ROOT = Path(__file__).parents[2]
 _SECONDS = 60.0
 _COMMAND = "from pipeline.cli.serve import serve; serve(prog_name='mnist-pipeline serve')"
 
@@ -30,7 +31,14 @@ _COMMAND = "from pipeline.cli.serve import serve; serve(prog_name='mnist-pipelin
 class RunningServer:
     """A server on a free port of this machine."""
 
-    def __init__(self, serving_dir: Path, *options: str, port: int | None = None) -> None:
+    def __init__(
+        self,
+        serving_dir: Path,
+        *options: str,
+        port: int | None = None,
+        project: Path = ROOT,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed by stop()
@@ -39,8 +47,8 @@ class RunningServer:
         command = [sys.executable, "-c", _COMMAND, "--serving-dir", str(serving_dir)]
         self.process = subprocess.Popen(
             [*command, "--port", str(self.port), "--poll-seconds", "0.1", *options],
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            cwd=project,
+            env={**environment, "PYTHONUNBUFFERED": "1"},
             stdout=self._log,
             stderr=self._log,
         )

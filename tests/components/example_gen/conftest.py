@@ -11,6 +11,7 @@ import pytest
 from support.tfds_directory import Examples, synthetic_examples, write_tfds_dataset
 
 from components.example_gen import reading, sources
+from models.definition import DATASET
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
@@ -79,7 +80,7 @@ def define(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Changes fields of the data definition, as the modules of ExampleGen see it."""
 
     def change(**fields: object) -> None:
-        changed = sources.DATASET.model_copy(update=fields)
+        changed = DATASET.model_copy(update=fields)
         for module in (sources, reading):
             monkeypatch.setattr(module, "DATASET", changed)
 

@@ -318,7 +318,7 @@ def test_class_names_in_another_order_are_refused(
 ) -> None:
     names = features.CLASS_NAMES[::-1]
     write_tfds_dataset(tmp_path / "data", *originals, declared_names=names)
-    with pytest.raises(DataRejectedError, match="class names must be .* received ") as caught:
+    with pytest.raises(DataRejectedError, match=r"class names must be .* received ") as caught:
         ingest("tfds", tmp_path / "data")
     assert "correct the definition, or name other data" in str(caught.value)
 

@@ -137,7 +137,7 @@ def test_auto_falls_back_to_bundled_with_a_warning(
         ("answering_url", "503", "503 Server Error"),
     ],
 )
-def test_tfds_without_data_or_host_says_what_to_do(
+def test_tfds_without_data_or_host_says_what_to_do(  # noqa: PLR0913, PLR0917 - fixtures
     host: str,
     path: str,
     reason: str,
