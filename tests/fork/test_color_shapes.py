@@ -67,6 +67,7 @@ def build_pooled(parameters, steps):
 ARCHITECTURES["pooled"] = build_pooled
 '''
 WRITE_DATA = """
+import sys
 from pathlib import Path
 from PIL import Image
 from support.tfds_directory import synthetic_examples, write_tfds_dataset
