@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-import filelock
-
 from components.common import checksums
 from components.releases.manifest import RELEASE_FILE, FileRecord, Release, ReleaseFacts
 from components.releases.versions import list_versions, next_version
@@ -46,6 +44,8 @@ def releasing(model_dir: Path) -> Iterator[None]:
     Raises:
       PushError: if another process holds the lock for LOCK_SECONDS, or on any OSError in the block.
     """
+    import filelock  # It imports asyncio, which would delay every help text.
+
     try:
         model_dir.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(model_dir / LOCK_FILE, timeout=LOCK_SECONDS):

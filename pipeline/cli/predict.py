@@ -57,7 +57,7 @@ class Prediction:
         }
 
 
-@click.command()
+@click.command(epilog=f"Images of {DATASET.title} look like this: {DATASET.picture_form}.")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option(
     "--serving-dir",
@@ -75,10 +75,9 @@ class Prediction:
 def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
     """Classifies each IMAGE; prints the two likeliest classes and their probabilities.
 
-    Reads common formats and any size; - reads a picture from standard input. A picture is prepared
-    as the release's data set defines it. MNIST's preprocessing finds one handwritten digit on an
-    even background, dark or light. Without a preprocessing, a picture is resized, and should look
-    like those in the data set.
+    Reads common formats and any size; - reads a picture from standard input. If the release's data
+    set has a picture_preprocessing, it brings any picture to the form of the data set's images.
+    Otherwise the picture is only resized and padded, and must already look like them.
 
     \b
     Exit status:

@@ -38,7 +38,7 @@ def server(browser: Browser, serving_dir: Path) -> Iterator[RunningServer]:
 def open_picture(page: Page, directory: Path, label: int) -> None:
     """Opens a picture of one of four shades."""
     file = directory / f"{label}.png"
-    file.write_bytes(encode(shades(4)[label].repeat(5, axis=0).repeat(8, axis=1)))
+    file.write_bytes(encode(shades(4)[label].repeat(8, axis=0).repeat(8, axis=1)))
     page.get_by_label("Open a picture").set_input_files(file)
 
 
