@@ -16,7 +16,7 @@ import yaml
 from support.kfp_backend import LOGS, KfpBackend, Run
 from support.kfp_object_store import MemoryStore, ObjectStore, S3Store
 from support.pipeline_runs import LOOSE_GATES
-from support.tfds_directory import synthetic_examples, write_tfds_dataset
+from support.tfds_directory import synthetic_examples, synthetic_schema, write_tfds_dataset
 
 from mnist_kubeflow.compiler.compile import compile_pipeline
 from mnist_kubeflow.compiler.settings import KubeflowSettings
@@ -81,6 +81,7 @@ def write_data(directory: Path) -> None:
     wrong = np.arange(TEST) < TEST // 10
     labels = np.where(wrong, (labels + 1) % NUM_CLASSES, labels)
     write_tfds_dataset(directory, synthetic_examples(TRAIN // NUM_CLASSES), (images, labels))
+    (directory / SCHEMA_FILE.name).write_text(synthetic_schema())
 
 
 def make_cluster(
@@ -98,7 +99,7 @@ def make_cluster(
         **LOOSE_GATES,
     }
     package = compile_pipeline(
-        make_settings(settings, {"schema_file": SCHEMA_FILE}),
+        make_settings(settings, {"schema_file": directory / "data" / SCHEMA_FILE.name}),
         KubeflowSettings(image="registry.example/mnist:1.0.0", mount_path=str(serving)),
     )
     backend = KfpBackend(f"{scheme}://{bucket}/artifacts", store or MemoryStore({}), directory)

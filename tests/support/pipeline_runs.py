@@ -6,23 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import schema_pb2
-
 from models.definition import DATASET
 from pipeline.cli.run import run_pipeline
 from pipeline.exit_status import ExitStatus
 from pipeline.runs import metadata
-from pipeline.settings import make_settings
-from support.tfds_directory import synthetic_examples, write_tfds_dataset
+from pipeline.settings import SCHEMA_FILE, make_settings
+from support.tfds_directory import synthetic_examples, synthetic_schema, write_tfds_dataset
 
-ROOT = Path(__file__).parents[2]
-SCHEMA_FILE = ROOT / "pipeline" / "schema.pbtxt"
 TRAIN_PER_CLASS = 60
 TEST_PER_CLASS = 20
 
 # Loose enough for a model of two short epochs, and far above chance.
-_LOOSE_GATES = {
+LOOSE_GATES = {
     "accuracy_threshold": "0.7",
     "class_recall_threshold": "0",
     "max_loss": "3",
@@ -55,7 +50,7 @@ class Place:
             "batch_size": 16,
             "pipeline_root": self.root,
             "serving_dir": self.serving,
-            **_LOOSE_GATES,
+            **LOOSE_GATES,
             **options,
         }
 
@@ -83,16 +78,8 @@ class Place:
 
 
 def write_inputs(directory: Path) -> Path:
-    """Writes synthetic data and a schema for `Place.inputs`.
-
-    The schema is the project's, without the bounds on image statistics: a fork reviews those for
-    its own images, which may differ from the synthetic ones.
-    """
+    """Writes synthetic data and their schema for `Place.inputs`."""
     train, test = synthetic_examples(TRAIN_PER_CLASS), synthetic_examples(TEST_PER_CLASS, seed=1)
     write_tfds_dataset(directory, train, test)
-    schema = text_format.Parse(SCHEMA_FILE.read_text(encoding="utf-8"), schema_pb2.Schema())
-    for feature in schema.feature:
-        if feature.HasField("float_domain"):
-            feature.float_domain.min, feature.float_domain.max = 0, 1
-    (directory / SCHEMA_FILE.name).write_text(text_format.MessageToString(schema))
+    (directory / SCHEMA_FILE.name).write_text(synthetic_schema())
     return directory

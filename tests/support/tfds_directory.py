@@ -90,6 +90,19 @@ def _distinct_codes(count: int, bits: int) -> np.ndarray:
     return every[np.resize(chosen, count)]
 
 
+def synthetic_schema() -> str:
+    """Writes the schema that is proposed for synthetic examples, as if reviewed."""
+    from components.data_gate.schema import Measured, propose_schema
+    from models.image_statistics import describe_images
+
+    statistics = describe_images(synthetic_examples(50)[0])
+    measured = {
+        name: Measured(float(values.min()), float(values.max()), float(values.mean()))
+        for name, values in statistics.items()
+    }
+    return propose_schema(measured).split("\n", 1)[1]
+
+
 def real_digits(per_class: int, first: int = 0) -> Examples:
     """Takes digits of MNIST, the classes in turn (0, 1, … 9, 0, …), for tests about MNIST.
 

@@ -7,18 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.tfds_directory import Examples, write_tfds_dataset
+from support.tfds_directory import Examples, synthetic_schema, write_tfds_dataset
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
-
-SCHEMA_FILE = Path(__file__).parents[3] / "pipeline" / "schema.pbtxt"
-
-
-@pytest.fixture
-def schema_file() -> Path:
-    """The reviewed schema."""
-    return SCHEMA_FILE
 
 
 @pytest.fixture
@@ -51,7 +43,7 @@ def validate(tmp_path: Path) -> Callable[[Artifact], Artifact]:
         schema = standard_artifacts.Schema()
         schema.uri = str(tmp_path / "schema")
         Path(schema.uri).mkdir()
-        (tmp_path / "schema" / "schema.pbtxt").write_bytes(SCHEMA_FILE.read_bytes())
+        (tmp_path / "schema" / "schema.pbtxt").write_text(synthetic_schema())
         statistics = standard_artifacts.ExampleStatistics()
         of_statistics = {"examples": examples, "schema": schema}
         directory = tmp_path / "statistics_gen"
