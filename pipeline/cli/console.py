@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -20,8 +20,10 @@ from rich.table import Table
 from rich.text import Text
 
 from models.progress import PROGRESS_LOGGER, TrainingProgress
-from pipeline.runs.metadata import Stage
 from pipeline.runs.summary import describe_stage
+
+if TYPE_CHECKING:
+    from pipeline.runs.metadata import Stage
 
 _PLAIN_WIDTH = 120
 _STYLES = {"COMPLETE": ("done", "green"), "CACHED": ("cached", "cyan")}

@@ -26,7 +26,6 @@ from models.definition import DATASET
 from pipeline.cli.console import RunConsole, gate_table, make_console, output_to_log_file
 from pipeline.cli.options import settings_options
 from pipeline.exit_status import ExitStatus
-from pipeline.runs.metadata import Stage
 from pipeline.runs.root_lock import PipelineRootBusyError, locked
 from pipeline.runs.summary import gates, summarize
 from pipeline.settings import (
@@ -41,6 +40,7 @@ from pipeline.stages import BASELINE, EVALUATOR, EXAMPLE_GEN, PUSHER, REPORT
 
 if TYPE_CHECKING:
     from pipeline.runs.local_runner import RunResult
+    from pipeline.runs.metadata import Stage
 
 _log = logging.getLogger(__name__)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.example_gen.splits import SPLITS
 from components.model_gate.rules import VERDICT_FILE
 from models.progress import HISTORY_FILE
-from pipeline.runs.metadata import Artifact, Stage
 from pipeline.stages import (
     BASELINE,
     DATA_GATE,
@@ -26,7 +25,11 @@ from pipeline.stages import (
     TRANSFORM,
 )
 
-Outputs = Mapping[str, Sequence[Artifact]]
+if TYPE_CHECKING:
+    # ML Metadata takes a moment to import, and the command line imports this module for its help.
+    from pipeline.runs.metadata import Artifact, Stage
+
+Outputs = Mapping[str, Sequence["Artifact"]]
 """Artifacts of a stage, by output key."""
 
 
