@@ -86,20 +86,20 @@ def _approval(blessing: Artifact, model: Artifact) -> Verdict:
         verdict = Verdict.from_json((Path(blessing.uri) / VERDICT_FILE).read_text())
     except (OSError, VerdictError) as error:
         raise ModelRejectedError(
-            f"Nothing was pushed: the gate's verdict can't be read: {error}"
+            f"the gate's verdict can't be read: {error} Nothing was pushed."
         ) from error
     if not verdict.blessed:
-        raise ModelRejectedError(f"Nothing was pushed: {verdict.reason}.")
+        raise ModelRejectedError(f"{verdict.reason}. Nothing was pushed.")
     property_value = blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY)
     if property_value != constants.BLESSED_VALUE:
         raise ModelRejectedError(
-            f"Nothing was pushed: {VERDICT_FILE} blesses the model, but ML Metadata doesn't."
+            f"{VERDICT_FILE} blesses the model, but ML Metadata doesn't. Nothing was pushed."
         )
     received = saved_model_sha256(model)
     if received != verdict.model_sha256:
         raise ModelRejectedError(
-            f"Nothing was pushed: the gate judged the model with SHA-256 {verdict.model_sha256}, "
-            f"and the one in {model.uri} has {received}. Run the pipeline again."
+            f"the gate judged the model with SHA-256 {verdict.model_sha256}, and the one in "
+            f"{model.uri} has {received}. Nothing was pushed. Run the pipeline again."
         )
     return verdict
 

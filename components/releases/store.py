@@ -195,9 +195,9 @@ class ReleaseStore:
         withdrawal = self.withdrawals().get(model_sha256)
         if withdrawal is not None:
             raise WithdrawnError(
-                f"Nothing was pushed: a rollback to version {withdrawal.to_version} withdrew this "
-                f"model, version {withdrawal.from_version}. To "
-                f"serve it again: mnist-pipeline releases rollback --to {withdrawal.from_version}"
+                f"a rollback to version {withdrawal.to_version} withdrew this model, version "
+                f"{withdrawal.from_version}. Nothing was pushed. To serve it again: "
+                f"mnist-pipeline releases rollback --to {withdrawal.from_version}"
             )
 
     def _replaced(self) -> Replaced:

@@ -121,7 +121,9 @@ def test_model_that_a_rollback_withdrew_is_rejected(stage: Stage) -> None:
     stage.judge(right=100)
     stage.push()
     ReleaseStore(stage.serving / "models").roll_back()
-    with pytest.raises(ModelRejectedError, match=r"^Nothing was pushed: a rollback to version"):
+    with pytest.raises(
+        ModelRejectedError, match=r"^a rollback to version .* Nothing was pushed\. "
+    ):
         stage.push()
     assert len(stage.versions()) == 3
 
@@ -133,7 +135,7 @@ def test_model_that_is_not_blessed_is_rejected_and_the_served_one_stays(stage: S
     stage.judge(right=94)
     with pytest.raises(
         ModelRejectedError,
-        match=r"^Nothing was pushed: accuracy 94% < 95% \(94 of 100\).$",
+        match=r"^accuracy 94% < 95% \(94 of 100\)\. Nothing was pushed\.$",
     ):
         stage.push()
     assert stage.versions() == before
@@ -143,7 +145,7 @@ def test_model_that_is_not_blessed_is_rejected_and_the_served_one_stays(stage: S
 def test_model_without_verdict_is_rejected(stage: Stage, text: str | None) -> None:
     verdict = Path(stage.blessing.uri) / VERDICT_FILE
     verdict.unlink() if text is None else verdict.write_text(text)
-    with pytest.raises(ModelRejectedError, match="Nothing was pushed: the gate's verdict can't be"):
+    with pytest.raises(ModelRejectedError, match="the gate's verdict can't be"):
         stage.push()
     assert stage.versions() == []
 
