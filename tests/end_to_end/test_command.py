@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from support.pipeline_runs import ROOT, Place
+from support.forks import ROOT
+from support.pipeline_runs import Place
 
 from pipeline.runs import metadata
 from pipeline.runs.root_lock import locked
