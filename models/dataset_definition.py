@@ -5,7 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 from typing_extensions import Self
 
 from models.validation import Frozen
@@ -16,6 +23,9 @@ StatisticName = Literal[
 """Names of the functions in `models.image_statistics`."""
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Share = Annotated[Fraction, BeforeValidator(lambda value: Fraction(str(value)))]
+"""0.1 means 1/10, not the float nearest to it."""
+
 DottedPath = Annotated[str, StringConstraints(pattern=r"^(models(\.\w+)+)?$")]
 """Path of a function in this package, such as "models.digits.framing.to_mnist"; "" for none."""
 
@@ -69,7 +79,7 @@ class DatasetDefinition(Frozen):
     class_names: Annotated[tuple[Text, ...], Field(min_length=2)]
     picture_form: Text = "a picture like those in the data set"
     picture_preprocessing: DottedPath = ""
-    validation_share: Annotated[Fraction, Field(gt=0, lt=1)] = Fraction(1, 10)
+    validation_share: Annotated[Share, Field(gt=0, lt=1)] = Fraction(1, 10)
     image_statistics: Annotated[tuple[StatisticName, ...], Field(min_length=1)]
     bundled_sample: BundledSample | None = None
 

@@ -38,7 +38,7 @@ def schema_problems(text: str) -> list[str]:
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
 
-    if text.startswith(UNREVIEWED):
+    if any(line.strip() == UNREVIEWED for line in text.splitlines()):
         return [f"is not reviewed: check each bound, then delete the line {UNREVIEWED!r}"]
     try:
         schema = text_format.Parse(text, schema_pb2.Schema())

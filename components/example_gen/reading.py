@@ -18,11 +18,11 @@ from components.example_gen.splits import Rule, Slice
 from models import features
 from models.definition import DATASET
 
-BATCH_SIZE = 1000
-"""Images in memory at a time."""
+BATCH_SIZE = min(1000, max(1, 2**24 // features.IMAGE_BYTES))
+"""Images in memory at a time, 16 MiB at most."""
 
 DOWNLOAD_TIMEOUT = 900.0
-"""Seconds that TFDS has to download and prepare the data; it has no limit of its own."""
+"""Seconds that TFDS has to download and prepare the data; TFDS itself never times out."""
 
 Batch = tuple[np.ndarray, np.ndarray]
 """uint8 images of shape (n, height, width, channels) and int64 labels of shape (n,)."""

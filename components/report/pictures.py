@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from components.report.predictions import Classified
 
 LONGEST_SIDE = 128
 """Of a picture, in pixels; larger images are reduced, because the page contains all of them."""
+
+_ROW_PIXELS = 2_000_000
+"""Of the rows of all classes together, which bounds the size of the page."""
 
 Image8 = npt.NDArray[np.uint8]
 
@@ -33,8 +37,9 @@ def write_classes(
     """
     directory.mkdir(parents=True, exist_ok=True)
     names = {}
+    side = min(LONGEST_SIDE, max(28, math.isqrt(_ROW_PIXELS // (columns * len(images) or 1))))
     for label, of_class in images.items():
-        pictures = [to_picture(image) for image in of_class]
+        pictures = [to_picture(image, side) for image in of_class]
         width, height = pictures[0].size
         row = Image.new("RGBA", (columns * width, height))
         for column, picture in enumerate(pictures):
@@ -63,10 +68,10 @@ def write_predictions(
     return tuple(predictions)
 
 
-def to_picture(image: Image8) -> Image.Image:
-    """Turns uint8 of shape (height, width, 1 or 3) into a grayscale or RGB picture."""
+def to_picture(image: Image8, side: int = LONGEST_SIDE) -> Image.Image:
+    """Turns uint8 of shape (height, width, 1 or 3) into a picture with sides of at most `side`."""
     picture = Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image)
-    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    picture.thumbnail((side, side))
     return picture
 
 

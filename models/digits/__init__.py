@@ -1,1 +1,1 @@
-"""What is about MNIST and handwritten digits only. Delete it in a fork for other data."""
+"""Code specific to MNIST's handwritten digits. Forks for other data can delete this package."""

@@ -34,6 +34,7 @@ def test_a_proposal_is_refused_until_its_first_line_is_deleted() -> None:
     assert proposed().startswith("# UNREVIEWED\n")
     (problem,) = schema_problems(proposed())
     assert problem.startswith("is not reviewed: ")
+    assert schema_problems("# Copyright\n" + proposed())
     assert schema_problems(reviewed()) == []
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from components.pusher.smoke_check import check_model, read_examples
 from components.releases.writing import PushError
+from models.features import NUM_CLASSES
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def asked(toy: Any) -> Any:
 
 
 def test_model_that_answers_passes(toy, asked, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    check_model(toy.saved_model(tmp_path / "model"), asked(*range(10)))
+    check_model(toy.saved_model(tmp_path / "model"), asked(*range(NUM_CLASSES)))
 
 
 @pytest.mark.parametrize(
@@ -41,9 +42,10 @@ def test_model_that_answers_nonsense_is_refused(  # type: ignore[no-untyped-def]
 
 
 def test_model_with_other_classes_is_refused(toy, asked, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    toy.classes = 11
+    toy.classes = NUM_CLASSES + 1
     model = toy.saved_model(tmp_path / "model")
-    with pytest.raises(PushError, match=r"of shape \(2, 10\) from the model, received \(2, 11\)"):
+    expected = rf"of shape \(2, {NUM_CLASSES}\) from the model, received \(2, {toy.classes}\)"
+    with pytest.raises(PushError, match=expected):
         check_model(model, asked(1, 2))
 
 

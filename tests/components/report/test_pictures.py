@@ -33,3 +33,10 @@ def test_row_of_a_class_keeps_its_width_with_fewer_images(tmp_path: Path) -> Non
         assert row.shape == (4, 18, 4)
         assert (row[..., 3].sum(axis=0) > 0).sum() == 6 * filled
         assert (row[0, 0] == [200, 200, 200, 255]).all()
+
+
+def test_rows_of_many_classes_of_large_images_stay_small(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (224, 224, 3), np.uint8) for _ in range(10)]
+    write_classes(dict.fromkeys(range(100), noise), 10, tmp_path)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10_000_000
