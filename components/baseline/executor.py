@@ -15,6 +15,7 @@ from components.common.artifacts import saved_model_sha256
 from components.common.properties import ABSENT
 from components.releases.manifest import RELEASE_FILE, Release
 from components.releases.store import ReleaseStore, model_directory
+from models.features import CLASS_NAMES, IMAGE_SHAPE
 
 CANDIDATE = "candidate"
 MODEL = "model"
@@ -72,8 +73,8 @@ def newest_other_release(store: ReleaseStore, candidate_sha256: str) -> tuple[Pa
         nothing changed pushes it again.
 
     Returns:
-      Directory and manifest of the newest intact release of another model that no rollback
-      withdrew, or None.
+      Directory and manifest of the newest intact release of another model for the same classes and
+      image shape that no rollback withdrew, or None.
     """
     excluded = {candidate_sha256, *store.withdrawals()}
     for version, path in reversed(store.versions().items()):
@@ -81,7 +82,9 @@ def newest_other_release(store: ReleaseStore, candidate_sha256: str) -> tuple[Pa
             _log.warning("Skipped %s: %s", path, "; ".join(problems))
             continue
         release = store.read(version)
-        if release.model_sha256 not in excluded:
+        if (release.data.class_names, release.data.image_shape) != (CLASS_NAMES, IMAGE_SHAPE):
+            _log.warning("Skipped %s: it is of another data definition", path)
+        elif release.model_sha256 not in excluded:
             return path, release
     return None
 

@@ -16,7 +16,7 @@ class Data(Frozen):
     """The data that a model was trained and evaluated on, and how to use the model.
 
     A release carries the facts of its data definition, so that it can still be served and shown
-    when the definition has changed. Manifests from before there was one get today's.
+    when the definition has changed.
 
     Attributes:
       source: such as "tfds:mnist/3.0.1"; None if unknown.

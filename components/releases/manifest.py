@@ -6,9 +6,9 @@ Loaders of SavedModels and TensorFlow Serving ignore the file.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import AwareDatetime, ValidationError
+from pydantic import AwareDatetime, ValidationError, model_validator
 
 from components.common import checksums
 from components.common.provenance import ArtifactRecord, Data, Git
@@ -62,7 +62,7 @@ class ReleaseFacts(Frozen):
         copied from the version that it returns to.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     model: str
     metrics: dict[str, int | float | None]
     checks: tuple[Check, ...]
@@ -71,6 +71,24 @@ class ReleaseFacts(Frozen):
     packages: dict[str, str]
     ml_metadata: dict[str, ArtifactRecord]
     rollback: Rollback | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_format_1(cls, values: Any) -> Any:
+        """Format 1 lacked the facts of the data definition, which were MNIST's."""
+        if isinstance(values, dict) and values.get("format") == 1:
+            return {**values, "format": 2, "data": {**values["data"], **_FACTS_OF_FORMAT_1}}
+        return values
+
+
+_FACTS_OF_FORMAT_1 = {
+    "title": "MNIST",
+    "noun": "digit",
+    "image_shape": (28, 28, 1),
+    "class_names": tuple("0123456789"),
+    "picture_form": "a light digit on a dark background",
+    "picture_preprocessing": "models.digits.framing.to_mnist",
+}
 
 
 class Release(ReleaseFacts):

@@ -58,7 +58,7 @@ from pipeline.settings import Settings
 @click.option(
     "--max-pixels",
     type=click.IntRange(1),
-    default=4_000_000,
+    default=16_000_000,
     show_default=True,
     help="Pixels of all pictures in one request.",
 )

@@ -37,10 +37,12 @@ class Shelf:
             (saved_model / "variables" / "data").write_text(content * 1000)
         return model
 
-    def push(self, content: str) -> Path:
+    def push(self, content: str, **data: object) -> Path:
         self._clock += 1
         source = self._files(self.model(content))
-        pushed = self.store.push(source, release_facts(), no_check, lambda: self._clock)
+        facts = release_facts()
+        facts = facts.model_copy(update={"data": facts.data.model_copy(update=data)})
+        pushed = self.store.push(source, facts, no_check, lambda: self._clock)
         return pushed.path
 
     def find(self, candidate: str) -> Artifact:
@@ -78,6 +80,16 @@ def test_newest_release_is_the_baseline(shelf: Shelf) -> None:
     shelf.push("first")
     shelf.push("second")
     assert shelf.found("candidate") == "second"
+
+
+@pytest.mark.parametrize("other", [{"class_names": ("a", "b")}, {"image_shape": (5, 6, 3)}])
+def test_model_for_other_classes_or_images_is_no_baseline(
+    shelf: Shelf, other: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf.push("first")
+    shelf.push("second", **other)
+    assert shelf.found("candidate") == "first"
+    assert "is of another data definition" in caplog.text
 
 
 def test_copy_is_the_released_model_without_its_manifest(shelf: Shelf) -> None:

@@ -27,7 +27,7 @@ def version_dir(make_model: MakeModel, tmp_path: Path) -> Path:
 
 def test_manifest_lists_every_file_with_size_and_digest(version_dir: Path) -> None:
     release = read_release(version_dir)
-    assert release.format == 1
+    assert release.format == 2
     assert release.version == 1000
     assert release.created.isoformat() == "1970-01-01T00:16:40+00:00"
     assert {name: file.bytes for name, file in release.files.items()} == {
@@ -87,10 +87,22 @@ def test_manifest_describes_the_data(version_dir: Path) -> None:
     assert data["picture_preprocessing"] == DATASET.picture_preprocessing
 
 
+def test_manifest_of_format_1_is_of_mnist_whatever_the_definition_says(version_dir: Path) -> None:
+    path = version_dir / RELEASE_FILE
+    manifest = json.loads(path.read_text())
+    data = {name: manifest["data"][name] for name in ("source", "fingerprint", "counts")}
+    path.write_text(json.dumps({**manifest, "format": 1, "data": data}))
+    release = read_release(version_dir)
+    assert release.format == 2
+    assert release.data.title == "MNIST"
+    assert release.data.class_names == tuple("0123456789")
+    assert release.data.image_shape == (28, 28, 1)
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"format": 2}, "format: Input should be 1"),
+        ({"format": 3}, "format: Input should be 2"),
         ({"version": "newest"}, "version: Input should be a valid integer"),
         ({"created": "2024-01-01T00:00:00"}, "created: Input should have timezone info"),
         ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
