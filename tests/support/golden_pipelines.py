@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import stages
+from support.readme_settings import rewrite
 
 DIRECTORY = Path(__file__).parents[1] / "kubeflow" / "compiler" / "golden"
 IMAGE = "registry.example/mnist@sha256:" + "0123456789abcdef" * 4
@@ -80,6 +81,7 @@ def write_all() -> None:
     with tempfile.TemporaryDirectory() as folder, output_to_log_file(Path(folder) / "log", False):
         for file in PIPELINES:
             (DIRECTORY / file).write_text(compile_golden(file), encoding="utf-8")
+    rewrite()
 
 
 if __name__ == "__main__":

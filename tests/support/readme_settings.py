@@ -1,0 +1,37 @@
+"""The README's table of settings, made from the settings themselves; `make golden` rewrites it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.cli.options import default_text
+from pipeline.settings import setting_fields
+
+README = Path(__file__).parents[2] / "README.md"
+HEADER = "| option | default | meaning |\n| --- | --- | --- |\n"
+
+
+def settings_table() -> str:
+    """The rows, one for each setting."""
+    rows = (
+        (f"`--{name.replace('_', '-')}`", _code(field.default), _escaped(field.description))
+        for name, field in setting_fields().items()
+    )
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def rewrite(readme: Path = README) -> None:
+    """Replaces the rows below HEADER."""
+    before, after = readme.read_text().split(HEADER)
+    rest = after[after.index("\n\n") + 1 :]
+    readme.write_text(f"{before}{HEADER}{settings_table()}{rest}")
+
+
+def _code(default: object) -> str:
+    text = default_text(default)
+    return f"`{text}`" if text else ""
+
+
+def _escaped(text: str | None) -> str:
+    """Markdown would take <serving dir> for HTML."""
+    return (text or "").replace("<", "&lt;").replace("|", "&#124;")
