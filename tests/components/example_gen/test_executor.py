@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 from support.tfds_directory import (
     Examples,
     real_digits,
@@ -18,6 +19,7 @@ from support.tfds_directory import (
 
 from components.common.errors import DataRejectedError
 from components.example_gen import executor
+from components.example_gen.reading import BundledReader
 from components.example_gen.splits import SPLITS
 from models import features
 from models.definition import DATASET
@@ -318,7 +320,7 @@ def test_class_names_in_another_order_are_refused(
 ) -> None:
     names = features.CLASS_NAMES[::-1]
     write_tfds_dataset(tmp_path / "data", *originals, declared_names=names)
-    with pytest.raises(DataRejectedError, match=r"class names must be .* received ") as caught:
+    with pytest.raises(DataRejectedError, match=r"class 0 must be .* received ") as caught:
         ingest("tfds", tmp_path / "data")
     assert "correct the definition, or name other data" in str(caught.value)
 
@@ -331,5 +333,73 @@ def test_classes_without_names_are_known_by_their_numbers(
     if numbers == features.CLASS_NAMES:
         ingest("tfds", tmp_path / "data")
     else:
-        with pytest.raises(DataRejectedError, match="class names must be"):
+        with pytest.raises(DataRejectedError, match="class 0 must be"):
             ingest("tfds", tmp_path / "data")
+
+
+def test_another_number_of_classes_is_refused(
+    ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
+) -> None:
+    names = [*features.CLASS_NAMES, "one more"]
+    write_tfds_dataset(tmp_path / "data", *originals, declared_names=names)
+    with pytest.raises(DataRejectedError, match=r"the number of classes must be .* received"):
+        ingest("tfds", tmp_path / "data")
+
+
+@pytest.mark.parametrize("changed", [{"name": "other_data"}, {"version": "99.0.0"}])
+def test_another_data_set_in_the_directory_is_refused(
+    changed: dict[str, str],
+    ingest: Ingest,
+    originals: tuple[Examples, Examples],
+    tmp_path: Path,
+) -> None:
+    info = write_tfds_dataset(tmp_path / "data", *originals) / "dataset_info.json"
+    info.write_text(json.dumps({**json.loads(info.read_text()), **changed}))
+    (value,) = changed.values()
+    with pytest.raises(
+        DataRejectedError, match=f"data set must be {DATASET.tfds_id}, .* received .*{value}"
+    ):
+        ingest("tfds", tmp_path / "data")
+
+
+def test_other_features_of_the_data_are_not_read(
+    ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
+) -> None:
+    """Values of different lengths, which TensorFlow can't batch."""
+    directory = write_tfds_dataset(tmp_path / "data", *originals)
+    tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=features.IMAGE_SHAPE),
+            "label": tfds.features.ClassLabel(names=list(features.CLASS_NAMES)),
+            "tags": tfds.features.Sequence(tf.int64),
+        }
+    ).save_config(str(directory))
+    for split in ("train", "test"):
+        path = str(records_path(directory, split))
+        records = list(tf.data.TFRecordDataset(path).as_numpy_iterator())
+        with tf.io.TFRecordWriter(path) as writer:
+            for number, record in enumerate(records):
+                example = tf.train.Example.FromString(record)
+                example.features.feature["tags"].int64_list.value.extend(range(number % 3))
+                writer.write(example.SerializeToString())
+    assert labeled(read(ingest("tfds", tmp_path / "data"), "test")) == pairs(*originals[1])
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def load(): return np.zeros((2, 5, 5, 1), np.uint8), np.arange(2)", r"\(2, 5, 5, 1\)"),
+        ("def load(): return np.zeros((2, *SHAPE)), np.arange(2)", "received float64"),
+        ("def load(): return np.zeros((2, *SHAPE), np.uint8), np.arange(3)", "and 3$"),
+        ("", "can't load .*; correct models/definition.py"),
+    ],
+)
+def test_a_sample_that_differs_from_the_definition_is_refused(
+    code: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"sample_{abs(hash(code))}"
+    preamble = f"import numpy as np\nSHAPE = {features.IMAGE_SHAPE}\n"
+    (tmp_path / f"{name}.py").write_text(preamble + code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(DataRejectedError, match=message):
+        BundledReader(f"{name}.load").check()

@@ -60,3 +60,16 @@ def test_a_download_that_another_process_finished_is_used(
     monkeypatch.setattr(reading, "_download", lose_the_race)
     reading.prepare_tfds(str(tmp_path))
     assert sources.is_prepared(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "named", [{"tfds_name": "no_such_data_set"}, {"tfds_version": "999.0.0"}], ids=str
+)
+def test_what_tfds_does_not_have_is_refused_in_one_line(
+    named: dict[str, str], tmp_path: Path, define: Callable[..., None]
+) -> None:
+    define(**named, download_url=None, bundled_sample=None)
+    with pytest.raises(sources.SourceUnavailableError, match=r"could not load .*Dataset") as caught:
+        reading.make_reader("tfds", str(tmp_path))
+    assert "\n" not in str(caught.value)
+    assert "bundled" not in str(caught.value)

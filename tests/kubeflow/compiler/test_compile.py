@@ -220,3 +220,14 @@ def test_command_refuses_in_one_line_and_writes_nothing(
     assert run_command(monkeypatch, "compile", *args, "--output", str(output)) == 2
     assert capsys.readouterr().err.startswith(message)
     assert not output.exists()
+
+
+def test_command_refuses_a_local_schema_that_is_not_reviewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema, output = tmp_path / "schema.pbtxt", tmp_path / "out.yaml"
+    schema.write_text("# UNREVIEWED\n")
+    given = ["--image", IMAGE, "--schema-file", str(schema), "--output", str(output)]
+    assert run_command(monkeypatch, "compile", *given) == 2
+    assert "is not reviewed" in capsys.readouterr().err
+    assert not output.exists()

@@ -1,14 +1,19 @@
-"""`mnist-pipeline schema propose` refuses without harm; tests/fork shows a proposal being used."""
+"""`mnist-pipeline schema propose`; tests/fork shows a proposal being used."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from support.tfds_directory import synthetic_examples, write_tfds_dataset
 
-from models.features import CLASS_NAMES
+from components.data_gate.schema import UNREVIEWED, schema_problems
+from models.definition import DATASET
+from models.features import CLASS_NAMES, NUM_CLASSES
+from models.image_statistics import describe_images
 from pipeline.cli.schema import schema
 from pipeline.exit_status import ExitStatus
 from pipeline.settings import SettingsError
@@ -57,6 +62,29 @@ def test_data_of_another_definition_are_rejected(
         ended = propose("--output", str(output), "--data=tfds", f"--data-dir={tmp_path}")
     assert ended.exit_code == ExitStatus.DATA_REJECTED
     assert "Data rejected: " in ended.output
-    assert "class names must be" in ended.output
+    assert "class 0 must be" in ended.output
     assert not output.exists()
     assert output.with_suffix(".log").is_file()
+
+
+def test_a_proposal_says_what_was_measured_and_fits_the_definition(tmp_path: Path) -> None:
+    examples = synthetic_examples(60), synthetic_examples(20, seed=1)
+    write_tfds_dataset(tmp_path / "data", *examples)
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline", "schema", "propose", "--data-dir=data"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "schema.pbtxt"}
+    proposal = (tmp_path / "schema.pbtxt").read_text()
+    assert proposal.startswith(f"{UNREVIEWED}\n")
+    assert f"# Measured on {80 * NUM_CLASSES:,} images of tfds:{DATASET.tfds_id}: " in proposal
+    measured = [describe_images(images) for images, _ in examples]
+    for name in DATASET.image_statistics:
+        low = min(float(values[name].min()) for values in measured)
+        high = max(float(values[name].max()) for values in measured)
+        assert f"# Measured: {low:.4g} to {high:.4g}, mean " in proposal
+    assert schema_problems(proposal.removeprefix(f"{UNREVIEWED}\n")) == []
