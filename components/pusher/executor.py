@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from tfx.components.evaluator import constants
@@ -19,7 +18,7 @@ from components.common.artifacts import (
     saved_model_sha256,
 )
 from components.common.errors import ModelRejectedError
-from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError
+from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError, read_verdict
 from components.pusher import smoke_check
 from components.releases.manifest import ReleaseFacts
 from components.releases.store import ReleaseStore, WithdrawnError, model_directory
@@ -83,7 +82,7 @@ class Executor(base_executor.BaseExecutor):
 def _approval(blessing: Artifact, model: Artifact) -> Verdict:
     """Reads the verdict; raises ModelRejectedError unless it blesses this very model."""
     try:
-        verdict = Verdict.from_json((Path(blessing.uri) / VERDICT_FILE).read_text())
+        verdict = read_verdict(blessing.uri)
     except (OSError, VerdictError) as error:
         raise ModelRejectedError(
             f"the gate's verdict can't be read: {error} Nothing was pushed."

@@ -15,7 +15,7 @@ from tfx.types import Artifact, artifact_utils
 from components.common import provenance
 from components.common.artifacts import artifact_record, data_record, saved_model_path
 from components.common.provenance import Data
-from components.model_gate.rules import VERDICT_FILE, Verdict
+from components.model_gate.rules import Verdict, read_verdict
 from components.report.content import (
     REPORT_CONTENT,
     REPORT_PAGE,
@@ -99,7 +99,7 @@ def make_report(
     sections = _Sections()
     examples, model, blessing = (inputs[role] for role in (EXAMPLES, MODEL, BLESSING))
     data = data_record(examples)
-    verdict = sections.attempt("verdict", lambda: _verdict(blessing))
+    verdict = sections.attempt("verdict", lambda: read_verdict(blessing.uri))
     training = sections.attempt("training", lambda: _training(inputs[MODEL_RUN]))
     counts = sections.attempt("data", lambda: _label_counts(examples)) or {}
     predictions = sections.attempt(
@@ -124,10 +124,6 @@ def make_report(
     return drawable.model_copy(
         update={"curves": curves, "figures": figures, "problems": sections.problems}
     )
-
-
-def _verdict(blessing: Artifact) -> Verdict:
-    return Verdict.from_json((Path(blessing.uri) / VERDICT_FILE).read_text(encoding="utf-8"))
 
 
 def _training(model_run: Artifact) -> Training:
