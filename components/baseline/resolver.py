@@ -5,10 +5,9 @@ from __future__ import annotations
 from ml_metadata.metadata_store.metadata_store import MetadataStore
 from tfx.components.evaluator import constants
 from tfx.dsl.components.common.resolver import ResolverStrategy
-from tfx.dsl.io import fileio
 from tfx.types import Artifact
-from tfx.utils import path_utils
 
+from components.common.artifacts import saved_model_path
 from components.releases.versions import SAVED_MODEL
 
 MODEL = "model"
@@ -54,7 +53,7 @@ class NewestOtherBlessedModel(ResolverStrategy):
         blessings = sorted(input_dict[BLESSING], key=lambda blessing: blessing.id, reverse=True)
         for blessing in blessings:
             model = models.get(_blessed_model(blessing))
-            if model is not None and _has_files(model):
+            if model is not None and (saved_model_path(model) / SAVED_MODEL).is_file():
                 return {**input_dict, MODEL: [model], BLESSING: [blessing]}
         return {**input_dict, MODEL: [], BLESSING: []}
 
@@ -65,8 +64,3 @@ def _blessed_model(blessing: Artifact) -> int | None:
     if value != constants.BLESSED_VALUE:
         return None
     return int(blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY))
-
-
-def _has_files(model: Artifact) -> bool:
-    path = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
-    return bool(fileio.exists(f"{path}/{SAVED_MODEL}"))
