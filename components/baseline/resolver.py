@@ -10,10 +10,6 @@ from tfx.types import Artifact
 from components.common.artifacts import saved_model_path
 from components.releases.versions import SAVED_MODEL
 
-MODEL = "model"
-BLESSING = "blessing"
-CANDIDATE = "candidate"
-
 
 class NewestOtherBlessedModel(ResolverStrategy):
     """Picks the model that was blessed last and is not the candidate itself.
@@ -48,14 +44,14 @@ class NewestOtherBlessedModel(ResolverStrategy):
         Returns:
           `model` and `blessing` with at most one artifact each, and `candidate` as received.
         """
-        candidates = {model.id for model in input_dict[CANDIDATE]}
-        models = {model.id: model for model in input_dict[MODEL] if model.id not in candidates}
-        blessings = sorted(input_dict[BLESSING], key=lambda blessing: blessing.id, reverse=True)
+        candidates = {model.id for model in input_dict["candidate"]}
+        models = {model.id: model for model in input_dict["model"] if model.id not in candidates}
+        blessings = sorted(input_dict["blessing"], key=lambda blessing: blessing.id, reverse=True)
         for blessing in blessings:
             model = models.get(_blessed_model(blessing))
             if model is not None and (saved_model_path(model) / SAVED_MODEL).is_file():
-                return {**input_dict, MODEL: [model], BLESSING: [blessing]}
-        return {**input_dict, MODEL: [], BLESSING: []}
+                return {**input_dict, "model": [model], "blessing": [blessing]}
+        return {**input_dict, "model": [], "blessing": []}
 
 
 def _blessed_model(blessing: Artifact) -> int | None:
