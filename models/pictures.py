@@ -1,7 +1,7 @@
 """Turns any picture, such as a photo or a scan, into the image that a model reads.
 
-The facts about the model's data decide how: their `picture_preprocessing` if they name one, else
-the picture is resized and padded with black, as the signature `serving_images` does.
+A data definition may name its own preprocessing. Without one, the picture is resized and padded
+with black, as the signature `serving_images` does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import io
 import re
 import warnings
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,18 +33,6 @@ _FUNCTION = re.compile(r"(models(?:\.\w+)+)\.(\w+)")
 
 class PictureError(ValueError):
     """A picture can't be read, is too large, or does not show a class; the message is one line."""
-
-
-class PictureFacts(Protocol):
-    """The facts about a data set that say how to prepare a picture."""
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels (1 or 3)."""
-
-    @property
-    def picture_preprocessing(self) -> str:
-        """Path of a PicturePreprocessing in the package `models`, or ""."""
 
 
 def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -72,27 +59,30 @@ def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         ) from error
 
 
-def to_model_image(picture: Image.Image, facts: PictureFacts) -> npt.NDArray[np.uint8]:
+def to_model_image(
+    picture: Image.Image, image_shape: tuple[int, int, int], preprocessing: str
+) -> npt.NDArray[np.uint8]:
     """Turns a decoded picture into the image that a model reads.
 
     Args:
       picture: from `open_picture`.
-      facts: about the data that the model was trained on.
+      image_shape: height, width and channels (1 or 3).
+      preprocessing: path of a PicturePreprocessing in the package `models`, or "".
 
     Returns:
-      uint8 of shape facts.image_shape.
+      uint8 of image_shape.
 
     Raises:
       PictureError: from the preprocessing.
       ImportError: if there is no such preprocessing.
       TypeError: if it returns something else.
     """
-    if not facts.picture_preprocessing:
-        return resize_with_padding(picture, facts.image_shape)
-    image = find_preprocessing(facts.picture_preprocessing)(picture)
-    if image.shape != facts.image_shape or image.dtype.name != "uint8":
+    if not preprocessing:
+        return resize_with_padding(picture, image_shape)
+    image = find_preprocessing(preprocessing)(picture)
+    if image.shape != image_shape or image.dtype.name != "uint8":
         raise TypeError(
-            f"Expected uint8 of shape {facts.image_shape} from {facts.picture_preprocessing}, "
+            f"Expected uint8 of shape {image_shape} from {preprocessing}, "
             f"received {image.dtype} of {image.shape}."
         )
     return image

@@ -10,6 +10,10 @@ class Frozen(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def to_json(self) -> str:
+        """Standard JSON, without NaN and infinity, indented for people."""
+        return self.model_dump_json(indent=2) + "\n"
+
 
 def problems(error: ValidationError) -> list[str]:
     """Describes each problem as "field: rule, received value"; JSON syntax errors have no field."""

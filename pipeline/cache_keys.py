@@ -7,6 +7,7 @@ schema would silently give the old result. This module adds a flag with a digest
 each executor's specification. Executors ignore the flag, and TFX includes it in the cache key.
 
 The digest covers:
+  - the versions in `components.common.provenance.package_versions`;
   - source files in PACKAGES that the component imports, directly or not, by their full name, or
     that they name in a string, such as "models.digits.sample.load";
   - templates in the same folders;
@@ -19,7 +20,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.metadata
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,19 +29,12 @@ from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.orchestration.pipeline import Pipeline
 
+from components.common.provenance import package_versions
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("components", "models", "pipeline")
 _DOTTED_PATH = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)+")
 _TEMPLATES = (".css", ".j2")
-_STACK = (
-    "apache-beam",
-    "keras",
-    "tensorflow",
-    "tensorflow-data-validation",
-    "tensorflow-model-analysis",
-    "tensorflow-transform",
-    "tfx",
-)
 
 
 def add_cache_keys(
@@ -62,7 +55,7 @@ def add_cache_keys(
     ids = [component.id for component in pipeline.components]
     if unknown := sorted(outside.keys() - set(ids)):
         raise ValueError(f"expected ids of components, {ids}, received {unknown}")
-    versions = [f"{name}=={importlib.metadata.version(name)}" for name in _STACK]
+    versions = [f"{name}=={version}" for name, version in package_versions().items()]
     for component in pipeline.components:
         if not isinstance(component, BaseComponent):
             continue

@@ -8,7 +8,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import BaseChannel, Channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.baseline import executor
+from components.baseline.executor import Executor
 from components.releases.store import model_directory
 
 
@@ -16,11 +16,11 @@ class PushedBaselineSpec(ComponentSpec):
     """Interface of PushedBaseline."""
 
     PARAMETERS = {
-        executor.SERVING_DIR: ExecutionParameter(type=str),
-        executor.MODEL_NAME: ExecutionParameter(type=str),
+        "serving_dir": ExecutionParameter(type=str),
+        "model_name": ExecutionParameter(type=str),
     }
-    INPUTS = {executor.CANDIDATE: ChannelParameter(type=standard_artifacts.Model)}
-    OUTPUTS = {executor.MODEL: ChannelParameter(type=standard_artifacts.Model)}
+    INPUTS = {"candidate": ChannelParameter(type=standard_artifacts.Model)}
+    OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}
 
 
 class PushedBaseline(base_component.BaseComponent):
@@ -33,7 +33,7 @@ class PushedBaseline(base_component.BaseComponent):
     """
 
     SPEC_CLASS = PushedBaselineSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(self, candidate: BaseChannel[Any], serving_dir: str, model_name: str) -> None:
         """Validates the directory immediately.

@@ -13,14 +13,10 @@ from tfx.utils import path_utils
 
 from components.common.artifacts import saved_model_sha256
 from components.common.properties import ABSENT
+from components.common.roles import ByRole
 from components.releases.manifest import RELEASE_FILE, Release
 from components.releases.store import ReleaseStore, model_directory
 from models.features import CLASS_NAMES, IMAGE_SHAPE
-
-CANDIDATE = "candidate"
-MODEL = "model"
-SERVING_DIR = "serving_dir"
-MODEL_NAME = "model_name"
 
 _log = logging.getLogger(__name__)
 
@@ -28,12 +24,7 @@ _log = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Executor of PushedBaseline."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
         """Copies the baseline, or marks the output as absent.
 
         Args:
@@ -41,10 +32,10 @@ class Executor(base_executor.BaseExecutor):
           output_dict: model.
           exec_properties: serving_dir and model_name.
         """
-        candidate = artifact_utils.get_single_instance(input_dict[CANDIDATE])
-        model = artifact_utils.get_single_instance(output_dict[MODEL])
+        candidate = artifact_utils.get_single_instance(input_dict["candidate"])
+        model = artifact_utils.get_single_instance(output_dict["model"])
         store = ReleaseStore(
-            model_directory(exec_properties[SERVING_DIR], exec_properties[MODEL_NAME])
+            model_directory(exec_properties["serving_dir"], exec_properties["model_name"])
         )
         found = newest_other_release(store, saved_model_sha256(candidate))
         if found is None:

@@ -5,15 +5,10 @@ from __future__ import annotations
 from ml_metadata.metadata_store.metadata_store import MetadataStore
 from tfx.components.evaluator import constants
 from tfx.dsl.components.common.resolver import ResolverStrategy
-from tfx.dsl.io import fileio
 from tfx.types import Artifact
-from tfx.utils import path_utils
 
+from components.common.artifacts import saved_model_path
 from components.releases.versions import SAVED_MODEL
-
-MODEL = "model"
-BLESSING = "blessing"
-CANDIDATE = "candidate"
 
 
 class NewestOtherBlessedModel(ResolverStrategy):
@@ -49,14 +44,14 @@ class NewestOtherBlessedModel(ResolverStrategy):
         Returns:
           `model` and `blessing` with at most one artifact each, and `candidate` as received.
         """
-        candidates = {model.id for model in input_dict[CANDIDATE]}
-        models = {model.id: model for model in input_dict[MODEL] if model.id not in candidates}
-        blessings = sorted(input_dict[BLESSING], key=lambda blessing: blessing.id, reverse=True)
+        candidates = {model.id for model in input_dict["candidate"]}
+        models = {model.id: model for model in input_dict["model"] if model.id not in candidates}
+        blessings = sorted(input_dict["blessing"], key=lambda blessing: blessing.id, reverse=True)
         for blessing in blessings:
             model = models.get(_blessed_model(blessing))
-            if model is not None and _has_files(model):
-                return {**input_dict, MODEL: [model], BLESSING: [blessing]}
-        return {**input_dict, MODEL: [], BLESSING: []}
+            if model is not None and (saved_model_path(model) / SAVED_MODEL).is_file():
+                return {**input_dict, "model": [model], "blessing": [blessing]}
+        return {**input_dict, "model": [], "blessing": []}
 
 
 def _blessed_model(blessing: Artifact) -> int | None:
@@ -65,8 +60,3 @@ def _blessed_model(blessing: Artifact) -> int | None:
     if value != constants.BLESSED_VALUE:
         return None
     return int(blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY))
-
-
-def _has_files(model: Artifact) -> bool:
-    path = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
-    return bool(fileio.exists(f"{path}/{SAVED_MODEL}"))

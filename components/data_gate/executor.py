@@ -12,6 +12,7 @@ from tfx.dsl.io import fileio
 from tfx.types import Artifact, artifact_utils
 
 from components.common.errors import DataRejectedError
+from components.common.roles import ByRole
 from components.data_gate.anomalies import list_reasons
 from components.example_gen.splits import SPLITS
 
@@ -19,12 +20,7 @@ from components.example_gen.splits import SPLITS
 class Executor(base_executor.BaseExecutor):
     """Lets the run go on only if every split satisfies the schema."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
         """Writes the verdict, {"blessed": true, "splits": […]}.
 
         Raises:

@@ -13,6 +13,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import Artifact, artifact_utils
 
 from components.common.errors import DataRejectedError
+from components.common.roles import ByRole
 from components.example_gen.reading import Reader, make_reader
 from components.example_gen.sources import source_name
 from components.example_gen.splits import SPLITS, make_plan, make_slices
@@ -25,12 +26,7 @@ EXAMPLES_PER_SLICE = 20_000
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Writes the data set as tf.Examples in the splits train, validation and test."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
         """Writes the examples, and on their artifact the source, counts and fingerprint.
 
         Raises:

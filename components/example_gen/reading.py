@@ -1,6 +1,5 @@
 """Reads labeled images, slice by slice, from TFDS or from the bundled sample."""
 
-import abc
 import functools
 import importlib
 import re
@@ -26,47 +25,6 @@ DOWNLOAD_TIMEOUT = 900.0
 
 Batch = tuple[np.ndarray, np.ndarray]
 """uint8 images of shape (n, height, width, channels) and int64 labels of shape (n,)."""
-
-
-class Reader(abc.ABC):
-    """A source of labeled images in official splits. Can be pickled."""
-
-    @abc.abstractmethod
-    def rules(self) -> dict[str, Rule]:
-        """How each of the official splits is divided."""
-
-    @abc.abstractmethod
-    def sizes(self) -> dict[str, int]:
-        """How many examples there are in each of the official splits."""
-
-    @abc.abstractmethod
-    def labels(self, part: Slice) -> Iterator[np.ndarray]:
-        """The labels of a slice, int64 of shape (n,) in each batch. Decodes no image."""
-
-    @abc.abstractmethod
-    def batches(self, part: Slice) -> Iterator[Batch]:
-        """The examples of a slice, in the same order."""
-
-
-def make_reader(source: str, data_dir: str) -> Reader:
-    """Opens a source; downloads the data if TFDS hasn't yet.
-
-    Raises:
-      SourceUnavailableError: the data are not prepared and can't be downloaded, or no sample is
-        bundled.
-      DataRejectedError: the data differ from the data definition.
-      ValueError: an unknown source, which a person may have typed for a run on Kubeflow.
-    """
-    if source not in (sources.TFDS, sources.BUNDLED):
-        raise ValueError(f"data must be tfds or bundled, received {source!r}")
-    if source == sources.BUNDLED:
-        sample = BundledReader(sources.bundled_sample().load)
-        sample.check()
-        return sample
-    prepare_tfds(data_dir)
-    reader = TfdsReader(str(sources.prepared_dir(data_dir)))
-    reader.check()
-    return reader
 
 
 def prepare_tfds(data_dir: str, timeout: float = DOWNLOAD_TIMEOUT) -> None:
@@ -99,7 +57,7 @@ def _download(directory: str) -> None:
 
 
 @dataclass(frozen=True)
-class TfdsReader(Reader):
+class TfdsReader:
     """A data set as TFDS prepared it, with its splits train and test."""
 
     directory: str
@@ -137,17 +95,17 @@ class TfdsReader(Reader):
                 )
 
     def sizes(self) -> dict[str, int]:
-        """As the metadata says it."""
+        """Examples in each official split, from the metadata."""
         splits = self._builder().info.splits
         return {official: splits[official].num_examples for official in self.rules()}
 
     def labels(self, part: Slice) -> Iterator[np.ndarray]:
-        """Reads the files without decoding the images."""
+        """Labels of a slice, int64 of shape (n,) in each batch, without decoding the images."""
         for example in self._examples(part, decode_images=False):
             yield example["label"]
 
     def batches(self, part: Slice) -> Iterator[Batch]:
-        """Reads the files and decodes the images."""
+        """Examples of a slice, in the order of `labels`."""
         for example in self._examples(part, decode_images=True):
             yield example["image"], example["label"]
 
@@ -188,7 +146,7 @@ class TfdsReader(Reader):
 
 
 @dataclass(frozen=True)
-class BundledReader(Reader):
+class BundledReader:
     """The sample that a package ships, loaded by the function at this dotted path."""
 
     load: str
@@ -231,6 +189,35 @@ class BundledReader(Reader):
         """One batch: the sample fits in memory."""
         images, labels = _load(self.load)
         yield images[part.start : part.stop], labels[part.start : part.stop]
+
+
+Reader = TfdsReader | BundledReader
+"""A source of labeled images in official splits. Can be pickled.
+
+`rules` says how each official split is divided, `sizes` how many examples it has. `labels` and
+`batches` read a slice in the same order.
+"""
+
+
+def make_reader(source: str, data_dir: str) -> Reader:
+    """Opens a source; downloads the data if TFDS hasn't yet.
+
+    Raises:
+      SourceUnavailableError: the data are not prepared and can't be downloaded, or no sample is
+        bundled.
+      DataRejectedError: the data differ from the data definition.
+      ValueError: an unknown source, which a person may have typed for a run on Kubeflow.
+    """
+    if source not in (sources.TFDS, sources.BUNDLED):
+        raise ValueError(f"data must be tfds or bundled, received {source!r}")
+    reader: Reader
+    if source == sources.BUNDLED:
+        reader = BundledReader(sources.bundled_sample().load)
+    else:
+        prepare_tfds(data_dir)
+        reader = TfdsReader(str(sources.prepared_dir(data_dir)))
+    reader.check()
+    return reader
 
 
 @functools.lru_cache(maxsize=1)

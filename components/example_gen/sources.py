@@ -17,7 +17,6 @@ from models.definition import DATASET
 
 TFDS: Final = "tfds"
 BUNDLED: Final = "bundled"
-AUTO = "auto"
 
 TIMEOUT = 10.0
 """Seconds in which the host must have answered, name resolution included."""
@@ -40,7 +39,7 @@ class ResolvedSource:
 
 
 def resolve_source(
-    data: str, data_dir: Path | None = None, *, timeout: float = TIMEOUT
+    data: Source | Literal["auto"], data_dir: Path | None = None, *, timeout: float = TIMEOUT
 ) -> ResolvedSource:
     """Decides where the data come from, in at most `timeout` seconds.
 
@@ -57,10 +56,7 @@ def resolve_source(
     Raises:
       SourceUnavailableError: no data are prepared, the host does not answer, and the bundled sample
         is not wanted or does not exist.
-      ValueError: `data` is none of the three.
     """
-    if data not in (AUTO, TFDS, BUNDLED):
-        raise ValueError(f"data must be auto, tfds or bundled, received {data!r}")
     directory = str(data_dir or default_data_dir())
     if data == BUNDLED:
         bundled_sample()
@@ -192,9 +188,7 @@ def _why_unreachable(url: str, timeout: float) -> str | None:
             timeout, lambda: requests.head(url, timeout=timeout, allow_redirects=True)
         )
         response.raise_for_status()
-    except TimeoutError as error:
-        return str(error)
-    except requests.Timeout:
+    except (TimeoutError, requests.Timeout):
         return f"no answer within {timeout:g} s"
     except requests.ConnectionError:
         return "no connection"

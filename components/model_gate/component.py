@@ -8,20 +8,20 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import BaseChannel, Channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.model_gate import executor
+from components.model_gate.executor import Executor
 from components.model_gate.thresholds import Thresholds
 
 
 class ModelGateSpec(ComponentSpec):
     """Interface of ModelGate."""
 
-    PARAMETERS = {executor.THRESHOLDS: ExecutionParameter(type=str)}
+    PARAMETERS = {"thresholds": ExecutionParameter(type=str)}
     INPUTS = {
-        executor.EVALUATION: ChannelParameter(type=standard_artifacts.ModelEvaluation),
-        executor.MODEL: ChannelParameter(type=standard_artifacts.Model),
-        executor.BASELINE_MODEL: ChannelParameter(type=standard_artifacts.Model, optional=True),
+        "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "baseline_model": ChannelParameter(type=standard_artifacts.Model, optional=True),
     }
-    OUTPUTS = {executor.BLESSING: ChannelParameter(type=standard_artifacts.ModelBlessing)}
+    OUTPUTS = {"blessing": ChannelParameter(type=standard_artifacts.ModelBlessing)}
 
 
 class ModelGate(base_component.BaseComponent):
@@ -33,7 +33,7 @@ class ModelGate(base_component.BaseComponent):
     """
 
     SPEC_CLASS = ModelGateSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
         self,

@@ -9,7 +9,6 @@ import tensorflow_model_analysis as tfma
 from models import features
 
 LOSS = "loss"
-ACCURACY = "accuracy"
 TOP_2_ACCURACY = "top_2_accuracy"
 CONFUSION = "confusion_matrix"
 
@@ -40,7 +39,7 @@ def make_eval_config() -> tfma.EvalConfig:
             tfma.MetricsSpec(
                 metrics=[
                     _metric("SparseCategoricalCrossentropy", name=LOSS),
-                    _metric("SparseCategoricalAccuracy", name=ACCURACY),
+                    _metric("SparseCategoricalAccuracy", name="accuracy"),
                     _metric("SparseTopKCategoricalAccuracy", name=TOP_2_ACCURACY, k=2),
                     _metric(
                         "MultiClassConfusionMatrixAtThresholds",

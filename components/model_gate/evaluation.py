@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import tensorflow_model_analysis as tfma
 from google.protobuf.message import Message
@@ -19,20 +18,18 @@ class EvidenceError(Exception):
     """The evaluation is missing, unreadable or incomplete."""
 
 
-class Evaluation(NamedTuple):
-    """The candidate's metrics, and the baseline's if there is one."""
-
-    candidate: Evaluated
-    baseline: Evaluated | None
-
-
-def read_evaluation(directory: str, has_baseline: bool, class_names: Sequence[str]) -> Evaluation:
+def read_evaluation(
+    directory: str, has_baseline: bool, class_names: Sequence[str]
+) -> tuple[Evaluated, Evaluated | None]:
     """Reads TFMA's metrics over all examples.
 
     Args:
       directory: URI of a ModelEvaluation made with `eval_config.make_eval_config`.
       has_baseline: whether the Evaluator was given a baseline.
       class_names: by label.
+
+    Returns:
+      The candidate's metrics, and the baseline's if there is one.
 
     Raises:
       EvidenceError: if the files can't be read, lack either model's confusion matrix, or hold
@@ -41,7 +38,7 @@ def read_evaluation(directory: str, has_baseline: bool, class_names: Sequence[st
     values = _load(directory)
     candidate = tfma.CANDIDATE_KEY if has_baseline else ""  # TFMA does not name a single model.
     names = tuple(class_names)
-    return Evaluation(
+    return (
         _evaluated(values.get(candidate, {}), "model", names),
         _evaluated(values.get(tfma.BASELINE_KEY, {}), "baseline", names) if has_baseline else None,
     )

@@ -11,16 +11,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
 from components.common.artifacts import saved_model_sha256
+from components.common.roles import ByRole
 from components.model_gate.evaluation import EvidenceError, read_evaluation
 from components.model_gate.rules import VERDICT_FILE, Verdict, judge, refuse
 from components.model_gate.thresholds import Thresholds
 from models.features import CLASS_NAMES
-
-EVALUATION = "evaluation"
-MODEL = "model"
-BASELINE_MODEL = "baseline_model"
-BLESSING = "blessing"
-THRESHOLDS = "thresholds"
 
 _log = logging.getLogger(__name__)
 
@@ -28,12 +23,7 @@ _log = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Executor of ModelGate."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
         """Judges the model.
 
         Args:
@@ -41,15 +31,15 @@ class Executor(base_executor.BaseExecutor):
           output_dict: blessing.
           exec_properties: thresholds, as JSON.
         """
-        model = artifact_utils.get_single_instance(input_dict[MODEL])
-        baselines = input_dict.get(BASELINE_MODEL) or []
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        baselines = input_dict.get("baseline_model") or []
         verdict = _judge(
-            artifact_utils.get_single_uri(input_dict[EVALUATION]),
+            artifact_utils.get_single_uri(input_dict["evaluation"]),
             bool(baselines),
-            Thresholds.from_json(exec_properties[THRESHOLDS]),
+            Thresholds.from_json(exec_properties["thresholds"]),
             saved_model_sha256(model),
         )
-        blessing = artifact_utils.get_single_instance(output_dict[BLESSING])
+        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         _describe(blessing, model, baselines)
         _write(blessing, verdict)
         _log.info("Blessed: %s. %s", verdict.blessed, verdict.reason)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -156,10 +157,6 @@ class Verdict(Frozen):
         """The failed checks, in one line; empty if the model is blessed."""
         return "; ".join(check.detail for check in self.checks if not check.passed)
 
-    def to_json(self) -> str:
-        """Standard JSON, without NaN and infinity, indented for people."""
-        return self.model_dump_json(indent=2) + "\n"
-
     @classmethod
     def from_json(cls, text: str) -> Verdict:
         """Reads what `to_json` wrote.
@@ -179,6 +176,19 @@ class Verdict(Frozen):
                 f"{verdict.blessed} with these failed: {verdict.reason or 'none'}."
             )
         return verdict
+
+
+def read_verdict(directory: str) -> Verdict:
+    """Reads the verdict in the gate's artifact `blessing`.
+
+    Args:
+      directory: URI of the artifact, which is local.
+
+    Raises:
+      OSError: if the file can't be read.
+      VerdictError: as `Verdict.from_json`.
+    """
+    return Verdict.from_json(Path(directory, VERDICT_FILE).read_text(encoding="utf-8"))
 
 
 def judge(

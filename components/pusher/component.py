@@ -8,7 +8,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import BaseChannel, Channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.pusher import executor
+from components.pusher.executor import Executor
 from components.releases.store import model_directory
 
 
@@ -16,15 +16,15 @@ class PusherSpec(ComponentSpec):
     """Interface of Pusher."""
 
     PARAMETERS = {
-        executor.SERVING_DIR: ExecutionParameter(type=str),
-        executor.MODEL_NAME: ExecutionParameter(type=str),
+        "serving_dir": ExecutionParameter(type=str),
+        "model_name": ExecutionParameter(type=str),
     }
     INPUTS = {
-        executor.MODEL: ChannelParameter(type=standard_artifacts.Model),
-        executor.BLESSING: ChannelParameter(type=standard_artifacts.ModelBlessing),
-        executor.EXAMPLES: ChannelParameter(type=standard_artifacts.Examples),
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
     }
-    OUTPUTS = {executor.PUSHED_MODEL: ChannelParameter(type=standard_artifacts.PushedModel)}
+    OUTPUTS = {"pushed_model": ChannelParameter(type=standard_artifacts.PushedModel)}
 
 
 class Pusher(base_component.BaseComponent):
@@ -38,7 +38,7 @@ class Pusher(base_component.BaseComponent):
     """
 
     SPEC_CLASS = PusherSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from tfx.components.evaluator import constants
@@ -19,18 +18,13 @@ from components.common.artifacts import (
     saved_model_sha256,
 )
 from components.common.errors import ModelRejectedError
-from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError
+from components.common.roles import ByRole
+from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError, read_verdict
 from components.pusher import smoke_check
 from components.releases.manifest import ReleaseFacts
 from components.releases.store import ReleaseStore, WithdrawnError, model_directory
 from components.releases.writing import Pushed
 
-MODEL = "model"
-BLESSING = "blessing"
-EXAMPLES = "examples"
-PUSHED_MODEL = "pushed_model"
-SERVING_DIR = "serving_dir"
-MODEL_NAME = "model_name"
 TEST_SPLIT = "test"
 SMOKE_EXAMPLES = 16
 
@@ -40,12 +34,7 @@ _log = logging.getLogger(__name__)
 class Executor(base_executor.BaseExecutor):
     """Executor of Pusher."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
         """Pushes the model.
 
         Args:
@@ -60,30 +49,30 @@ class Executor(base_executor.BaseExecutor):
         """
         inputs = {
             role: artifact_utils.get_single_instance(input_dict[role])
-            for role in (MODEL, BLESSING, EXAMPLES)
+            for role in ("model", "blessing", "examples")
         }
-        model_name = exec_properties[MODEL_NAME]
-        store = ReleaseStore(model_directory(exec_properties[SERVING_DIR], model_name))
-        verdict = _approval(inputs[BLESSING], inputs[MODEL])
+        model_name = exec_properties["model_name"]
+        store = ReleaseStore(model_directory(exec_properties["serving_dir"], model_name))
+        verdict = _approval(inputs["blessing"], inputs["model"])
         examples = smoke_check.read_examples(
-            artifact_utils.get_split_uri([inputs[EXAMPLES]], TEST_SPLIT), SMOKE_EXAMPLES
+            artifact_utils.get_split_uri([inputs["examples"]], TEST_SPLIT), SMOKE_EXAMPLES
         )
         try:
             pushed = store.push(
-                saved_model_path(inputs[MODEL]),
+                saved_model_path(inputs["model"]),
                 _facts(model_name, verdict, inputs),
                 check=lambda staging: smoke_check.check_model(staging, examples),
             )
         except WithdrawnError as error:
             raise ModelRejectedError(str(error)) from error
-        _record(artifact_utils.get_single_instance(output_dict[PUSHED_MODEL]), pushed)
+        _record(artifact_utils.get_single_instance(output_dict["pushed_model"]), pushed)
         _log.info("%s: %s", "Up to date" if pushed.up_to_date else "Pushed", pushed.path)
 
 
 def _approval(blessing: Artifact, model: Artifact) -> Verdict:
     """Reads the verdict; raises ModelRejectedError unless it blesses this very model."""
     try:
-        verdict = Verdict.from_json((Path(blessing.uri) / VERDICT_FILE).read_text())
+        verdict = read_verdict(blessing.uri)
     except (OSError, VerdictError) as error:
         raise ModelRejectedError(
             f"the gate's verdict can't be read: {error} Nothing was pushed."
@@ -109,7 +98,7 @@ def _facts(model_name: str, verdict: Verdict, inputs: Mapping[str, Artifact]) ->
         model=model_name,
         metrics=verdict.metrics,
         checks=verdict.checks,
-        data=data_record(inputs[EXAMPLES]),
+        data=data_record(inputs["examples"]),
         git=provenance.git_state(),
         packages=provenance.package_versions(),
         ml_metadata={role: artifact_record(artifact) for role, artifact in inputs.items()},

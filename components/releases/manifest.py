@@ -106,10 +106,6 @@ class Release(ReleaseFacts):
     model_sha256: str
     files: dict[str, FileRecord]
 
-    def to_json(self) -> str:
-        """Standard JSON, indented for people."""
-        return self.model_dump_json(indent=2) + "\n"
-
 
 def read_release(version_dir: Path) -> Release:
     """Reads the manifest of a version.

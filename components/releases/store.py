@@ -26,7 +26,6 @@ from components.releases.manifest import (
     Rollback,
     read_release,
     release_problems,
-    verified_release,
 )
 from components.releases.rollback import Releases, Replaced, RollbackError, earlier_version
 from components.releases.versions import SAVED_MODEL, list_versions
@@ -189,7 +188,7 @@ class ReleaseStore:
             )
             source = self.versions()[to_version]
             facts = target.model_copy(update={"rollback": rollback})
-            return add_version(source, self.model_dir, facts, _no_check, clock), rollback
+            return add_version(source, self.model_dir, facts, lambda _: None, clock), rollback
 
     def _refuse_withdrawn(self, model_sha256: str) -> None:
         withdrawal = self.withdrawals().get(model_sha256)
@@ -236,11 +235,7 @@ def _read(path: Path) -> Release | ManifestError:
 
 
 def _is_intact(version_dir: Path) -> bool:
-    try:
-        verified_release(version_dir)
-    except ManifestError:
-        return False
-    return True
+    return not (version_dir / RELEASE_FILE).exists() or not release_problems(version_dir)
 
 
 def _holds(version_dir: Path, files: Mapping[str, str]) -> bool:
@@ -248,7 +243,3 @@ def _holds(version_dir: Path, files: Mapping[str, str]) -> bool:
     if release_problems(version_dir):
         return False
     return checksums.directory_sha256(version_dir, leave_out=[RELEASE_FILE]) == files
-
-
-def _no_check(staging: Path) -> None:
-    """See `ReleaseStore.roll_back`."""

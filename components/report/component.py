@@ -8,21 +8,21 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import BaseChannel, Channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.report import executor
 from components.report.artifact import HtmlReport
+from components.report.executor import Executor
 
 
 class RunReportSpec(ComponentSpec):
     """Interface of RunReport."""
 
-    PARAMETERS = {executor.HYPERPARAMETERS: ExecutionParameter(type=str)}
+    PARAMETERS = {"hyperparameters": ExecutionParameter(type=str)}
     INPUTS = {
-        executor.EXAMPLES: ChannelParameter(type=standard_artifacts.Examples),
-        executor.MODEL: ChannelParameter(type=standard_artifacts.Model),
-        executor.MODEL_RUN: ChannelParameter(type=standard_artifacts.ModelRun),
-        executor.BLESSING: ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
+        "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
     }
-    OUTPUTS = {executor.REPORT: ChannelParameter(type=HtmlReport)}
+    OUTPUTS = {"report": ChannelParameter(type=HtmlReport)}
 
 
 class RunReport(base_component.BaseComponent):
@@ -34,7 +34,7 @@ class RunReport(base_component.BaseComponent):
     """
 
     SPEC_CLASS = RunReportSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
         self,

@@ -173,10 +173,6 @@ class Report(Frozen):
     git: Git | None = None
     packages: dict[str, str] = {}
 
-    def to_json(self) -> str:
-        """Standard JSON, indented for people."""
-        return self.model_dump_json(indent=2) + "\n"
-
     @classmethod
     def from_json(cls, text: str) -> Report:
         """Reads what `to_json` wrote.

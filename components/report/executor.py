@@ -15,7 +15,8 @@ from tfx.types import Artifact, artifact_utils
 from components.common import provenance
 from components.common.artifacts import artifact_record, data_record, saved_model_path
 from components.common.provenance import Data
-from components.model_gate.rules import VERDICT_FILE, Verdict
+from components.common.roles import ByRole
+from components.model_gate.rules import Verdict, read_verdict
 from components.report.content import (
     REPORT_CONTENT,
     REPORT_PAGE,
@@ -27,12 +28,6 @@ from components.report.content import (
 )
 from models.progress import HISTORY_FILE
 
-EXAMPLES = "examples"
-MODEL = "model"
-MODEL_RUN = "model_run"
-BLESSING = "blessing"
-REPORT = "report"
-HYPERPARAMETERS = "hyperparameters"
 TRAIN_SPLIT = "train"
 TEST_SPLIT = "test"
 CLASS_SAMPLES = 10
@@ -44,12 +39,7 @@ _T = TypeVar("_T")
 class Executor(base_executor.BaseExecutor):
     """Executor of RunReport."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
         """Writes the page, its pictures and its content.
 
         Args:
@@ -59,11 +49,11 @@ class Executor(base_executor.BaseExecutor):
         """
         inputs = {
             role: artifact_utils.get_single_instance(input_dict[role])
-            for role in (EXAMPLES, MODEL, MODEL_RUN, BLESSING)
+            for role in ("examples", "model", "model_run", "blessing")
         }
-        directory = Path(artifact_utils.get_single_uri(output_dict[REPORT]))
+        directory = Path(artifact_utils.get_single_uri(output_dict["report"]))
         directory.mkdir(parents=True, exist_ok=True)
-        report = make_report(inputs, json.loads(exec_properties[HYPERPARAMETERS]), directory)
+        report = make_report(inputs, json.loads(exec_properties["hyperparameters"]), directory)
         (directory / REPORT_CONTENT).write_text(report.to_json(), encoding="utf-8")
         (directory / REPORT_PAGE).write_text(_render(report, directory), encoding="utf-8")
         _log.info("Report: %s", directory / REPORT_PAGE)
@@ -97,10 +87,10 @@ def make_report(
       directory: for the pictures.
     """
     sections = _Sections()
-    examples, model, blessing = (inputs[role] for role in (EXAMPLES, MODEL, BLESSING))
+    examples, model, blessing = (inputs[role] for role in ("examples", "model", "blessing"))
     data = data_record(examples)
-    verdict = sections.attempt("verdict", lambda: _verdict(blessing))
-    training = sections.attempt("training", lambda: _training(inputs[MODEL_RUN]))
+    verdict = sections.attempt("verdict", lambda: read_verdict(blessing.uri))
+    training = sections.attempt("training", lambda: _training(inputs["model_run"]))
     counts = sections.attempt("data", lambda: _label_counts(examples)) or {}
     predictions = sections.attempt(
         "predictions", lambda: _predictions(model, examples, data, directory)
@@ -124,10 +114,6 @@ def make_report(
     return drawable.model_copy(
         update={"curves": curves, "figures": figures, "problems": sections.problems}
     )
-
-
-def _verdict(blessing: Artifact) -> Verdict:
-    return Verdict.from_json((Path(blessing.uri) / VERDICT_FILE).read_text(encoding="utf-8"))
 
 
 def _training(model_run: Artifact) -> Training:

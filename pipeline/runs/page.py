@@ -10,7 +10,7 @@ from typing import Any
 
 import ml_metadata
 
-from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError
+from components.model_gate.rules import VerdictError, read_verdict
 from components.report.content import REPORT_CONTENT, REPORT_PAGE, Report, ReportError
 from components.report.page import BlessedModel, Lineage, RunFacts, StageTime, render
 from pipeline.runs import metadata
@@ -127,9 +127,8 @@ def _history(store: ml_metadata.MetadataStore, current: int | None) -> tuple[Ble
 
 def _accuracy(blessing: Artifact) -> float | None:
     """Returns None if the verdict is gone, or in another format."""
-    path = Path(blessing.uri, VERDICT_FILE)
     try:
-        return Verdict.from_json(path.read_text(encoding="utf-8")).metrics.get("accuracy")
+        return read_verdict(blessing.uri).metrics.get("accuracy")
     except (OSError, VerdictError):
         return None
 

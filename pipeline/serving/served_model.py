@@ -108,7 +108,7 @@ class ServedModel:
         Raises:
           PictureError: if the picture shows no class.
         """
-        return to_model_image(picture, self.data)
+        return to_model_image(picture, self.data.image_shape, self.data.picture_preprocessing)
 
     def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Classifies images.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,12 +22,6 @@ from models.pictures import (
 )
 
 SIZES = [(28, 28), (40, 40), (99, 61), (61, 99), (300, 2), (2, 300), (9, 7), (1, 1), (640, 480)]
-
-
-@dataclass(frozen=True)
-class Facts:
-    image_shape: tuple[int, int, int]
-    picture_preprocessing: str = ""
 
 
 def noise(size: tuple[int, int], channels: int = 3) -> Image.Image:
@@ -114,11 +107,10 @@ def invert(picture: Image.Image) -> np.ndarray:
 def test_named_preprocessing_is_used_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "invert", invert, raising=False)
     white = Image.new("L", (4, 4), 255)
-    facts = Facts((4, 4, 1), "models.pictures.invert")
-    assert not to_model_image(white, facts).any()
-    assert to_model_image(white, Facts((4, 4, 1))).all()
+    assert not to_model_image(white, (4, 4, 1), "models.pictures.invert").any()
+    assert to_model_image(white, (4, 4, 1), "").all()
     with pytest.raises(TypeError, match=r"\(8, 8, 1\) from models.pictures.invert, received uint8"):
-        to_model_image(white, Facts((8, 8, 1), "models.pictures.invert"))
+        to_model_image(white, (8, 8, 1), "models.pictures.invert")
 
 
 @pytest.mark.parametrize(
