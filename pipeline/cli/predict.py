@@ -15,7 +15,7 @@ import click
 
 from models.definition import DATASET
 from pipeline.cli.console import make_console
-from pipeline.settings import Settings
+from pipeline.cli.options import directory_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,13 +59,7 @@ class Prediction:
 
 @click.command(epilog=f"Images of {DATASET.title} look like this: {DATASET.picture_form}.")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option(
-    "--serving-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Settings.model_fields["serving_dir"].default,
-    show_default=True,
-    help="Directory of the releases; the live one is used.",
-)
+@directory_option("serving_dir", "Directory of the releases; the live one is used.")
 @click.option(
     "--json",
     "as_json",

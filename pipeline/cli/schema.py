@@ -26,7 +26,6 @@ def schema() -> None:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("schema.pbtxt"),
-    show_default=True,
     help="File to write.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
