@@ -66,20 +66,13 @@ def serve(serving_dir: Path, host: str, port: int, poll_seconds: float, **limits
       130  stopped by Ctrl+C
     """  # noqa: D301 - click wants the character
     from pipeline.serving.limits import Limits
-    from pipeline.serving.server import ServerSettings, serve_model
+    from pipeline.serving.server import serve_model
 
-    settings = ServerSettings(
-        serving_dir=serving_dir,
-        model_name=DATASET.name,
-        host=host,
-        port=port,
-        poll_seconds=poll_seconds,
-        limits=Limits(
-            body_bytes=limits["max_body_mib"] * 2**20,
-            instances=limits["max_instances"],
-            pixels=limits["max_pixels"],
-            batch=limits["max_batch"],
-            waiting=limits["max_waiting"],
-        ),
+    checked = Limits(
+        body_bytes=limits["max_body_mib"] * 2**20,
+        instances=limits["max_instances"],
+        pixels=limits["max_pixels"],
+        batch=limits["max_batch"],
+        waiting=limits["max_waiting"],
     )
-    sys.exit(serve_model(settings))
+    sys.exit(serve_model(serving_dir / DATASET.name, host, port, poll_seconds, checked))
