@@ -113,12 +113,11 @@ def _run_parameter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Create a recurring run, in UTC, six fields, seconds first; it replaces those of the same "
     "experiment and run name.",
 )
-@click.option("--wait/--no-wait", default=True, help="Wait for the run's end  [default: wait]")
+@click.option("--wait/--no-wait", default=True, help="Wait for the run's end.")
 @click.option(
     "--interval",
     type=click.FloatRange(min=0, min_open=True),
     default=10.0,
-    show_default=True,
     metavar="SECONDS",
     help="Seconds between two requests for the run's state.",
 )

@@ -57,8 +57,6 @@ def _problems(spec: Mapping[str, Any], kubeflow: KubeflowSettings) -> Iterator[s
 
 
 def _executor_problems(name: str, executor: Mapping[str, Any]) -> Iterator[str]:
-    if "container" not in executor and "importer" not in executor:
-        yield f"{name}: Kubeflow Pipelines runs containers and importers only, no Resolver"
     if "preCacheCheck" in executor.get("container", {}).get("lifecycle", {}):
         yield (
             f"{name}: Kubeflow Pipelines and the entrypoint ignore the driver that a file-based "

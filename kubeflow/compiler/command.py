@@ -35,7 +35,6 @@ def _default(name: str) -> str:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path(f"{DATASET.name}-pipeline.yaml"),
-    show_default=True,
     help="File to write.",
 )
 @click.option(

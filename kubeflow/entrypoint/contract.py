@@ -118,16 +118,14 @@ def adapt_output(executor_output: Json, executor_input: Json) -> Json:
     uris = _local_uris(executor_input)
     output = _replace(executor_output, uris)
     for name, listed in output.get("artifacts", {}).items():
-        expected = [
-            artifact["uri"] for artifact in _artifacts(executor_input["outputs"]["artifacts"][name])
-        ]
+        told = _artifacts(executor_input["outputs"]["artifacts"][name])
+        expected = [artifact["uri"] for artifact in told]
         received = [artifact["uri"] for artifact in _artifacts(listed)]
         if received != expected:
             raise ContractError(
                 f"output {name!r}: its artifacts must stay at {expected}, where the launcher "
                 f"looks for them, but the executor moved them to {received}"
             )
-        told = _artifacts(executor_input["outputs"]["artifacts"][name])
         for artifact, place in zip(_artifacts(listed), told, strict=True):
             metadata = artifact.get("metadata", {})
             kept = {key: value for key, value in metadata.items() if value is not None}

@@ -38,7 +38,11 @@ class _CommandGroup(click.Group):
 @click.group(
     cls=_CommandGroup,
     help=f"Trains, validates, gates and pushes a model for {DATASET.title} with TFX.",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
 )
 @click.version_option(version(_PROGRAM), prog_name=_PROGRAM)
 def cli() -> None:

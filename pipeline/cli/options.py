@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from pipeline.settings import setting_fields
+from pipeline.settings import Settings, setting_fields
 
 _METAVARS = {
     int: "INTEGER",
@@ -32,6 +33,16 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
         )
         command = option(command)
     return command
+
+
+def directory_option(name: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Makes an option for a directory, with the default of the setting of that name."""
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Settings.model_fields[name].default,
+        help=text,
+    )
 
 
 def default_text(default: object) -> str:

@@ -7,7 +7,6 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ import click
 
 from models.definition import DATASET
 from pipeline.cli.console import make_console
-from pipeline.settings import Settings
+from pipeline.cli.options import directory_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,44 +27,9 @@ _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 """Silence TensorFlow's own log, such as about a missing GPU."""
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The two likeliest classes of a picture.
-
-    Attributes:
-      image: the file, as named by the user.
-      label: number of the likeliest class.
-      class_name: its name; `class` in JSON.
-      confidence: its probability, 0 to 1.
-      second_label: number of the second likeliest class.
-      second_class: its name.
-      second_confidence: its probability.
-    """
-
-    image: str
-    label: int
-    class_name: str
-    confidence: float
-    second_label: int
-    second_class: str
-    second_confidence: float
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields, with `class` for the name."""
-        return {
-            "class" if key == "class_name" else key: value for key, value in asdict(self).items()
-        }
-
-
 @click.command(epilog=f"Images of {DATASET.title} look like this: {DATASET.picture_form}.")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option(
-    "--serving-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Settings.model_fields["serving_dir"].default,
-    show_default=True,
-    help="Directory of the releases; the live one is used.",
-)
+@directory_option("serving_dir", "Directory of the releases; the live one is used.")
 @click.option(
     "--json",
     "as_json",
@@ -93,7 +57,8 @@ def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
     except (ServedModelError, ManifestError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        click.echo(json.dumps(_records(images, predictions, errors), indent=2))
+        rows = [predictions.get(name) or {"image": name, "error": errors[name]} for name in images]
+        click.echo(json.dumps(rows, indent=2))
     elif predictions:
         _print(predictions.values())
     for name, reason in errors.items():
@@ -103,7 +68,7 @@ def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
 
 def _classify(
     model_dir: Path, names: Iterable[str]
-) -> tuple[dict[str, Prediction], dict[str, str]]:
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Predictions, and why other pictures have none, by name."""
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
@@ -168,40 +133,32 @@ def _read(name: str) -> bytes:
 
 def _prediction(
     name: str, probabilities: npt.NDArray[np.float32], class_names: tuple[str, ...]
-) -> Prediction:
+) -> dict[str, Any]:
+    """The object that --json prints."""
     second, first = (int(label) for label in probabilities.argsort(kind="stable")[-2:])
-    return Prediction(
-        image=name,
-        label=first,
-        class_name=class_names[first],
-        confidence=float(probabilities[first]),
-        second_label=second,
-        second_class=class_names[second],
-        second_confidence=float(probabilities[second]),
-    )
+    return {
+        "image": name,
+        "label": first,
+        "class": class_names[first],
+        "confidence": float(probabilities[first]),
+        "second_label": second,
+        "second_class": class_names[second],
+        "second_confidence": float(probabilities[second]),
+    }
 
 
-def _records(
-    names: Iterable[str], predictions: dict[str, Prediction], errors: dict[str, str]
-) -> list[dict[str, Any]]:
-    return [
-        {"image": name, "error": errors[name]} if name in errors else predictions[name].to_json()
-        for name in names
-    ]
-
-
-def _print(predictions: Iterable[Prediction]) -> None:
+def _print(predictions: Iterable[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("image", overflow="fold")
     for column in ("class", "confidence", "second class"):
         table.add_column(column, justify="right", no_wrap=True)
-    for prediction in predictions:
+    for found in predictions:
         table.add_row(
-            prediction.image,
-            prediction.class_name,
-            f"{prediction.confidence:.1%}",
-            f"{prediction.second_class} ({prediction.second_confidence:.1%})",
+            found["image"],
+            found["class"],
+            f"{found['confidence']:.1%}",
+            f"{found['second_class']} ({found['second_confidence']:.1%})",
         )
     make_console(sys.stdout).print(table)

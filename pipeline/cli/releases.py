@@ -18,17 +18,11 @@ from components.releases.versions import parse_version
 from components.releases.writing import PushError
 from models.definition import DATASET
 from pipeline.cli.console import make_console
-from pipeline.settings import Settings
+from pipeline.cli.options import directory_option
 
 
 @click.group(invoke_without_command=True)
-@click.option(
-    "--serving-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Settings.model_fields["serving_dir"].default,
-    show_default=True,
-    help="Directory of the releases.",
-)
+@directory_option("serving_dir", "Directory of the releases.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @click.pass_context
 def releases(context: click.Context, serving_dir: Path, as_json: bool) -> None:
@@ -87,7 +81,7 @@ def verify(store: ReleaseStore, versions: tuple[str, ...]) -> None:
     metavar="VERSION",
     help="Version to return to.  [default: the previous one with another model]",
 )
-@click.option("--reason", default="", help="Reason, for the manifest.")
+@click.option("--reason", default="", show_default=False, help="Reason, for the manifest.")
 @click.pass_obj
 def rollback(store: ReleaseStore, to_version: int | None, reason: str) -> None:
     """Releases the model of an earlier version again, as a new version.

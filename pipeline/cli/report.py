@@ -7,17 +7,11 @@ from pathlib import Path
 
 import click
 
-from pipeline.settings import Settings
+from pipeline.cli.options import directory_option
 
 
 @click.command()
-@click.option(
-    "--pipeline-root",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Settings.model_fields["pipeline_root"].default,
-    show_default=True,
-    help="Directory of the runs' artifacts and ML Metadata.",
-)
+@directory_option("pipeline_root", "Directory of the runs' artifacts and ML Metadata.")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -10,10 +10,13 @@ from pathlib import Path
 import click
 
 from components.common.errors import DataRejectedError
-from components.example_gen.sources import TFDS, SourceUnavailableError, resolve_source
+from components.example_gen.sources import SourceUnavailableError, resolve_source
 from pipeline.cli.console import RunConsole, make_console, output_to_log_file
+from pipeline.cli.data import print_warning, with_data
 from pipeline.exit_status import ExitStatus
-from pipeline.settings import make_settings
+from pipeline.settings import Settings, make_settings
+
+LOG_FILE = "schema.log"
 
 
 @click.group()
@@ -26,7 +29,6 @@ def schema() -> None:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("schema.pbtxt"),
-    show_default=True,
     help="File to write.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
@@ -40,49 +42,47 @@ def propose(output: Path, force: bool, **options: str | None) -> None:
 
     \b
     Exit status:
-      0  the file is written
-      1  failed
-      2  wrong usage, or the file exists
-      4  data rejected
+      0    the file is written
+      1    failed
+      2    wrong usage, or the file exists
+      4    data rejected
+      130  interrupted
     """  # noqa: D301 - click wants the character
     given = {name: value for name, value in options.items() if value is not None}
     if output.exists() and not force:
         raise click.UsageError(f"{output} exists: add --force to overwrite it")
-    with tempfile.TemporaryDirectory(prefix="schema-") as root:
-        text = _propose({**given, "pipeline_root": root}, output.with_suffix(".log"))
-    output.write_text(text)
-    click.echo(f"Wrote {output}. Review it, then delete its first line.")
-
-
-def _propose(values: dict[str, str], log_file: Path) -> str:
-    """Measures the data; the log file stays only if that fails."""
-    from components.data_gate.schema import propose_schema
-
-    settings = make_settings(values)
-    console = make_console(sys.stdout)
+    settings = make_settings(given)
+    root = Path(tempfile.mkdtemp(prefix="schema-"))
     try:
-        source = resolve_source(settings.data, settings.data_dir)
-        if source.warning:
-            console.print(f"WARNING: {source.warning}", style="bold yellow", soft_wrap=True)
-        with (
-            output_to_log_file(log_file, verbose=False) as stream,
-            RunConsole(make_console(stream)).live() as run_console,
-        ):
-            run_console.began("loading TFX")
-            from components.example_gen.reading import prepare_tfds
-            from pipeline.runs.measure import measure
-
-            logging.getLogger("absl").setLevel(logging.INFO)
-            data_dir = None
-            if source.source == TFDS:
-                prepare_tfds(source.data_dir)
-                data_dir = Path(source.data_dir).absolute()
-            concrete = settings.model_copy(update={"data": source.source, "data_dir": data_dir})
-            measured, data = measure(concrete, run_console)
+        text = _propose(settings.model_copy(update={"pipeline_root": root}))
+        output.write_text(text, encoding="utf-8")
     except DataRejectedError as error:
         click.echo(f"Data rejected: {error}", err=True)
         sys.exit(ExitStatus.DATA_REJECTED)
-    except SourceUnavailableError as error:
+    except KeyboardInterrupt:
+        sys.exit(ExitStatus.INTERRUPTED)
+    except (SourceUnavailableError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    log_file.unlink()
+    except Exception as error:  # Stages raise many kinds, which end a run in the same way.
+        reason = " ".join(str(error).split())
+        raise click.ClickException(f"{reason} (see {root / LOG_FILE})") from error
+    shutil.rmtree(root)
+    click.echo(f"Wrote {output}. Review it, then delete its first line.")
+
+
+def _propose(settings: Settings) -> str:
+    """Measures the data, with all output in a log file in the pipeline root."""
+    from components.data_gate.schema import propose_schema
+
+    console = make_console(sys.stdout)
+    source = resolve_source(settings.data, settings.data_dir)
+    print_warning(console, source)
+    with (
+        output_to_log_file(settings.pipeline_root / LOG_FILE, verbose=False) as stream,
+        RunConsole(make_console(stream)).live() as run_console,
+    ):
+        run_console.began("loading TFX")
+        from pipeline.runs.measure import measure
+
+        measured, data = measure(with_data(settings, source, run_console), run_console)
     return propose_schema(measured, data)

@@ -8,65 +8,42 @@ from pathlib import Path
 import click
 
 from models.definition import DATASET
-from pipeline.settings import Settings
+from pipeline.cli.options import directory_option
 
 
 @click.command()
-@click.option(
-    "--serving-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Settings.model_fields["serving_dir"].default,
-    show_default=True,
-    help="Directory watched for new releases.",
-)
-@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 for all interfaces.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8501,
-    show_default=True,
-    help="0 chooses a free port.",
-)
+@directory_option("serving_dir", "Directory watched for new releases.")
+@click.option("--host", default="127.0.0.1", help="0.0.0.0 for all interfaces.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8501, help="0 chooses a free port.")
 @click.option(
     "--max-batch",
     type=click.IntRange(1),
     default=64,
-    show_default=True,
     help="Examples of several requests in one call of the model; 1 disables batching.",
 )
 @click.option(
     "--max-waiting",
     type=click.IntRange(1),
     default=256,
-    show_default=True,
     help="Requests that may wait for the model; further ones get status 503.",
 )
-@click.option(
-    "--max-body-mib",
-    type=click.IntRange(1),
-    default=8,
-    show_default=True,
-    help="Largest request body.",
-)
+@click.option("--max-body-mib", type=click.IntRange(1), default=8, help="Largest request body.")
 @click.option(
     "--max-instances",
     type=click.IntRange(1),
     default=1024,
-    show_default=True,
     help="Examples in one request.",
 )
 @click.option(
     "--max-pixels",
     type=click.IntRange(1),
     default=16_000_000,
-    show_default=True,
     help="Pixels of all pictures in one request.",
 )
 @click.option(
     "--poll-seconds",
     type=click.FloatRange(0.05),
     default=1.0,
-    show_default=True,
     help="Time between two looks for a new release.",
 )
 def serve(serving_dir: Path, host: str, port: int, poll_seconds: float, **limits: int) -> None:
@@ -89,20 +66,13 @@ def serve(serving_dir: Path, host: str, port: int, poll_seconds: float, **limits
       130  stopped by Ctrl+C
     """  # noqa: D301 - click wants the character
     from pipeline.serving.limits import Limits
-    from pipeline.serving.server import ServerSettings, serve_model
+    from pipeline.serving.server import serve_model
 
-    settings = ServerSettings(
-        serving_dir=serving_dir,
-        model_name=DATASET.name,
-        host=host,
-        port=port,
-        poll_seconds=poll_seconds,
-        limits=Limits(
-            body_bytes=limits["max_body_mib"] * 2**20,
-            instances=limits["max_instances"],
-            pixels=limits["max_pixels"],
-            batch=limits["max_batch"],
-            waiting=limits["max_waiting"],
-        ),
+    checked = Limits(
+        body_bytes=limits["max_body_mib"] * 2**20,
+        instances=limits["max_instances"],
+        pixels=limits["max_pixels"],
+        batch=limits["max_batch"],
+        waiting=limits["max_waiting"],
     )
-    sys.exit(serve_model(settings))
+    sys.exit(serve_model(serving_dir / DATASET.name, host, port, poll_seconds, checked))

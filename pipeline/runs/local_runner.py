@@ -38,12 +38,11 @@ class RunResult:
 
     Attributes:
       stages: those that began, by component id, in their order.
-      missing: ids of the components that never began.
-      error: the error that ended the run, if any.
+      error: the error that ended the run, if any. A stage that fails without raising one gets
+        StageFailedError.
     """
 
     stages: dict[str, Stage]
-    missing: tuple[str, ...]
     error: Exception | None
 
     @property
@@ -53,8 +52,8 @@ class RunResult:
 
     @property
     def succeeded(self) -> bool:
-        """Whether every component ran, or was cached, without an error."""
-        return not (self.error or self.failed or self.missing)
+        """Whether every component ran, or was cached."""
+        return self.error is None
 
 
 def run_locally(pipeline: Pipeline, observer: Observer) -> RunResult:
@@ -73,8 +72,7 @@ def run_locally(pipeline: Pipeline, observer: Observer) -> RunResult:
         runner.run(pipeline)
     except Exception as raised:  # noqa: BLE001 - whatever a component raises is reported
         error = raised
-    missing = [node.id for node in pipeline.components if node.id not in runner.stages]
-    return RunResult(stages=runner.stages, missing=tuple(missing), error=error)
+    return RunResult(runner.stages, error)
 
 
 class _ObservedRunner(LocalDagRunner):

@@ -48,12 +48,9 @@ def make_app(service: Service) -> Starlette:
     return Starlette(
         routes=routes,
         middleware=[Middleware(_Measured, metrics=service.metrics)],
-        exception_handlers={
-            RequestError: _request_error,
-            HTTPException: _http_error,
-            ClientDisconnect: _client_gone,
-            Exception: _bug,
-        },
+        exception_handlers=dict.fromkeys(
+            (RequestError, HTTPException, ClientDisconnect, Exception), _error_response
+        ),
     )
 
 
@@ -98,26 +95,15 @@ def _route_name(scope: Scope) -> str:
     return "page" if path in ("/", "/page.js", "/page.css") else "other"
 
 
-async def _request_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    if not isinstance(error, RequestError):
-        raise error
-    return _error(error.status, str(error), error.headers)
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    message = f"{error.detail}: {request.method} {request.url.path[:200]}"
-    return _error(error.status_code, message, error.headers)
-
-
-async def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    return _error(_CLIENT_GONE, "The client went away.")
-
-
-async def _bug(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    return _error(500, "Internal error: see the server's log.")
-
-
-def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+async def _error_response(request: Request, error: Exception) -> Response:
+    headers: Mapping[str, str] | None = None
+    if isinstance(error, RequestError):
+        status, message, headers = error.status, str(error), error.headers
+    elif isinstance(error, HTTPException):
+        message = f"{error.detail}: {request.method} {request.url.path[:200]}"
+        status, headers = error.status_code, error.headers
+    elif isinstance(error, ClientDisconnect):
+        status, message = _CLIENT_GONE, "The client went away."
+    else:
+        status, message = 500, "Internal error: see the server's log."
     return JSONResponse({"error": message}, status, headers)

@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,6 @@ _Answer = Tensors | BaseException
 class _Waiting:
     work: Work
     future: asyncio.Future[Tensors]
-    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
 
 class Batcher:
@@ -103,7 +102,7 @@ class Batcher:
                     return
                 batch = self._take()
             answers = self._run([waiting.work for waiting in batch])
-            batch[0].loop.call_soon_threadsafe(_deliver, batch, answers)
+            batch[0].future.get_loop().call_soon_threadsafe(_deliver, batch, answers)
             del batch, answers  # They would keep the model while nobody asks.
 
     def _take(self) -> list[_Waiting]:

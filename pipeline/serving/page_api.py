@@ -6,7 +6,6 @@ import base64
 import io
 import mimetypes
 from importlib import resources
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,30 +66,23 @@ class PageApi:
         )
 
     async def describe_model(self, request: Request) -> Response:  # noqa: ARG002
-        """Describes the live model; without one, today's data set, with version null."""
+        """Describes the live model; without one, today's data set, with version null.
+
+        The data's `picture_form` is the form that `serving_images` expects. A
+        `picture_preprocessing` brings any picture to it on the page, in `predict`, and in the
+        signature `pictures`.
+        """
         model = self._service.watcher.live
+        data = model.data if model else Data(source=None, fingerprint=None, counts={})
         release = model.served.release if model else None
         described = {
             "model": self._service.model_name,
             "version": str(model.version) if model else None,
             "accuracy": model.accuracy if model else None,
             "created": release.created.isoformat() if release else None,
-            **_facts(model.data if model else Data(source=None, fingerprint=None, counts={})),
+            **data.model_dump(exclude={"source", "fingerprint", "counts"}),
         }
         return JSONResponse(described, headers={"Cache-Control": "no-store"})
-
-
-def _facts(data: Data) -> dict[str, Any]:
-    """Says how to use the model.
-
-    `picture_form` is the form that `serving_images` expects. A `picture_preprocessing` brings any
-    picture to it on the page, in `predict`, and in the signature `pictures`.
-    """
-    fields = {
-        *("title", "noun", "class_names", "image_shape"),
-        *("picture_form", "picture_preprocessing"),
-    }
-    return data.model_dump(include=fields)
 
 
 def _file_route(path: str, name: str) -> Route:

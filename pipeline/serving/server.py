@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -31,20 +30,17 @@ _SHUTDOWN_SECONDS = 20
 _CONNECTIONS = 1000
 
 
-@dataclass(frozen=True)
-class ServerSettings:
-    """The address, the model, and the limits of a server."""
-
-    serving_dir: Path
-    model_name: str
-    host: str
-    port: int
-    poll_seconds: float
-    limits: Limits
-
-
-def serve_model(settings: ServerSettings) -> int:
+def serve_model(
+    model_dir: Path, host: str, port: int, poll_seconds: float, limits: Limits
+) -> ExitStatus:
     """Serves until SIGTERM or SIGINT, and then finishes open requests.
+
+    Args:
+      model_dir: of the releases; its name is the model's.
+      host: name or address to listen on.
+      port: to listen on; 0 chooses a free one.
+      poll_seconds: time between two looks for a new release.
+      limits: of the server.
 
     Returns:
       The exit status: 0 after SIGTERM, INTERRUPTED after SIGINT, FAILED if the address can't be
@@ -52,30 +48,26 @@ def serve_model(settings: ServerSettings) -> int:
     """
     _be_quiet()
     try:
-        listener = _listen(settings.host, settings.port)
+        listener = _listen(host, port)
     except OSError as error:
         _log.error(
             "Can't listen on %s port %d: %s. Choose another with --host and --port.",
-            settings.host,
-            settings.port,
+            host,
+            port,
             os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror,
         )
         return ExitStatus.FAILED
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    with contextlib.closing(listener):
-        return _run(settings, listener, f"http://{shown}:{port}/")
-
-
-def _run(settings: ServerSettings, listener: socket.socket, address: str) -> int:
     metrics = Metrics()
-    limits = settings.limits
-    store = ReleaseStore(settings.serving_dir / settings.model_name)
-    watcher = ModelWatcher(store, settings.poll_seconds, metrics)
+    watcher = ModelWatcher(ReleaseStore(model_dir), poll_seconds, metrics)
     batcher = Batcher(limits.batch, limits.waiting, metrics.batch_rows.observe)
-    app = make_app(Service(settings.model_name, limits, metrics, watcher, batcher))
+    service = Service(model_dir.name, limits, metrics, watcher, batcher)
+    with contextlib.closing(listener):
+        return _run(service, listener)
+
+
+def _run(service: Service, listener: socket.socket) -> ExitStatus:
     config = uvicorn.Config(
-        app,
+        make_app(service),
         loop="uvloop",
         http="h11",
         h11_max_incomplete_event_size=_HEADER_BYTES,
@@ -94,15 +86,19 @@ def _run(settings: ServerSettings, listener: socket.socket, address: str) -> int
     # For the moment before Uvicorn has its own handler, and because Uvicorn raises the signal
     # that stopped it again.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
-    watcher.start(lambda: click.echo(f"Serving on {address} (press Ctrl+C to stop)"))
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    service.watcher.start(
+        lambda: click.echo(f"Serving on http://{shown}:{port}/ (press Ctrl+C to stop)")
+    )
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     finally:
-        batcher.close()
-        watcher.stop()
-    return 0
+        service.batcher.close()
+        service.watcher.stop()
+    return ExitStatus.SUCCESS
 
 
 def _listen(host: str, port: int) -> socket.socket:

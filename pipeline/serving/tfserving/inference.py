@@ -35,10 +35,7 @@ def run_signature(
     """
     import tensorflow as tf
 
-    tensors = {
-        name: tf.constant(array, _tensorflow_name(specs[name].dtype))
-        for name, array in inputs.items()
-    }
+    tensors = {name: tf.constant(array, specs[name].dtype) for name, array in inputs.items()}
     try:
         outputs = function(**tensors)
     except tf.errors.OpError as error:
@@ -47,10 +44,6 @@ def run_signature(
         # TensorFlow's message quotes an input that is no text, so that Python can't read it.
         raise invalid(_one_line(error.object.decode(errors="replace"))) from error
     return {name: tensor.numpy() for name, tensor in outputs.items()}
-
-
-def _tensorflow_name(dtype: str) -> str:
-    return {"float": "float32", "double": "float64"}.get(dtype, dtype)
 
 
 def _request_error(error: Any) -> RequestError:

@@ -236,12 +236,6 @@ def test_name_that_argo_does_not_take_is_refused(spec: Spec) -> None:
         finalize(spec, KFP)
 
 
-def test_resolver_is_refused(spec: Spec) -> None:
-    spec["deploymentSpec"]["executors"]["Trainer_executor"] = {"resolver": {}}
-    with pytest.raises(UnsupportedPipelineError, match=r"^Trainer: .* no Resolver$"):
-        finalize(spec, KFP)
-
-
 @pytest.mark.parametrize("target", ["kfp", "vertex"])
 def test_file_based_example_gen_is_refused(spec: Spec, target: str) -> None:
     container(spec, stages.EXAMPLE_GEN)["lifecycle"] = {"preCacheCheck": {"command": ["x"]}}

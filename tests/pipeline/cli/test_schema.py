@@ -64,7 +64,6 @@ def test_data_of_another_definition_are_rejected(
     assert "Data rejected: " in ended.output
     assert "class 0 must be" in ended.output
     assert not output.exists()
-    assert output.with_suffix(".log").is_file()
 
 
 def test_a_proposal_says_what_was_measured_and_fits_the_definition(tmp_path: Path) -> None:

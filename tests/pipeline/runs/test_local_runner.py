@@ -64,7 +64,7 @@ def test_error_ends_the_run(tmp_path: Path) -> None:
 def test_stage_that_fails_without_an_error_ends_the_run(tmp_path: Path) -> None:
     result = run_locally(make_pipeline(tmp_path, resolver=True), Recorder())
     assert states(result) == {"Make": "COMPLETE", "Find": "FAILED"}
-    assert result.missing == ("Use",)
+    assert not result.succeeded
     with pytest.raises(StageFailedError, match="stage Find failed; the log file says why"):
         raise result.error or AssertionError
 
@@ -72,7 +72,7 @@ def test_stage_that_fails_without_an_error_ends_the_run(tmp_path: Path) -> None:
 def test_observer_can_end_the_run(tmp_path: Path) -> None:
     result = run_locally(make_pipeline(tmp_path), Recorder(stop_after="Make"))
     assert str(result.error) == "stop"
-    assert (result.failed, result.missing) == (None, ("Use",))
+    assert (result.failed, states(result)) == (None, {"Make": "COMPLETE"})
     assert not result.succeeded
 
 
