@@ -6,6 +6,7 @@ with black, as the signature `serving_images` does.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import re
@@ -79,13 +80,24 @@ def to_model_image(
     """
     if not preprocessing:
         return resize_with_padding(picture, image_shape)
-    image = find_preprocessing(preprocessing)(picture)
+    image = np.asarray(find_preprocessing(preprocessing)(picture))
     if image.shape != image_shape or image.dtype.name != "uint8":
         raise TypeError(
             f"Expected uint8 of shape {image_shape} from {preprocessing}, "
             f"received {image.dtype} of {image.shape}."
         )
     return image
+
+
+def check_preprocessing(image_shape: tuple[int, int, int], preprocessing: str) -> None:
+    """Tries the preprocessing of a data definition on a plain picture.
+
+    Raises:
+      ImportError: if there is no such function.
+      TypeError: if it returns something else than uint8 of image_shape.
+    """
+    with contextlib.suppress(PictureError):  # A plain picture may well show no class.
+        to_model_image(Image.new("RGB", (64, 64), "gray"), image_shape, preprocessing)
 
 
 def find_preprocessing(path: str) -> PicturePreprocessing:

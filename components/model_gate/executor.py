@@ -71,7 +71,7 @@ def _describe(blessing: Artifact, model: Artifact, baselines: list[Artifact]) ->
 def _write(blessing: Artifact, verdict: Verdict) -> None:
     directory = Path(blessing.uri)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / VERDICT_FILE).write_text(verdict.to_json())
+    (directory / VERDICT_FILE).write_text(verdict.to_json(), encoding="utf-8")
     marker = constants.BLESSED_FILE_NAME if verdict.blessed else constants.NOT_BLESSED_FILE_NAME
     (directory / marker).touch()
     value = constants.BLESSED_VALUE if verdict.blessed else constants.NOT_BLESSED_VALUE

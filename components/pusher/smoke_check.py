@@ -13,6 +13,8 @@ import tensorflow as tf
 
 from components.releases.writing import PushError
 from models import features
+from models.definition import DATASET
+from models.pictures import check_preprocessing
 
 SIGNATURE = "serving_default"
 _TOLERANCE = 1e-3
@@ -37,6 +39,7 @@ def check_model(model_dir: Path, examples: Sequence[bytes]) -> None:
       PushError: if the model doesn't load, fails, or does not return NUM_CLASSES finite
         probabilities that sum to 1 for each example.
     """
+    _check_preprocessing()
     if not examples:
         raise PushError("Expected examples for the smoke check, found none; nothing was pushed.")
     try:
@@ -46,6 +49,14 @@ def check_model(model_dir: Path, examples: Sequence[bytes]) -> None:
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", _REASON_CHARACTERS)
         raise PushError(f"The model can't be served; nothing was pushed: {reason}") from error
     _check_probabilities(outputs, len(examples))
+
+
+def _check_preprocessing() -> None:
+    """Without its preprocessing, a release could not be served to those who send pictures."""
+    try:
+        check_preprocessing(DATASET.image_shape, DATASET.picture_preprocessing)
+    except (ImportError, TypeError) as error:
+        raise PushError(f"picture_preprocessing: {error} Nothing was pushed.") from error
 
 
 def _check_probabilities(outputs: npt.NDArray[np.float32], examples: int) -> None:

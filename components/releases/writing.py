@@ -93,7 +93,7 @@ def add_version(
     try:
         shutil.copytree(source, staging, copy_function=shutil.copyfile)
         release = _release(facts, version, now, _records(staging, files))
-        (staging / RELEASE_FILE).write_text(release.to_json())
+        (staging / RELEASE_FILE).write_text(release.to_json(), encoding="utf-8")
         _sync(staging)
         _read_back(staging, files)
         check(staging)

@@ -114,6 +114,12 @@ def _check_for_local_run(settings: Settings) -> None:
     if settings.baseline == "pushed":
         raise SettingsError("baseline: pushed is for Kubeflow; choose newest or none here")
     check_schema(settings.schema_file or SCHEMA_FILE)
+    from models.pictures import check_preprocessing
+
+    try:
+        check_preprocessing(DATASET.image_shape, DATASET.picture_preprocessing)
+    except (ImportError, TypeError) as error:
+        raise SettingsError(f"models/definition.py: picture_preprocessing: {error}") from error
 
 
 def _run_logged(

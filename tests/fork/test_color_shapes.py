@@ -195,3 +195,18 @@ def test_class_names_are_compared_with_those_of_the_data(fork: Fork, tmp_path: P
     assert ended.returncode == 4
     assert "blue whale" in ended.stdout
     assert not list(other.directory.glob("output/serving/*/*"))
+
+
+def test_a_preprocessing_that_does_not_exist_is_refused_at_the_start(
+    fork: Fork, tmp_path: Path
+) -> None:
+    definition = DEFINITION.replace(
+        "image_statistics", 'picture_preprocessing="models.pictures.crop",\n    image_statistics'
+    )
+    other = Fork.make(tmp_path / "other", definition)
+    schema = (fork.directory / "pipeline" / "schema.pbtxt").read_text()
+    (other.directory / "pipeline" / "schema.pbtxt").write_text(schema)
+    ended = other.command("run", *run_options(fork))
+    assert ended.returncode == 2
+    assert "picture_preprocessing: Expected the name of a function in models" in ended.stderr
+    assert not (other.directory / "output").exists()

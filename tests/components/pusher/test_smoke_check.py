@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from components.pusher import smoke_check
 from components.pusher.smoke_check import check_model, read_examples
 from components.releases.writing import PushError
+from models.definition import DATASET
 from models.features import NUM_CLASSES
 
 
@@ -78,3 +80,19 @@ def test_only_the_first_examples_are_read(toy, count: int, read: int) -> None:  
 
 def test_missing_split_has_no_examples(tmp_path: Path) -> None:
     assert read_examples(str(tmp_path / "missing"), 5) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("models.pictures.no_such", "Expected the name of a function in models"),
+        ("models.pictures.PictureError", "Expected uint8 of shape"),
+    ],
+)
+def test_preprocessing_that_can_not_be_used_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str, problem: str
+) -> None:
+    changed = DATASET.model_copy(update={"picture_preprocessing": path})
+    monkeypatch.setattr(smoke_check, "DATASET", changed)
+    with pytest.raises(PushError, match=rf"^picture_preprocessing: {problem}"):
+        check_model(tmp_path, [b""])
