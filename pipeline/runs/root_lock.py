@@ -22,15 +22,12 @@ def locked(pipeline_root: Path) -> Iterator[None]:
       OSError: the pipeline root can't be created or written.
     """
     pipeline_root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(pipeline_root / ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock = FileLock(pipeline_root / ".lock").acquire(timeout=0)
     except Timeout:
         raise PipelineRootBusyError(
             f"pipeline root {pipeline_root} is in use by another run: wait until it ends, or "
             "choose another root with --pipeline-root"
         ) from None
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
