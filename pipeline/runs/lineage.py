@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 import ml_metadata
 from ml_metadata.proto import metadata_store_pb2
 
 from components.report.page import Lineage, LineageEdge, LineageRow, short_uri
+from pipeline.runs.metadata import component_id, local_time
 
 _Event = metadata_store_pb2.Event
 _INPUTS = (_Event.INPUT, _Event.DECLARED_INPUT)
@@ -89,15 +88,9 @@ class _Reader:
             self._add_artifact(artifact_id, role, execution_id)
             for artifact_id, role in sorted(inputs.items(), reverse=True)
         )
-        self.nodes[key] = Node(
-            key, self._stage(execution), _when(execution), "stage", sources, (execution_id, 0, 0)
-        )
-
-    def _stage(self, execution: Any) -> str:
-        """Returns the component id; TFX names the context of type `node` after it."""
-        contexts = self.store.get_contexts_by_execution(execution.id)
-        names = (context.name.split(".", 1)[-1] for context in contexts if context.type == "node")
-        return next(names, execution.type.split(".")[-1])
+        began = f"{local_time(execution.create_time_since_epoch):%Y-%m-%d %H:%M}"
+        name = component_id(self.store, execution_id)
+        self.nodes[key] = Node(key, name, began, "stage", sources, (execution_id, 0, 0))
 
 
 def lay_out(nodes: Sequence[Node]) -> Lineage:
@@ -153,9 +146,3 @@ def _words(type_name: str) -> str:
     name = type_name.rsplit(".", maxsplit=1)[-1]
     parts = (f" {letter.lower()}" if letter.isupper() else letter for letter in name)
     return "".join(parts).strip()
-
-
-def _when(execution: Any) -> str:
-    """Returns the start in local time."""
-    began = datetime.fromtimestamp(execution.create_time_since_epoch / 1000).astimezone()
-    return f"{began:%Y-%m-%d %H:%M}"

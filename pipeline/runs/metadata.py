@@ -106,7 +106,7 @@ def read_run(store: ml_metadata.MetadataStore, run_id: str) -> dict[str, Stage]:
         return {}
     stages = {}
     for execution in sorted(store.get_executions_by_context(context.id), key=lambda e: e.id):
-        name = _component_id(store, execution.id)
+        name = component_id(store, execution.id)
         stages[name] = read_stage(store, name, execution.id)
     return stages
 
@@ -117,13 +117,12 @@ def newest_run_with(store: ml_metadata.MetadataStore, stage: str) -> Run | None:
     for context in sorted(runs, key=lambda context: context.id, reverse=True):
         stages = read_run(store, context.name)
         if stage in stages and stages[stage].succeeded:
-            seconds = context.create_time_since_epoch / 1000
-            return Run(context.name, datetime.fromtimestamp(seconds).astimezone(), stages)
+            return Run(context.name, local_time(context.create_time_since_epoch), stages)
     return None
 
 
-def fail_abandoned_executions(store: ml_metadata.MetadataStore) -> int:
-    """Marks executions that a killed run left RUNNING as FAILED, and returns their number.
+def fail_abandoned_executions(store: ml_metadata.MetadataStore) -> None:
+    """Marks executions that a killed run left RUNNING as FAILED.
 
     The caller must hold the lock of the pipeline root, so that nothing can be running.
     """
@@ -136,15 +135,19 @@ def fail_abandoned_executions(store: ml_metadata.MetadataStore) -> int:
         execution.last_known_state = metadata_store_pb2.Execution.FAILED
     if abandoned:
         store.put_executions(abandoned)
-    return len(abandoned)
 
 
-def _component_id(store: ml_metadata.MetadataStore, execution_id: int) -> str:
+def component_id(store: ml_metadata.MetadataStore, execution_id: int) -> str:
     """Finds the context of type `node`, which TFX names `<pipeline>.<component id>`."""
     for context in store.get_contexts_by_execution(execution_id):
         if context.type == "node":
             return str(context.name.split(".", 1)[1])
     raise ValueError(f"expected execution {execution_id} in a context of type node, found none")
+
+
+def local_time(milliseconds: int) -> datetime:
+    """Converts ML Metadata's time, since the epoch, to one in the local time zone."""
+    return datetime.fromtimestamp(milliseconds / 1000).astimezone()
 
 
 def to_artifact(message: metadata_store_pb2.Artifact) -> Artifact:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import ml_metadata
 
@@ -47,7 +45,9 @@ def write_newest(pipeline_root: Path, output: Path | None = None) -> Path:
         raise ReportError(
             f"no run with a report found in {pipeline_root}: start one with `make run`"
         )
-    file = output or pipeline_root / REPORTS / _directory_name(run.name) / REPORT_PAGE
+    # TFX names a run by its start time, in a form with colons.
+    directory = f"{datetime.fromisoformat(run.name):%Y%m%dT%H%M%S}"
+    file = output or pipeline_root / REPORTS / directory / REPORT_PAGE
     try:
         return _write(store, run, file)
     except OSError as error:
@@ -120,7 +120,7 @@ def _history(store: ml_metadata.MetadataStore, current: int | None) -> tuple[Ble
         accuracy = _accuracy(blessing)
         if model is None or model in models or accuracy is None:
             continue
-        when = f"{_local_time(message.create_time_since_epoch):%Y-%m-%d %H:%M}"
+        when = f"{metadata.local_time(message.create_time_since_epoch):%Y-%m-%d %H:%M}"
         models[model] = BlessedModel(model, when, accuracy, model == current)
     return tuple(reversed(models.values()))
 
@@ -140,15 +140,3 @@ def _lineage(store: ml_metadata.MetadataStore, stages: Mapping[str, Stage]) -> L
         if name in stages and stages[name].succeeded:
             return read_lineage(store, stages[name].outputs[key][0].id)
     return None
-
-
-def _directory_name(run: str) -> str:
-    """Shortens TFX's name of a run, which is its start time and contains colons."""
-    try:
-        return f"{datetime.fromisoformat(run):%Y%m%dT%H%M%S}"
-    except ValueError:
-        return re.sub(r"[^\w.-]", "_", run)
-
-
-def _local_time(milliseconds: Any) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000).astimezone()

@@ -36,11 +36,6 @@ def test_page_lies_below_the_root_named_by_the_start_of_the_run(runs: Any) -> No
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
 
 
-def test_name_of_a_run_that_is_no_time_is_made_safe(runs: Any) -> None:
-    runs.whole_run("../a b")
-    assert write_newest(runs.root).parent == runs.root / "reports" / ".._a_b"
-
-
 def test_page_can_be_written_elsewhere_and_again(runs: Any, tmp_path: Path) -> None:
     runs.whole_run(NAME)
     path = tmp_path / "new" / "page.html"
