@@ -25,6 +25,9 @@ from pipeline.runs.summary import describe_stage
 if TYPE_CHECKING:
     from pipeline.runs.metadata import Stage
 
+WARNING = "bold yellow"
+"""Style of warnings."""
+
 _PLAIN_WIDTH = 120
 _STYLES = {"COMPLETE": ("done", "green"), "CACHED": ("cached", "cyan")}
 

@@ -16,14 +16,20 @@ from rich.console import Console
 
 from components.common.errors import DataRejectedError, ModelRejectedError
 from components.example_gen.sources import (
-    TFDS,
     ResolvedSource,
     SourceUnavailableError,
     data_stamp,
     resolve_source,
 )
 from models.definition import DATASET
-from pipeline.cli.console import RunConsole, gate_table, make_console, output_to_log_file
+from pipeline.cli.console import (
+    WARNING,
+    RunConsole,
+    gate_table,
+    make_console,
+    output_to_log_file,
+)
+from pipeline.cli.data import print_warning, with_data
 from pipeline.cli.options import settings_options
 from pipeline.exit_status import ExitStatus
 from pipeline.runs.root_lock import PipelineRootBusyError, locked
@@ -45,7 +51,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ERROR = "bold red"
-_WARNING = "bold yellow"
 
 
 @click.command()
@@ -101,7 +106,7 @@ def run_pipeline(settings: Settings, verbose: bool) -> ExitStatus:
         return ExitStatus.INTERRUPTED
     seconds = (datetime.now().astimezone() - started).total_seconds()
     _print_summary(console, result, report, seconds)
-    _print_warning(console, source)
+    print_warning(console, source)
     return _conclude(console, result, report, log_file)
 
 
@@ -131,21 +136,11 @@ def _run_logged(
 
 def _load_and_run(settings: Settings, source: ResolvedSource, run_console: RunConsole) -> RunResult:
     run_console.began("loading TFX")
-    from components.example_gen.reading import prepare_tfds
     from pipeline.cache_keys import add_cache_keys
     from pipeline.graph import create_pipeline
     from pipeline.runs.local_runner import run_locally
 
-    # TFX logs through absl, which other code may have silenced.
-    logging.getLogger("absl").setLevel(logging.INFO)
-    data_dir = None
-    if source.source == TFDS:
-        run_console.began(f"preparing {DATASET.title}")
-        # A download by ExampleGen would change the data after its stamp was taken.
-        prepare_tfds(source.data_dir)
-        data_dir = Path(source.data_dir).absolute()
-    concrete = settings.model_copy(update={"data": source.source, "data_dir": data_dir})
-    pipeline = create_pipeline(concrete)
+    pipeline = create_pipeline(with_data(settings, source, run_console))
     outside = {
         EXAMPLE_GEN: data_stamp(source.source, source.data_dir),
         # The served releases may have changed, so the Pusher is never cached.
@@ -204,12 +199,7 @@ def _print_header(
         soft_wrap=True,
     )
     console.print(f"Log: {log_file}", soft_wrap=True)
-    _print_warning(console, source)
-
-
-def _print_warning(console: Console, source: ResolvedSource) -> None:
-    if source.warning:
-        console.print(f"WARNING: {source.warning}", style=_WARNING, soft_wrap=True)
+    print_warning(console, source)
 
 
 def _print_summary(console: Console, result: RunResult, report: Path | str, seconds: float) -> None:
@@ -221,7 +211,7 @@ def _print_summary(console: Console, result: RunResult, report: Path | str, seco
     for name, value in summarize(result.stages):
         _print_row(console, name, value)
     if report:
-        _print_row(console, "report", str(report), "" if isinstance(report, Path) else _WARNING)
+        _print_row(console, "report", str(report), "" if isinstance(report, Path) else WARNING)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     _print_row(console, "total time", f"{seconds:.1f} s, peak memory {memory:.2f} GiB")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 import click
 
 from components.common.errors import DataRejectedError
-from components.example_gen.sources import TFDS, SourceUnavailableError, resolve_source
+from components.example_gen.sources import SourceUnavailableError, resolve_source
 from pipeline.cli.console import RunConsole, make_console, output_to_log_file
+from pipeline.cli.data import print_warning, with_data
 from pipeline.exit_status import ExitStatus
 from pipeline.settings import make_settings
 
@@ -58,26 +58,17 @@ def _propose(values: dict[str, str], log_file: Path) -> str:
     from components.data_gate.schema import propose_schema
 
     settings = make_settings(values)
-    console = make_console(sys.stdout)
     try:
         source = resolve_source(settings.data, settings.data_dir)
-        if source.warning:
-            console.print(f"WARNING: {source.warning}", style="bold yellow", soft_wrap=True)
+        print_warning(make_console(sys.stdout), source)
         with (
             output_to_log_file(log_file, verbose=False) as stream,
             RunConsole(make_console(stream)).live() as run_console,
         ):
             run_console.began("loading TFX")
-            from components.example_gen.reading import prepare_tfds
             from pipeline.runs.measure import measure
 
-            logging.getLogger("absl").setLevel(logging.INFO)
-            data_dir = None
-            if source.source == TFDS:
-                prepare_tfds(source.data_dir)
-                data_dir = Path(source.data_dir).absolute()
-            concrete = settings.model_copy(update={"data": source.source, "data_dir": data_dir})
-            measured = measure(concrete, run_console)
+            measured = measure(with_data(settings, source, run_console), run_console)
     except DataRejectedError as error:
         click.echo(f"Data rejected: {error}", err=True)
         sys.exit(ExitStatus.DATA_REJECTED)

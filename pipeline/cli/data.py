@@ -1,0 +1,38 @@
+"""The data of a run: what `run` and `schema propose` share."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from rich.console import Console
+
+from components.example_gen.sources import TFDS, ResolvedSource
+from models.definition import DATASET
+from pipeline.cli.console import WARNING, RunConsole
+from pipeline.settings import Settings
+
+
+def with_data(settings: Settings, source: ResolvedSource, run_console: RunConsole) -> Settings:
+    """Prepares the data, and names their concrete source in the settings.
+
+    Raises:
+      SourceUnavailableError: TFDS could not prepare them.
+    """
+    from components.example_gen.reading import prepare_tfds
+
+    # TFX logs through absl, which other code may have silenced.
+    logging.getLogger("absl").setLevel(logging.INFO)
+    data_dir = None
+    if source.source == TFDS:
+        run_console.began(f"preparing {DATASET.title}")
+        # A download by ExampleGen would change the data after its stamp was taken.
+        prepare_tfds(source.data_dir)
+        data_dir = Path(source.data_dir).absolute()
+    return settings.model_copy(update={"data": source.source, "data_dir": data_dir})
+
+
+def print_warning(console: Console, source: ResolvedSource) -> None:
+    """Prints why the source isn't the one that `auto` prefers, if so."""
+    if source.warning:
+        console.print(f"WARNING: {source.warning}", style=WARNING, soft_wrap=True)
