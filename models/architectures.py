@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from models.hyperparameters import Hyperparameters
 
 Builder = Callable[["Hyperparameters", int], "keras.Model"]
-"""Builds a compiled model from the hyperparameters and the number of steps in all epochs."""
+"""Builds a compiled model from the hyperparameters and the total number of training steps."""
 
 
 def build_cnn(parameters: Hyperparameters, steps: int) -> keras.Model:  # noqa: ARG001 - no schedule

@@ -9,7 +9,7 @@ class ExitStatus(IntEnum):
     """Exit statuses of the commands; the README lists those of `run`.
 
     Attributes:
-      SUCCESS: the command did what it was asked to. For `run`: the model is pushed, or the newest
+      SUCCESS: the command succeeded. For `run`: the model is pushed, or the newest
         release already holds it.
       FAILED: something broke.
       USAGE: an option or setting is wrong.

@@ -17,7 +17,7 @@ class ThresholdsError(ValueError):
 
 
 class Thresholds(Frozen):
-    """What the gate demands of a model. Decimals, so that 0.95 means 95/100 exactly."""
+    """Thresholds of the model gate. Decimals, so that 0.95 means 95/100 exactly."""
 
     accuracy_threshold: Decimal = Field(
         Decimal("0.95"), ge=0, le=1, description="Smallest test accuracy that passes the gate."

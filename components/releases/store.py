@@ -224,7 +224,23 @@ class ReleaseStore:
                 f"The model of version {version} is already the newest, as version "
                 f"{replaced.version}."
             )
+        _check_preprocessing(target)
         return target
+
+
+def _check_preprocessing(release: Release) -> None:
+    """A rollback that our server refuses would leave the withdrawn model live there."""
+    if not release.data.picture_preprocessing:
+        return
+    from models.pictures import find_preprocessing
+
+    try:
+        find_preprocessing(release.data.picture_preprocessing)
+    except ImportError as error:
+        raise RollbackError(
+            f"Can't go back to version {release.version}: it prepares pictures with code that is "
+            f"no longer here. {error}"
+        ) from error
 
 
 def _read(path: Path) -> Release | ManifestError:

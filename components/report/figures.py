@@ -177,7 +177,7 @@ def draw_confusion(
 
 
 def _write_counts(axes: Axes, counts: np.ndarray, cell: float, theme: Theme) -> bool:
-    """Writes the numbers into the cells, of so many inches; False if they would be too small."""
+    """Writes counts into cells of side `cell` (inches); False if the text would be too small."""
     size = min(7.5, cell * _POINTS_PER_INCH / (0.65 * len(str(counts.max()))))
     if size < _SMALLEST_FONT:
         return False

@@ -1,4 +1,4 @@
-"""What `submit` asks of the API server of Kubeflow Pipelines.
+"""The requests that `submit` sends to the API server of Kubeflow Pipelines.
 
 The routes are those of `backend/api/v2beta1/*.proto` in kubeflow/pipelines 2.5 to 2.17. Logs and
 the Argo Workflow of a run have only the older routes, v1alpha1 and v1beta1.
@@ -18,7 +18,7 @@ from mnist_kubeflow.client.rest import ApiError, RestClient
 
 _API = "/apis/v2beta1"
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
-# A larger page than anybody has schedules in one experiment.
+# Larger than any realistic number of schedules in one experiment.
 _PAGE = 200
 
 

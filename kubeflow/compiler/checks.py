@@ -1,6 +1,6 @@
-"""Finds what the backend would refuse in a compiled pipeline, or would lose.
+"""Finds parts of a compiled pipeline that the backend would reject or silently drop.
 
-What the backend does was read at commit 7b70c7b of kubeflow/pipelines (after 2.17.0).
+Based on commit 7b70c7b of kubeflow/pipelines (after 2.17.0).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Turns the spec that TFX compiles into one that Kubeflow Pipelines can run; without TFX.
 
-What the backend does was read at commit 7b70c7b of kubeflow/pipelines (after 2.17.0).
+Based on commit 7b70c7b of kubeflow/pipelines (after 2.17.0).
 """
 
 from __future__ import annotations

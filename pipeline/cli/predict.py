@@ -152,8 +152,9 @@ def _print(predictions: Iterable[dict[str, Any]]) -> None:
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("image", overflow="fold")
-    for column in ("class", "confidence", "second class"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("class", overflow="fold")
+    table.add_column("confidence", justify="right", no_wrap=True)
+    table.add_column("second class", overflow="fold")
     for found in predictions:
         table.add_row(
             found["image"],

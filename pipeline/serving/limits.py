@@ -76,7 +76,7 @@ async def read_body(request: Request, most: int) -> bytes:
 
 
 def _decompressed(body: bytearray, most: int) -> bytes:
-    """Decompresses at most so many bytes: a small body may stand for a huge one."""
+    """Decompresses at most `most` bytes, to guard against decompression bombs."""
     decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
         content = decompressor.decompress(body, most + 1)

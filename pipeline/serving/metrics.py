@@ -63,7 +63,7 @@ class Metrics:
 
         Args:
           probabilities: shape (n, len(class_names)).
-          class_names: of the model that was asked, by label.
+          class_names: class names of the model, by label.
           source: `rest` or `page`.
         """
         labels, counts = np.unique(probabilities.argmax(axis=1), return_counts=True)

@@ -1,4 +1,4 @@
-"""What the routes share: the live model, the queue in front of it, and the metrics."""
+"""State shared by the routes: the live model, its queue, and the metrics."""
 
 from __future__ import annotations
 

@@ -125,6 +125,10 @@ def project_copy(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
+        (
+            "models/definition.py",
+            {EXAMPLE_GEN, DATA_GATE, TRANSFORM, TRAINER, MODEL_GATE, REPORT, PUSHER},
+        ),
         ("models/architectures.py", {TRAINER}),
         ("models/preprocessing.py", {TRANSFORM, TRAINER}),
         ("components/example_gen/executor.py", {EXAMPLE_GEN}),

@@ -14,6 +14,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from components.releases.versions import MAX_VERSION
 from models.features import PROBABILITIES
 from pipeline.serving.errors import RequestError, invalid
 from pipeline.serving.limits import check_pixels, read_body
@@ -33,7 +34,6 @@ _MODEL = (
 )
 _ASK = re.compile(_MODEL + r":(?P<method>(?i:classify|regress|predict))")
 _LOOK = re.compile(_MODEL + r"(?P<metadata>(?i:/metadata))?")
-_MAX_VERSION = 2**63 - 1
 _PREDICT = "tensorflow/serving/predict"
 _METHODS = {"classify": "classification", "regress": "regression"}
 
@@ -143,7 +143,7 @@ def _version(match: re.Match[str]) -> int | None:
         raise invalid("Unrecognized servable version label: ", match["label"][:100])
     if match["version"] is None:
         return None
-    if len(match["version"]) > len(str(_MAX_VERSION)) or int(match["version"]) > _MAX_VERSION:
+    if len(match["version"]) > len(str(MAX_VERSION)) or int(match["version"]) > MAX_VERSION:
         raise invalid("Failed to convert version: ", match["version"][:100], " to numeric.")
     return int(match["version"])
 

@@ -221,3 +221,14 @@ def test_manifest_of_before_there_were_rollbacks_can_be_read(shelf: Shelf) -> No
     path.write_text(text.replace('\n  "rollback": null,', ""))
     shelf.roll_back()
     assert shelf.contents() == ["a", "b", "a"]
+
+
+def test_release_whose_preprocessing_is_gone_can_not_be_gone_back_to(shelf: Shelf) -> None:
+    shelf.push("a", "b")
+    manifest = shelf.path(1) / RELEASE_FILE
+    release = shelf.store.read(1)
+    data = release.data.model_copy(update={"picture_preprocessing": "models.gone.prepare"})
+    manifest.write_text(release.model_copy(update={"data": data}).to_json())
+    with pytest.raises(RollbackError, match="Can't go back to version 1: .* no longer here"):
+        shelf.roll_back(1)
+    assert shelf.contents() == ["a", "b"]
