@@ -127,7 +127,7 @@ def project_copy(tmp_path: Path) -> Path:
     [
         (
             "models/definition.py",
-            {EXAMPLE_GEN, DATA_GATE, TRANSFORM, TRAINER, MODEL_GATE, REPORT, PUSHER},
+            {EXAMPLE_GEN, TRANSFORM, TRAINER, MODEL_GATE, REPORT, PUSHER},
         ),
         ("models/architectures.py", {TRAINER}),
         ("models/preprocessing.py", {TRANSFORM, TRAINER}),

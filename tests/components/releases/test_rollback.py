@@ -229,6 +229,6 @@ def test_release_whose_preprocessing_is_gone_can_not_be_gone_back_to(shelf: Shel
     release = shelf.store.read(1)
     data = release.data.model_copy(update={"picture_preprocessing": "models.gone.prepare"})
     manifest.write_text(release.model_copy(update={"data": data}).to_json())
-    with pytest.raises(RollbackError, match="Can't go back to version 1: .* no longer here"):
+    with pytest.raises(RollbackError, match=r"Can't go back to version 1: .* no longer here"):
         shelf.roll_back(1)
     assert shelf.contents() == ["a", "b"]
