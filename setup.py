@@ -6,7 +6,6 @@ RUNTIME = [
     "apache-beam",
     "click",
     "filelock",
-    "httptools",
     "jinja2",
     "keras>=3",
     "matplotlib",
