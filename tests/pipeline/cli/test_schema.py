@@ -43,7 +43,8 @@ def test_a_setting_out_of_range_is_wrong_usage(tmp_path: Path) -> None:
 def test_unavailable_data_get_one_clear_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
     output = tmp_path / "schema.pbtxt"
     ended = propose("--output", str(output), "--data=tfds", f"--data-dir={tmp_path}")
