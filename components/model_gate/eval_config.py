@@ -6,6 +6,7 @@ import json
 
 import tensorflow_model_analysis as tfma
 
+from components.model_gate.rules import IMPOSSIBLE
 from models import features
 
 LOSS = "loss"
@@ -14,15 +15,6 @@ CONFUSION = "confusion_matrix"
 
 VALID = 0.0
 """A prediction is invalid if its highest probability is not above this."""
-
-IMPOSSIBLE = 1.001
-"""No probability is above this: predictions that TFMA still counts here are invalid.
-
-TFMA's confusion matrix takes the argmax, which for NaN is the position of the NaN itself, and drops
-a prediction if it is `<=` the threshold, which NaN never is. So NaN would count as correct wherever
-its position is the label. At this threshold only NaN and infinity are left, to be subtracted
-(`tensorflow_model_analysis/metrics/multi_class_confusion_matrix_metrics.py`, 0.47 and 0.52).
-"""
 
 
 def make_eval_config() -> tfma.EvalConfig:

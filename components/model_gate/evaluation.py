@@ -8,7 +8,7 @@ import tensorflow_model_analysis as tfma
 from google.protobuf.message import Message
 
 from components.model_gate import eval_config
-from components.model_gate.rules import Confusion, Evaluated
+from components.model_gate.rules import IMPOSSIBLE, Confusion, Evaluated
 
 _NO_CLASS = -1
 """TFMA's predicted class where no probability is above the threshold."""
@@ -81,7 +81,7 @@ def _double(value: Message | None) -> float | None:
 
 
 def _confusion(value: Message, class_names: tuple[str, ...]) -> Confusion:
-    """Moves predictions that are no probabilities to `invalid`; see `eval_config.IMPOSSIBLE`."""
+    """Moves predictions that are no probabilities to `invalid`; see `rules.IMPOSSIBLE`."""
     matrices = {
         matrix.threshold: {
             (entry.actual_class_id, entry.predicted_class_id): int(entry.num_weighted_examples)
@@ -89,12 +89,12 @@ def _confusion(value: Message, class_names: tuple[str, ...]) -> Confusion:
         }
         for matrix in value.multi_class_confusion_matrix_at_thresholds.matrices
     }
-    if matrices.keys() != {eval_config.VALID, eval_config.IMPOSSIBLE}:
+    if matrices.keys() != {eval_config.VALID, IMPOSSIBLE}:
         raise EvidenceError(f"the confusion matrix has the thresholds {sorted(matrices)}")
     size = len(class_names)
     counts = [[0] * size for _ in range(size)]
     invalid = [0] * size
-    impossible = matrices[eval_config.IMPOSSIBLE]
+    impossible = matrices[IMPOSSIBLE]
     for (actual, predicted), examples in matrices[eval_config.VALID].items():
         if not 0 <= actual < size or predicted >= size:
             raise EvidenceError(

@@ -17,6 +17,15 @@ from pydantic import ValidationError
 from components.model_gate.thresholds import Thresholds
 from models.validation import Frozen, problems
 
+IMPOSSIBLE = 1.001
+"""No probability is above this: predictions that TFMA still counts here are invalid.
+
+TFMA's confusion matrix takes the argmax, which for NaN is the position of the NaN itself, and drops
+a prediction if it is `<=` the threshold, which NaN never is. So NaN would count as correct wherever
+its position is the label. At this threshold only NaN and infinity are left, to be subtracted
+(`tensorflow_model_analysis/metrics/multi_class_confusion_matrix_metrics.py`, 0.47 and 0.52).
+"""
+
 VERDICT_FILE = "verdict.json"
 """Name of the file with the `Verdict`, in the gate's artifact `blessing`."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from components.model_gate.rules import IMPOSSIBLE
 from components.report.content import Bin, Calibration
 
 Floats = npt.NDArray[np.floating]
@@ -17,8 +18,6 @@ INVALID = -1
 """Stands for the label of a prediction that is no class."""
 
 CALIBRATION_BINS = 15
-_GREATEST = 1.001
-"""No probability is above this; the gate's bound, `model_gate.eval_config.IMPOSSIBLE`."""
 
 
 def classify(probabilities: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
@@ -32,7 +31,7 @@ def classify(probabilities: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
       above 0; and the highest probabilities. Both of shape (n,).
     """
     highest = probabilities.max(axis=1)
-    is_probability = (highest > 0) & (highest <= _GREATEST)
+    is_probability = (highest > 0) & (highest <= IMPOSSIBLE)
     return np.where(is_probability, probabilities.argmax(axis=1), INVALID), highest
 
 

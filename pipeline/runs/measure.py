@@ -22,12 +22,12 @@ from pipeline.stages import EXAMPLE_GEN, STATISTICS_GEN
 def measure(settings: Settings, observer: Observer) -> tuple[dict[str, Measured], str]:
     """Runs ExampleGen and StatisticsGen in the settings' pipeline root.
 
-    Returns:
-      The values of each statistic, and what they were measured on, as `propose_schema` takes them.
-
     Args:
       settings: with a concrete data source, `tfds` or `bundled`.
       observer: told of each stage.
+
+    Returns:
+      The values of each statistic, and what they were measured on, as `propose_schema` takes them.
 
     Raises:
       Exception: whatever ended a stage, such as DataRejectedError.
