@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from components.common.errors import describe_os_error
 from components.data_gate.schema import schema_problems
 from components.model_gate.thresholds import Thresholds
 from models.definition import DATASET
@@ -30,6 +33,18 @@ SCHEMA_FILE = Path(__file__).with_name("schema.pbtxt")
 
 class SettingsError(ValueError):
     """Settings are unknown, malformed or out of range; the message has a line for each."""
+
+
+class Layer(dict[str, Any]):
+    """Values by setting, and their source, for messages.
+
+    Attributes:
+      locate: adds the source to a line, such as "settings.yaml: " before "epochs: ...".
+    """
+
+    def __init__(self, values: Mapping[str, Any], locate: Callable[[str], str]) -> None:
+        super().__init__(values)
+        self.locate = locate
 
 
 def _local(value: Any) -> Any:
@@ -101,8 +116,8 @@ class Settings(Frozen):
     )
     schema_file: LocalPath | None = Field(
         None,
-        description="Schema that the data must satisfy, a TFMD Schema in text format. Default: the "
-        "package's reviewed schema.",
+        description="Schema that the data must satisfy, a TFMD Schema in text format. Default: "
+        f"pipeline/{SCHEMA_FILE.name}.",
     )
     backup_dir: str | None = Field(
         None,
@@ -110,7 +125,9 @@ class Settings(Frozen):
         "Default: <pipeline root>/backups.",
     )
     beam_args: Arguments = Field(
-        _BEAM_ARGS, description="Apache Beam options in one string, quoted as for a shell."
+        _BEAM_ARGS,
+        description="Apache Beam options in one string, quoted as for a shell. Default: Beam's "
+        "FnApiRunner, in the process of the run.",
     )
 
 
@@ -133,7 +150,7 @@ def setting_fields() -> dict[str, FieldInfo]:
     }
 
 
-def read_settings_file(path: Path) -> dict[str, Any]:
+def read_settings_file(path: Path) -> Layer:
     """Reads the settings of a YAML (.yaml, .yml) or TOML (.toml) file; null leaves one unset.
 
     Raises:
@@ -147,27 +164,26 @@ def read_settings_file(path: Path) -> dict[str, Any]:
             # BaseLoader keeps 0.950 the string that it is, so that thresholds stay exact.
             values = yaml.load(text, Loader=yaml.BaseLoader) or {}  # noqa: S506 - makes only strings
         else:
-            raise SettingsError(
-                f"settings file: expected a name that ends in .yaml, .yml or .toml, received {path}"
-            )
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"settings file {path}: {' '.join(str(error).split())}") from error
+            raise SettingsError(f"{path}: expected a name that ends in .yaml, .yml or .toml")
+    except OSError as error:
+        raise SettingsError(describe_os_error(error)) from error
+    except (UnicodeDecodeError, yaml.YAMLError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise SettingsError(
-            f"settings file {path}: expected `name: value` lines, received {text!r}"
-        )
-    return {name: value for name, value in values.items() if value not in ("null", "~")}
+        raise SettingsError(f"{path}: expected `name: value` lines, received {text!r:.100}")
+    given = {name: value for name, value in values.items() if value not in ("null", "~")}
+    return Layer(given, lambda line: f"{path}: {line}")
 
 
-def make_settings(*layers: dict[str, Any]) -> Settings:
-    """Makes settings from layers of flat values; a later layer wins over an earlier one.
+def make_settings(*layers: Mapping[str, Any]) -> Settings:
+    """Makes settings from layers of flat values; a later layer overrides an earlier one.
 
     Raises:
       SettingsError: one line for each unknown name and each value that breaks its rule.
     """
     values = {name: value for layer in layers for name, value in layer.items()}
     known = setting_fields()
-    unknown = [_unknown(name, known) for name in values if name not in known]
+    lines = [_unknown(name, known) for name in values if name not in known]
     sections = {
         section: {name: values[name] for name in model.model_fields if name in values}
         for section, model in _SECTIONS.items()
@@ -176,32 +192,46 @@ def make_settings(*layers: dict[str, Any]) -> Settings:
     try:
         settings = Settings(**top, **sections)
     except ValidationError as error:
-        lines = [*unknown, *map(_without_section, problems(error))]
-        raise SettingsError("\n".join(lines)) from error
-    if unknown:
-        raise SettingsError("\n".join(unknown))
+        lines += map(_without_section, problems(error))
+    if lines:
+        raise SettingsError("\n".join(_located(line, layers) for line in lines))
     return settings
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> SettingsError:
-    """Describes each unknown name and each wrong value of `model` in one line."""
+def explain(
+    error: ValidationError, model: type[BaseModel], layers: Iterable[Mapping[str, Any]] = ()
+) -> SettingsError:
+    """Describes each unknown name and each wrong value of `model`, given in `layers`, in a line."""
     lines = (
         _unknown(line.partition(":")[0], model.model_fields if len(details["loc"]) == 1 else ())
         if details["type"] == "extra_forbidden"
         else line
         for line, details in zip(problems(error), error.errors(), strict=True)
     )
-    return SettingsError("\n".join(lines))
+    return SettingsError("\n".join(_located(line, layers) for line in lines))
+
+
+_UNKNOWN = "unknown setting "
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"{_UNKNOWN}{name}; did you mean {close[0]}?"
     choices = ", ".join(known)
-    return f"{name}: no such setting" + (f"; there are {choices}" if choices else "")
+    return f"{_UNKNOWN}{name}" + (f"; known settings: {choices}" if choices else "")
 
 
 def _without_section(line: str) -> str:
     section, _, rest = line.partition(".")
     return rest if section in _SECTIONS else line
+
+
+def _located(line: str, layers: Iterable[Mapping[str, Any]]) -> str:
+    """Adds the source of the setting that a line is about: the last layer that has it."""
+    name = re.split(r"[.:;]", line.removeprefix(_UNKNOWN), maxsplit=1)[0]
+    source = next((layer for layer in reversed([*layers]) if name in layer), None)
+    return source.locate(line) if isinstance(source, Layer) else line
 
 
 def check_schema(path: Path) -> None:
@@ -212,8 +242,10 @@ def check_schema(path: Path) -> None:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"schema_file: can't read {path}: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"schema_file: {describe_os_error(error)}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"schema_file: {path}: {error}") from error
     lines = [f"schema_file: {path}: {problem}" for problem in schema_problems(text)]
     if lines:
         raise SettingsError("\n".join(lines))

@@ -10,3 +10,9 @@ class DataRejectedError(Exception):
 
 class ModelRejectedError(Exception):
     """The model did not pass its gate, so that nothing may be pushed."""
+
+
+def describe_os_error(error: OSError) -> str:
+    """Describes the error without its number, such as "a/b.yaml: No such file or directory"."""
+    reason = error.strerror or str(error)
+    return reason if error.filename is None else f"{error.filename}: {reason}"

@@ -137,7 +137,9 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     interval: float,
     **named: str | None,
 ) -> None:
-    """Runs a compiled pipeline on Kubeflow Pipelines, and waits for its end.
+    """Runs a compiled pipeline on Kubeflow Pipelines.
+
+    The command waits until the run ends, except with --no-wait.
 
     \b
     Exit status (with --no-wait: 0 once the run was accepted):

@@ -10,7 +10,7 @@ import click
 from mnist_kubeflow.compiler.settings import KubeflowSettings, make_kubeflow_settings
 from models.definition import DATASET
 from pipeline.cli.console import output_to_log_file
-from pipeline.cli.options import settings_options
+from pipeline.cli.options import given_options, settings_options
 from pipeline.settings import (
     SCHEMA_FILE,
     Settings,
@@ -56,7 +56,7 @@ def compile_command(
     kubeflow_file: Path | None,
     **options: str | None,
 ) -> None:
-    """Compiles the pipeline to YAML for Kubeflow Pipelines or Vertex AI.
+    """Compiles the pipeline for Kubeflow Pipelines or Vertex AI.
 
     Takes the options of `run`, with other defaults: data tfds, baseline pushed, serving-dir on the
     volume, schema-file in the image, backup-dir empty.
@@ -65,8 +65,8 @@ def compile_command(
     defaults. So does data_version: change it to any new text when the data changed, because the
     cache does not see that.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    of_cluster = {name: given.pop(name) for name in _CLUSTER_OPTIONS if name in given}
+    of_cluster = given_options({name: options.pop(name) for name in _CLUSTER_OPTIONS})
+    given = given_options(options)
     settings = make_settings(read_settings_file(settings_file) if settings_file else {}, given)
     # A file that only the image has can't be checked here.
     schema_file = settings.schema_file or SCHEMA_FILE

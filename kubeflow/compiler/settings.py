@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
@@ -123,7 +124,7 @@ class KubeflowSettings(Frozen):
         return chosen
 
 
-def make_kubeflow_settings(*layers: dict[str, Any]) -> KubeflowSettings:
+def make_kubeflow_settings(*layers: Mapping[str, Any]) -> KubeflowSettings:
     """Makes settings from layers of values; a later layer overrides an earlier one.
 
     Raises:
@@ -135,4 +136,4 @@ def make_kubeflow_settings(*layers: dict[str, Any]) -> KubeflowSettings:
     try:
         return KubeflowSettings(**values)
     except ValidationError as error:
-        raise explain(error, KubeflowSettings) from error
+        raise explain(error, KubeflowSettings, layers) from error

@@ -1,7 +1,7 @@
-"""Output for people while a pipeline runs: a line for each stage, and a progress bar.
+"""Output for people: the progress of a run, its gates, and a spinner for slow starts.
 
-In a terminal, a live line for the running stage follows those of the finished stages. In a plain
-log (no TTY) there are only whole lines, one for each stage and one for each epoch.
+In a terminal, a live line for the running stage follows the lines of the finished stages. A plain
+log (no TTY) has only whole lines, one for each stage and one for each epoch.
 """
 
 from __future__ import annotations
@@ -20,22 +20,29 @@ from rich.table import Table
 from rich.text import Text
 
 from models.progress import PROGRESS_LOGGER, TrainingProgress
-from pipeline.runs.summary import describe_stage
+from pipeline.runs.summary import describe_stage, format_metrics
 
 if TYPE_CHECKING:
+    from components.model_gate.checks import Row
     from pipeline.runs.metadata import Stage
 
 WARNING = "bold yellow"
 """Style of warnings."""
 
 _PLAIN_WIDTH = 120
-_STYLES = {"COMPLETE": ("done", "green"), "CACHED": ("cached", "cyan")}
+_STYLES = {
+    "COMPLETE": ("done", "green"),
+    "CACHED": ("cached", "cyan"),
+    "CANCELED": ("skipped", "yellow"),
+    "RUNNING": ("interrupted", "bold yellow"),
+}
+"""Word and style of a stage that has ended, by its state in ML Metadata."""
 
 
 class RunConsole(logging.Handler):
     """Shows the stages of a run (`pipeline.runs.local_runner.Observer`) and training progress.
 
-    It is a logging handler because the Trainer reports its progress in log records.
+    This is a logging handler because the Trainer reports its progress in log records.
     """
 
     def __init__(self, console: Console, live: bool = True) -> None:
@@ -51,7 +58,7 @@ class RunConsole(logging.Handler):
             console=console,
             transient=True,
             disable=not (live and console.is_terminal),
-            # Output of libraries belongs in the log file.
+            # The output of libraries belongs in the log file.
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -78,10 +85,11 @@ class RunConsole(logging.Handler):
         word, style = _STYLES.get(stage.state, (stage.state, "bold red"))
         line = Text.assemble(
             f"{stage.name:<18}",
-            (f"{word:<7}", style),
+            (f"{word:<11}", style),
             f"{stage.seconds:7.1f} s  ",
             describe_stage(stage),
         )
+        line.rstrip()
         self.console.print(line, soft_wrap=True)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -89,7 +97,7 @@ class RunConsole(logging.Handler):
         progress: TrainingProgress | None = getattr(record, "progress", None)
         if progress is None:
             return
-        metrics = "  ".join(f"{key} {value:.4f}" for key, value in progress.metrics.items())
+        metrics = "  ".join(format_metrics(progress.metrics))
         note = f"epoch {progress.epoch}/{progress.epochs}  {metrics}"
         done = (progress.epoch - 1) * progress.steps + progress.step
         self._progress.update(
@@ -100,7 +108,7 @@ class RunConsole(logging.Handler):
 
 
 def make_console(stream: TextIO) -> Console:
-    """Creates a console; wide, without colors and control codes, if the stream is no terminal."""
+    """Creates a console; if the stream is no terminal, a wide one without control codes."""
     return Console(
         file=stream,
         width=None if stream.isatty() else _PLAIN_WIDTH,
@@ -111,21 +119,40 @@ def make_console(stream: TextIO) -> Console:
 
 
 @contextmanager
-def output_to_log_file(log_file: Path, verbose: bool) -> Iterator[TextIO]:
-    """Sends everything printed or logged, also by C++ code, to a file until the end of the block.
+def spinner(text: str) -> Iterator[None]:
+    """Shows a spinner and a text, such as "Loading the model", until the end of the block.
+
+    Both appear on standard error, at once, and also if the block redirects that. If standard error
+    is no terminal, nothing appears.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    with _duplicate(sys.stderr.fileno()) as stream, make_console(stream).status(text):
+        yield
+
+
+def _duplicate(descriptor: int) -> TextIO:
+    return os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="replace", buffering=1)
+
+
+@contextmanager
+def output_to_log_file(log_file: Path, verbose: bool, stream: int = 1) -> Iterator[TextIO]:
+    """Redirects everything printed or logged, also by C++ code, to a file.
 
     Args:
       log_file: is created, with its parent directories.
       verbose: whether to copy Python's log records to standard error.
+      stream: descriptor of the original stream to yield: 1 or 2.
 
     Yields:
-      The original standard output.
+      The original standard output or standard error, for the caller's own output.
     """
     log_file.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     saved = [os.dup(1), os.dup(2)]
-    stream = os.fdopen(os.dup(saved[0]), "w", encoding="utf-8", errors="replace", buffering=1)
+    original = _duplicate(stream)
     handlers: list[logging.Handler] = []
     root = logging.getLogger()
     level = root.level
@@ -141,7 +168,7 @@ def output_to_log_file(log_file: Path, verbose: bool) -> Iterator[TextIO]:
                 handler.setFormatter(formatter)
                 root.addHandler(handler)
             root.setLevel(logging.INFO)
-            yield stream
+            yield original
     finally:
         root.setLevel(level)
         for handler in handlers:
@@ -152,15 +179,16 @@ def output_to_log_file(log_file: Path, verbose: bool) -> Iterator[TextIO]:
         for number, descriptor in zip((1, 2), saved, strict=True):
             os.dup2(descriptor, number)
             os.close(descriptor)
-        stream.close()
+        original.close()
 
 
-def gate_table(rows: Iterable[tuple[str, str, str, str, str]]) -> Table:
-    """Formats rows of `pipeline.runs.summary.gates`."""
+def gate_table(gates: Iterable[tuple[str, Row, bool]]) -> Table:
+    """Formats the checks that `pipeline.runs.summary.gates` yields."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("gate", "threshold", "value", "verdict", "detail"):
+    for title in ("gate", "check", "result", "verdict", "detail"):
         table.add_column(title, overflow="fold")
-    for *cells, verdict, detail in rows:
-        style = "green" if verdict == "passed" else "bold red"
-        table.add_row(*cells, Text(verdict, style), detail)
+    for gate, row, passed in gates:
+        result = f"{row.value} {row.sign} {row.threshold}" if row.value else "-"
+        verdict = Text("passed", "green") if passed else Text("FAILED", "bold red")
+        table.add_row(gate, row.label, result, verdict, row.detail)
     return table

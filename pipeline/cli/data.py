@@ -1,4 +1,4 @@
-"""The data of a run: what `run` and `schema propose` share."""
+"""Prepares the data for `run` and `schema propose`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pipeline.settings import Settings
 
 
 def with_data(settings: Settings, source: ResolvedSource, run_console: RunConsole) -> Settings:
-    """Prepares the data, and names their concrete source in the settings.
+    """Prepares the data, and returns the settings with its concrete source.
 
     Raises:
-      SourceUnavailableError: TFDS could not prepare them.
+      SourceUnavailableError: TFDS could not prepare the data.
     """
     from components.example_gen.reading import prepare_tfds
 
@@ -32,7 +32,7 @@ def with_data(settings: Settings, source: ResolvedSource, run_console: RunConsol
     return settings.model_copy(update={"data": source.source, "data_dir": data_dir})
 
 
-def print_warning(console: Console, source: ResolvedSource) -> None:
-    """Prints why the source isn't the one that `auto` prefers, if so."""
-    if source.warning:
-        console.print(f"WARNING: {source.warning}", style=WARNING, soft_wrap=True)
+def print_warning(console: Console, warning: str | None) -> None:
+    """Prints the warning of a `ResolvedSource`, if there is one."""
+    if warning:
+        console.print(f"WARNING: {warning}", style=WARNING, soft_wrap=True)

@@ -1,59 +1,34 @@
-"""Entry point of `mnist-pipeline`.
-
-Commands import TensorFlow and TFX only when they need them, so that help, version and usage errors
-appear at once.
-"""
+"""Entry point of `mnist-pipeline`."""
 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points, version
+from collections.abc import Iterable
+from typing import NoReturn
 
 import click
+from pydantic import ValidationError
 
-from models.definition import DATASET
+from models.validation import problems
 from pipeline.exit_status import ExitStatus
-from pipeline.settings import SettingsError
-
-COMMANDS = "mnist_pipeline.commands"
-_PROGRAM = "mnist-pipeline"
-
-
-class _CommandGroup(click.Group):
-    """Loads commands from the entry points of the group COMMANDS, each when it is needed.
-
-    Packages of higher layers register their commands there, too.
-    """
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return sorted(entry_points(group=COMMANDS).names)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        for entry in entry_points(group=COMMANDS, name=cmd_name):
-            command: click.Command = entry.load()
-            return command
-        return super().get_command(ctx, cmd_name)
-
-
-@click.group(
-    cls=_CommandGroup,
-    help=f"Trains, validates, gates and pushes a model for {DATASET.title} with TFX.",
-    context_settings={
-        "help_option_names": ["-h", "--help"],
-        "max_content_width": 100,
-        "show_default": True,
-    },
-)
-@click.version_option(version(_PROGRAM), prog_name=_PROGRAM)
-def cli() -> None:
-    """Parent of all commands."""
 
 
 def main() -> None:
-    """Runs the command line; wrong settings end it with the exit status of wrong usage."""
+    """Runs the command line. Wrong settings, and a wrong data definition, are wrong usage."""
     try:
-        cli(prog_name=_PROGRAM)
+        import models.definition  # noqa: F401 - importing it validates the definition
+    except ValidationError as error:
+        _reject(f"models/definition.py: {problem}" for problem in problems(error))
+    from pipeline.cli.commands import PROGRAM, cli
+    from pipeline.settings import SettingsError
+
+    try:
+        cli(prog_name=PROGRAM)
     except SettingsError as error:
-        for line in str(error).splitlines():
-            click.echo(f"Error: {line}", err=True)
-        sys.exit(ExitStatus.USAGE)
+        _reject(str(error).splitlines())
+
+
+def _reject(lines: Iterable[str]) -> NoReturn:
+    for line in lines:
+        click.echo(f"Error: {line}", err=True)
+    sys.exit(ExitStatus.USAGE)

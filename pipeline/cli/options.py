@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
+from click.shell_completion import CompletionItem
 
-from pipeline.settings import Settings, setting_fields
+from pipeline.settings import Layer, Settings, setting_fields
 
+_FILE, _DIRECTORY = "FILE", "DIRECTORY"
 _METAVARS = {
     int: "INTEGER",
     float: "NUMBER",
@@ -23,22 +24,44 @@ _METAVARS = {
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds an option for each setting; its value stays the text that `make_settings` validates."""
-    for name, field in reversed(setting_fields().items()):
-        default = default_text(field.default)
-        option = click.option(
-            f"--{name.replace('_', '-')}",
-            name,
-            metavar=_metavar(name, field.annotation),
-            help=f"{field.description}  [default: {default}]" if default else field.description,
-        )
-        command = option(command)
+    for name in reversed(setting_fields()):
+        command = setting_option(name)(command)
     return command
+
+
+def setting_option(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Makes the option of one setting."""
+    field = setting_fields()[name]
+    default = default_text(field.default)
+    metavar = _metavar(name, field.annotation)
+    return click.option(
+        option_name(name),
+        name,
+        metavar=metavar,
+        help=f"{field.description}  [default: {default}]" if default else field.description,
+        shell_complete=lambda _context, _parameter, text: _completions(metavar, text),
+    )
+
+
+def option_name(setting: str) -> str:
+    """The option of a setting: "--max-loss" of "max_loss"."""
+    return f"--{setting.replace('_', '-')}"
+
+
+def given_options(options: Mapping[str, str | None]) -> Layer:
+    """Keeps the options that were given; error messages show them as options."""
+
+    def locate(line: str) -> str:
+        name, colon, rest = line.partition(":")
+        return option_name(name) + colon + rest
+
+    return Layer({name: text for name, text in options.items() if text is not None}, locate)
 
 
 def directory_option(name: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Makes an option for a directory, with the default of the setting of that name."""
     return click.option(
-        f"--{name.replace('_', '-')}",
+        option_name(name),
         type=click.Path(file_okay=False, path_type=Path),
         default=Settings.model_fields[name].default,
         help=text,
@@ -46,13 +69,19 @@ def directory_option(name: str, text: str) -> Callable[[Callable[..., Any]], Cal
 
 
 def default_text(default: object) -> str:
-    """The default as a user would type it; "" for None."""
-    if isinstance(default, tuple):
-        return shlex.join(default)
-    return "" if default is None else str(default)
+    """The default as a user would type it; "" if there is none, or the description has it."""
+    return "" if default is None or isinstance(default, tuple) else str(default)
 
 
 def _metavar(name: str, annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return "|".join(get_args(annotation))
-    return _METAVARS.get(annotation, "FILE" if name.endswith("_file") else "DIRECTORY")
+    return _METAVARS.get(annotation, _FILE if name.endswith("_file") else _DIRECTORY)
+
+
+def _completions(metavar: str, text: str) -> list[CompletionItem]:
+    """Completes a choice or a path; the shell lists the files."""
+    if metavar in {_FILE, _DIRECTORY}:
+        return [CompletionItem(text, type="file" if metavar == _FILE else "dir")]
+    choices = metavar.split("|") if "|" in metavar else []
+    return [CompletionItem(choice) for choice in choices if choice.startswith(text)]

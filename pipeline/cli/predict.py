@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.definition import DATASET
-from pipeline.cli.console import make_console
+from pipeline.cli.console import make_console, spinner
 from pipeline.cli.options import directory_option
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     help="Print a JSON array: one object per picture, with `error` for an unreadable one.",
 )
 def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
-    """Classifies each IMAGE; prints the two likeliest classes and their probabilities.
+    """Classifies each IMAGE with the live release.
 
     Reads common formats and any size; - reads a picture from standard input. If the release's data
     set has a picture_preprocessing, it brings any picture to the form of the data set's images.
@@ -53,7 +53,8 @@ def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
     from pipeline.serving.served_model import ServedModelError
 
     try:
-        predictions, errors = _classify(serving_dir / DATASET.name, images)
+        with spinner("Loading the model"):
+            predictions, errors = _classify(serving_dir / DATASET.name, images)
     except (ServedModelError, ManifestError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from components.releases.writing import PushError
 from models.definition import DATASET
 from pipeline.cli.console import make_console
 from pipeline.cli.options import directory_option
+from pipeline.runs.summary import format_metrics
 
 
 @click.group(invoke_without_command=True)
@@ -26,12 +28,14 @@ from pipeline.cli.options import directory_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @click.pass_context
 def releases(context: click.Context, serving_dir: Path, as_json: bool) -> None:
-    """Lists the releases, newest last; a command shows, verifies or rolls back.
+    """Lists, shows and verifies releases, and rolls back.
+
+    Without a command, lists the releases, newest last.
 
     \b
     Exit status:
       0  done; for verify: every release is OK
-      1  a release is damaged, a rollback is impossible, or there is nothing to show or verify
+      1  a release is damaged, a rollback is impossible, or no releases were found
       2  wrong usage
     """  # noqa: D301 - click wants the character
     context.obj = ReleaseStore(serving_dir / DATASET.name)
@@ -41,10 +45,10 @@ def releases(context: click.Context, serving_dir: Path, as_json: bool) -> None:
 
 @releases.command()
 @click.argument("version")
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest as it is.")
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest itself.")
 @click.pass_obj
 def show(store: ReleaseStore, version: str, as_json: bool) -> None:
-    """Shows the manifest of VERSION, which may be `live`."""
+    """Shows the manifest of VERSION, a number or "live"."""
     (number,) = _versions(store, [version])
     try:
         release = store.read(number)
@@ -61,7 +65,10 @@ def show(store: ReleaseStore, version: str, as_json: bool) -> None:
 @click.argument("versions", nargs=-1)
 @click.pass_obj
 def verify(store: ReleaseStore, versions: tuple[str, ...]) -> None:
-    """Compares the files of VERSIONS, or of all, with the SHA-256 in their manifests."""
+    """Compares releases with the checksums in their manifests.
+
+    Verifies all releases if no VERSIONS are given.
+    """
     damaged = False
     for version in _versions(store, versions or [*map(str, store.versions())]):
         problems = store.problems(version)
@@ -79,15 +86,15 @@ def verify(store: ReleaseStore, versions: tuple[str, ...]) -> None:
     "to_version",
     type=int,
     metavar="VERSION",
-    help="Version to return to.  [default: the previous one with another model]",
+    help="Version to return to. Default: the previous one with another model.",
 )
-@click.option("--reason", default="", show_default=False, help="Reason, for the manifest.")
+@click.option("--reason", default="", show_default=False, help="Reason to record in the manifest.")
 @click.pass_obj
 def rollback(store: ReleaseStore, to_version: int | None, reason: str) -> None:
-    """Releases the model of an earlier version again, as a new version.
+    """Releases an earlier model again, as a new version.
 
-    Model servers follow within seconds. The pipeline still pushes other models. It never pushes the
-    rolled-back model again automatically; only another rollback brings that back.
+    Model servers switch to it within seconds. The pipeline continues to push other models, but
+    never pushes the rolled-back model again automatically: only another rollback does.
     """
     try:
         pushed, done = store.roll_back(to_version, reason)
@@ -104,7 +111,7 @@ def _versions(store: ReleaseStore, names: Sequence[str]) -> list[int]:
     versions = store.versions()
     if not versions:
         raise click.ClickException(
-            f"expected releases in {store.model_dir}, found none: push one with `make run`"
+            f"no releases found in {store.model_dir}: push one with `make run`"
         )
     return [_version(store, name, versions) for name in names]
 
@@ -113,7 +120,7 @@ def _version(store: ReleaseStore, name: str, versions: Collection[int]) -> int:
     version = store.live() if name == "live" else parse_version(name)
     if version is None or version not in versions:
         known = ", ".join(map(str, versions))
-        raise click.UsageError(f"expected live or one of the versions {known}, received {name}")
+        raise click.UsageError(f"expected live or one of the versions {known}, received {name!r}")
     return version
 
 
@@ -124,7 +131,7 @@ def _print_list(store: ReleaseStore, as_json: bool) -> None:
         rows = [_record(version, found[version], version == live) for version in found]
         click.echo(json.dumps(rows, indent=2))
     elif not found:
-        click.echo(f"There are no releases in {store.model_dir}: push one with `make run`.")
+        click.echo(f"No releases found in {store.model_dir}: push one with `make run`.")
     else:
         table = Table(box=None, header_style="bold", pad_edge=False)
         for column, justify in _COLUMNS.items():
@@ -160,7 +167,7 @@ def _cells(version: int, release: Release | ManifestError, live: bool) -> list[s
         notes.append(_rollback(release.rollback))
     return [
         str(version),
-        f"{release.created.astimezone():%Y-%m-%d %H:%M}",
+        _local(release.created),
         _accuracy(release),
         release.data.source or "unknown",
         f"{sum(release.data.counts.values()):,}",
@@ -170,15 +177,12 @@ def _cells(version: int, release: Release | ManifestError, live: bool) -> list[s
 
 def _facts(release: Release, live: bool) -> Iterator[tuple[str, str]]:
     yield "version", f"{release.version}{' (live)' if live else ''}"
-    yield "pushed", f"{release.created.astimezone():%Y-%m-%d %H:%M:%S %z}"
+    yield "pushed", _local(release.created)
     if release.rollback:
         yield "rollback", _rollback(release.rollback)
-    yield "accuracy", _accuracy(release)
-    yield "metrics", ", ".join(f"{name} {value}" for name, value in release.metrics.items())
+    yield "metrics", ", ".join(format_metrics(release.metrics))
     for check in release.checks:
-        verdict = "passed" if check.passed else "FAILED"
-        value = "" if check.value is None else f" with {check.value:.6g}"
-        yield "gate", f"{check.name} {verdict}{value}: {check.detail}"
+        yield "gate", f"{'passed' if check.passed else 'FAILED'}: {check.row}"
     counts = ", ".join(f"{count:,} {split}" for split, count in release.data.counts.items())
     yield "data", f"{release.data.source or 'unknown'}: {counts}"
     yield "fingerprint", release.data.fingerprint or "unknown"
@@ -191,6 +195,10 @@ def _facts(release: Release, live: bool) -> Iterator[tuple[str, str]]:
         yield "artifact", f"{role}: {artifact.type} {artifact.id}, {artifact.uri}"
     size = sum(file.bytes for file in release.files.values())
     yield "files", f"{len(release.files)}, {size / 1e6:.1f} MB"
+
+
+def _local(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M %Z}"
 
 
 def _accuracy(release: Release) -> str:

@@ -19,7 +19,7 @@ from pipeline.cli.options import directory_option
 )
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
 def report(pipeline_root: Path, output: Path | None, open_browser: bool) -> None:
-    """Renders the page of the last run that has a report, and prints its path.
+    """Renders the report of the last run, and prints its path.
 
     \b
     Exit status:

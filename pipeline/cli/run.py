@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import logging
-import resource
 import sys
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from components.common.errors import DataRejectedError, ModelRejectedError
+from components.common.errors import describe_os_error
 from components.example_gen.sources import (
     ResolvedSource,
     SourceUnavailableError,
     data_stamp,
     resolve_source,
 )
+from components.model_gate.checks import percent
 from models.definition import DATASET
-from pipeline.cli.console import (
-    WARNING,
-    RunConsole,
-    gate_table,
-    make_console,
-    output_to_log_file,
-)
+from pipeline.cli.console import RunConsole, make_console, output_to_log_file
 from pipeline.cli.data import print_warning, with_data
-from pipeline.cli.options import settings_options
+from pipeline.cli.options import given_options, settings_options
+from pipeline.cli.outcome import Outcome, interrupted, judge_result, print_outcome
 from pipeline.exit_status import ExitStatus
 from pipeline.runs.root_lock import PipelineRootBusyError, locked
-from pipeline.runs.summary import gates, summarize
 from pipeline.settings import (
     SCHEMA_FILE,
     Settings,
@@ -42,7 +36,7 @@ from pipeline.settings import (
     make_settings,
     read_settings_file,
 )
-from pipeline.stages import BASELINE, EVALUATOR, EXAMPLE_GEN, PUSHER, REPORT
+from pipeline.stages import EXAMPLE_GEN, PUSHER, REPORT
 
 if TYPE_CHECKING:
     from pipeline.runs.local_runner import RunResult
@@ -50,7 +44,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_ERROR = "bold red"
+_STDOUT, _STDERR = 1, 2
 
 
 @click.command()
@@ -58,12 +52,18 @@ _ERROR = "bold red"
     "--settings",
     "settings_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="YAML or TOML file with settings. Options given here override it.",
+    help="YAML or TOML file with settings. Options override it.",
 )
-@click.option("--verbose", is_flag=True, help="Show TFX's log here, too, not only in the log file.")
+@click.option("--verbose", is_flag=True, help="Show TFX's log, too, not only in the log file.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the outcome as JSON, and progress on standard error.",
+)
 @settings_options
-def run(settings_file: Path | None, verbose: bool, **options: str | None) -> None:
-    """Runs the pipeline on this machine, from the data to a pushed model.
+def run(settings_file: Path | None, verbose: bool, as_json: bool, **options: str | None) -> None:
+    """Runs the pipeline on this machine, from data to pushed model.
 
     \b
     Exit status:
@@ -73,41 +73,77 @@ def run(settings_file: Path | None, verbose: bool, **options: str | None) -> Non
       3    model rejected; nothing was pushed
       4    data rejected; nothing was trained
       130  interrupted
+
+    With --json, standard output is one JSON object. Fields without a value are
+    null or empty. Wrong usage prints no JSON.
+
+    \b
+    JSON fields:
+      status       success, failed, usage, model_rejected, data_rejected or
+                   interrupted
+      exit_status  as above
+      error        why the run did not succeed
+      warning      such as data that could not be downloaded
+      run_id       name of the run in ML Metadata
+      started      ISO 8601 time with UTC offset
+      seconds      total time
+      data         source, fingerprint, and counts of images by split
+      metrics      of the model on the test images, by name
+      checks       of the model gate: name, rule, threshold, value, passed,
+                   detail
+      release      version, path, up_to_date (whether it was already released)
+      stages       name, state in ML Metadata, seconds
+      report, log  paths of files
     """  # noqa: D301 - click wants the character
-    given = {name: value for name, value in options.items() if value is not None}
     file_values = read_settings_file(settings_file) if settings_file else {}
-    sys.exit(run_pipeline(make_settings(file_values, given), verbose))
+    settings = make_settings(file_values, given_options(options))
+    sys.exit(run_pipeline(settings, verbose, as_json))
 
 
-def run_pipeline(settings: Settings, verbose: bool) -> ExitStatus:
-    """Runs the pipeline in this process, and shows its progress and results.
+def run_pipeline(settings: Settings, verbose: bool, as_json: bool = False) -> ExitStatus:
+    """Runs the pipeline in this process, and shows its progress and its outcome.
 
     Args:
       settings: of the run.
       verbose: whether to show TFX's log.
+      as_json: whether to print the outcome as JSON on standard output, and everything else on
+        standard error.
 
     Raises:
       SettingsError: the settings don't suit a local run, or the data.
     """
     _check_for_local_run(settings)
-    console = make_console(sys.stdout)
+    console = make_console(sys.stderr if as_json else sys.stdout)
+    outcome = _run(settings, console, verbose, _STDERR if as_json else _STDOUT)
+    print_outcome(console, outcome, settings)
+    if as_json:
+        click.echo(outcome.to_json())
+    if outcome.result and isinstance(outcome.result.error, SettingsError):
+        raise outcome.result.error
+    return outcome.status
+
+
+def _run(settings: Settings, console: Console, verbose: bool, stream: int) -> Outcome:
     started = datetime.now().astimezone()
+    log_file = settings.pipeline_root / "logs" / f"{started:%Y%m%dT%H%M%S}.log"
+
+    def outcome(status: ExitStatus, error: str | None, **results: Any) -> Outcome:
+        seconds = (datetime.now().astimezone() - started).total_seconds()
+        return Outcome(status, error, started, seconds, log_file, **results)
+
     try:
         source = resolve_source(settings.data, settings.data_dir)
         with locked(settings.pipeline_root):
-            log_file = settings.pipeline_root / "logs" / f"{started:%Y%m%dT%H%M%S}.log"
-            _print_header(console, settings, source, log_file)
-            result, report = _run_logged(settings, source, log_file, verbose)
-    except (SourceUnavailableError, PipelineRootBusyError, OSError) as error:
-        _print_error(console, f"Error: {error}")
-        return ExitStatus.FAILED
+            _print_header(console, settings, source, started, log_file)
+            result, report = _run_logged(settings, source, log_file, verbose, stream)
+    except (SourceUnavailableError, PipelineRootBusyError) as error:
+        return outcome(ExitStatus.FAILED, f"Error: {error}")
+    except OSError as error:
+        return outcome(ExitStatus.FAILED, f"Error: {describe_os_error(error)}")
     except KeyboardInterrupt:
-        console.print("Interrupted. Run the same command again to resume.")
-        return ExitStatus.INTERRUPTED
-    seconds = (datetime.now().astimezone() - started).total_seconds()
-    _print_summary(console, result, report, seconds)
-    print_warning(console, source)
-    return _conclude(console, result, report, log_file)
+        return outcome(ExitStatus.INTERRUPTED, interrupted(""))
+    status, message = judge_result(result, report, log_file)
+    return outcome(status, message, warning=source.warning, result=result, report=report)
 
 
 def _check_for_local_run(settings: Settings) -> None:
@@ -123,17 +159,17 @@ def _check_for_local_run(settings: Settings) -> None:
 
 
 def _run_logged(
-    settings: Settings, source: ResolvedSource, log_file: Path, verbose: bool
+    settings: Settings, source: ResolvedSource, log_file: Path, verbose: bool, stream: int
 ) -> tuple[RunResult, Path | str]:
     """Loads TFX, runs the pipeline and draws its report, with all output in the log file."""
     with (
-        output_to_log_file(log_file, verbose) as stream,
-        RunConsole(make_console(stream), live=not verbose).live() as run_console,
+        output_to_log_file(log_file, verbose, stream) as original,
+        RunConsole(make_console(original), live=not verbose).live() as run_console,
     ):
         try:
             result = _load_and_run(settings, source, run_console)
         except Exception:
-            _log.exception("The run could not begin")
+            _log.exception("The run could not start")
             raise
         if result.error is not None:
             _log.error("The run failed", exc_info=result.error)
@@ -158,9 +194,9 @@ def _load_and_run(settings: Settings, source: ResolvedSource, run_console: RunCo
 
 @dataclass(frozen=True)
 class _TestSizeCheck:
-    """Ends a run whose model is sure to be rejected for lack of test images, before training.
+    """Ends a run before training if its model would be rejected for lack of test images.
 
-    It follows the run (`pipeline.runs.local_runner.Observer`) on behalf of the console.
+    This is a `pipeline.runs.local_runner.Observer` that wraps the console.
     """
 
     console: RunConsole
@@ -182,7 +218,7 @@ class _TestSizeCheck:
 
 
 def _draw_report(settings: Settings, result: RunResult) -> Path | str:
-    """Path of the report page, else a warning; an empty one if the run ended before the report."""
+    """Path of the report, or a warning; empty if the run ended before the report."""
     if REPORT not in result.stages or not result.stages[REPORT].succeeded:
         return ""
     from pipeline.runs.page import write_newest
@@ -196,68 +232,18 @@ def _draw_report(settings: Settings, result: RunResult) -> Path | str:
 
 
 def _print_header(
-    console: Console, settings: Settings, source: ResolvedSource, log_file: Path
+    console: Console,
+    settings: Settings,
+    source: ResolvedSource,
+    started: datetime,
+    log_file: Path,
 ) -> None:
     training = settings.training
     console.print(
-        f"{DATASET.title} pipeline: data {source.source}, architecture {training.architecture}, "
-        f"epochs {training.epochs}, accuracy threshold {settings.gate.accuracy_threshold}",
+        f"{DATASET.title} pipeline, {started:%Y-%m-%d %H:%M %Z}: data {source.source}, "
+        f"architecture {training.architecture}, epochs {training.epochs:,}, "
+        f"accuracy gate {percent(float(settings.gate.accuracy_threshold))}",
         soft_wrap=True,
     )
     console.print(f"Log: {log_file}", soft_wrap=True)
-    print_warning(console, source)
-
-
-def _print_summary(console: Console, result: RunResult, report: Path | str, seconds: float) -> None:
-    console.print()
-    rows = list(gates(result.stages))
-    if rows:
-        console.print(gate_table(rows))
-        console.print()
-    for name, value in summarize(result.stages):
-        _print_row(console, name, value)
-    if report:
-        _print_row(console, "report", str(report), "" if isinstance(report, Path) else WARNING)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    _print_row(console, "total time", f"{seconds:.1f} s, peak memory {memory:.2f} GiB")
-
-
-def _print_row(console: Console, name: str, value: str, style: str = "") -> None:
-    console.print(f"{name:<13}{value}", style=style, soft_wrap=True)
-
-
-def _conclude(
-    console: Console, result: RunResult, report: Path | str, log_file: Path
-) -> ExitStatus:
-    """Prints why the run did not succeed, if so; returns the exit status."""
-    if result.succeeded:
-        return ExitStatus.SUCCESS
-    if isinstance(result.error, SettingsError):
-        raise result.error
-    # A rejection counts only if ML Metadata has a failed stage, too.
-    if result.failed and isinstance(result.error, DataRejectedError):
-        _print_error(console, f"Data rejected: {result.error}")
-        return ExitStatus.DATA_REJECTED
-    if result.failed and isinstance(result.error, ModelRejectedError):
-        where = f" Report: {report}" if isinstance(report, Path) else ""
-        _print_error(console, f"Model rejected: {result.error}{where}")
-        return ExitStatus.MODEL_REJECTED
-    _print_error(console, _failure(result, log_file))
-    return ExitStatus.FAILED
-
-
-def _failure(result: RunResult, log_file: Path) -> str:
-    name = result.failed.name if result.failed else "pipeline"
-    reason = (str(result.error).strip().splitlines() or [""])[-1]
-    hint = ""
-    if name == EVALUATOR and _had_baseline(result):
-        hint = "; if the baseline can no longer be evaluated, add --baseline none"
-    return f"Error: {name}: {type(result.error).__name__}: {reason} (see {log_file}){hint}"
-
-
-def _had_baseline(result: RunResult) -> bool:
-    return BASELINE in result.stages and "model" in result.stages[BASELINE].outputs
-
-
-def _print_error(console: Console, message: str) -> None:
-    console.print(message, style=_ERROR, soft_wrap=True)
+    print_warning(console, source.warning)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import click
 
-from components.common.errors import DataRejectedError
+from components.common.errors import DataRejectedError, describe_os_error
 from components.example_gen.sources import SourceUnavailableError, resolve_source
 from pipeline.cli.console import RunConsole, make_console, output_to_log_file
 from pipeline.cli.data import print_warning, with_data
+from pipeline.cli.options import given_options, setting_option
 from pipeline.exit_status import ExitStatus
 from pipeline.settings import Settings, make_settings
 
@@ -32,26 +33,25 @@ def schema() -> None:
     help="File to write.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
-@click.option("--data", metavar="auto|tfds|bundled", help="As for run.")
-@click.option("--data-dir", metavar="DIRECTORY", help="As for run.")
-@click.option("--limit", metavar="INTEGER", help="As for run.")
+@setting_option("data")
+@setting_option("data_dir")
+@setting_option("limit")
 def propose(output: Path, force: bool, **options: str | None) -> None:
-    """Writes a schema from the data definition and the measured data.
+    """Writes a schema from the data definition and the data.
 
-    Review it before you use it: `run` refuses the file until its first line is deleted.
+    Review the schema before you use it: `run` refuses the file until its first line is deleted.
 
     \b
     Exit status:
-      0    the file is written
+      0    file written
       1    failed
       2    wrong usage, or the file exists
       4    data rejected
       130  interrupted
     """  # noqa: D301 - click wants the character
-    given = {name: value for name, value in options.items() if value is not None}
     if output.exists() and not force:
         raise click.UsageError(f"{output} exists: add --force to overwrite it")
-    settings = make_settings(given)
+    settings = make_settings(given_options(options))
     root = Path(tempfile.mkdtemp(prefix="schema-"))
     try:
         text = _propose(settings.model_copy(update={"pipeline_root": root}))
@@ -61,9 +61,11 @@ def propose(output: Path, force: bool, **options: str | None) -> None:
         sys.exit(ExitStatus.DATA_REJECTED)
     except KeyboardInterrupt:
         sys.exit(ExitStatus.INTERRUPTED)
-    except (SourceUnavailableError, OSError) as error:
+    except SourceUnavailableError as error:
         raise click.ClickException(str(error)) from error
-    except Exception as error:  # Stages raise many kinds, which end a run in the same way.
+    except OSError as error:
+        raise click.ClickException(describe_os_error(error)) from error
+    except Exception as error:  # Stages raise errors of any type.
         reason = " ".join(str(error).split())
         raise click.ClickException(f"{reason} (see {root / LOG_FILE})") from error
     shutil.rmtree(root)
@@ -76,7 +78,7 @@ def _propose(settings: Settings) -> str:
 
     console = make_console(sys.stdout)
     source = resolve_source(settings.data, settings.data_dir)
-    print_warning(console, source)
+    print_warning(console, source.warning)
     with (
         output_to_log_file(settings.pipeline_root / LOG_FILE, verbose=False) as stream,
         RunConsole(make_console(stream)).live() as run_console,

@@ -47,16 +47,16 @@ from pipeline.cli.options import directory_option
     help="Time between two looks for a new release.",
 )
 def serve(serving_dir: Path, host: str, port: int, poll_seconds: float, **limits: int) -> None:
-    """Serves the live release: a page, and TensorFlow Serving's REST API.
+    """Serves the live release: a page and a REST API.
 
     New releases and rollbacks are served without a restart. There is no login and no encryption:
     on open networks, keep --host as it is and put a proxy in front of the server.
 
     \b
     REST signatures for pictures:
-      pictures        any picture, prepared as on the page; only this server has it
-      serving_images  PNG or JPEG in the form of the training data (picture_form in
-                      /api/model), as in TensorFlow Serving
+      pictures        any picture, prepared as on the page; not in TensorFlow Serving
+      serving_images  PNG or JPEG in the form of the training data, which /api/model
+                      describes as picture_form; as in TensorFlow Serving
 
     \b
     Exit status:

@@ -1,4 +1,4 @@
-"""Runs the pipeline with TFX's LocalDagRunner, and reports each stage as it begins and ends."""
+"""Runs the pipeline with TFX's LocalDagRunner, and reports each stage as it starts and ends."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from ml_metadata import MetadataStore
 from tfx.dsl.compiler.constants import PIPELINE_RUN_ID_PARAMETER_NAME
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable.runtime_parameter_utils import substitute_runtime_parameter
 from tfx.proto.orchestration import pipeline_pb2
 
+from components.common.errors import ModelRejectedError
 from pipeline.runs import metadata
 from pipeline.runs.metadata import Stage
 
 
 class StageFailedError(Exception):
-    """A stage ended as FAILED in ML Metadata, although TFX raised no error."""
+    """A stage is FAILED in ML Metadata, although TFX raised no error."""
 
 
 class Observer(Protocol):
-    """Follows the stages of a run. Whatever it raises ends the run."""
+    """Follows the stages of a run. Any exception that it raises ends the run."""
 
     def began(self, name: str) -> None:
-        """A stage begins; `name` is the component's id."""
+        """Called when a stage starts; `name` is the component's id."""
 
     def ended(self, stage: Stage) -> None:
-        """A stage has ended, in whatever state."""
+        """Called when a stage has ended, in any state; an interrupted one is still RUNNING."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,15 @@ class RunResult:
     """The outcome of a run, from ML Metadata.
 
     Attributes:
-      stages: those that began, by component id, in their order.
-      error: the error that ended the run, if any. A stage that fails without raising one gets
-        StageFailedError.
+      run_id: name of the run in ML Metadata.
+      stages: the stages that started, by component id, in their order.
+      error: the error or interrupt that ended the run, if any. If a stage fails without raising an
+        error, this is a StageFailedError.
     """
 
+    run_id: str
     stages: dict[str, Stage]
-    error: Exception | None
+    error: Exception | KeyboardInterrupt | None
 
     @property
     def failed(self) -> Stage | None:
@@ -52,7 +56,7 @@ class RunResult:
 
     @property
     def succeeded(self) -> bool:
-        """Whether every component ran, or was cached."""
+        """Whether every stage completed or was cached."""
         return self.error is None
 
 
@@ -61,55 +65,62 @@ def run_locally(pipeline: Pipeline, observer: Observer) -> RunResult:
 
     Args:
       pipeline: its root must be locked by the caller (`pipeline.runs.root_lock`).
-      observer: follows the stages.
+      observer: is called at the start and the end of each stage.
     """
     database = Path(pipeline.metadata_connection_config.sqlite.filename_uri)
     if database.exists():
         metadata.fail_abandoned_executions(metadata.open_store(database))
     runner = _ObservedRunner(database, observer)
-    error: Exception | None = None
+    error: Exception | KeyboardInterrupt | None = None
     try:
         runner.run(pipeline)
-    except Exception as raised:  # noqa: BLE001 - whatever a component raises is reported
+    except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - the caller reports any error
         error = raised
-    return RunResult(runner.stages, error)
+    return RunResult(runner.run_id, runner.stages, error)
 
 
 class _ObservedRunner(LocalDagRunner):
     """Runs one node at a time, because LocalDagRunner has no hook around its nodes.
 
-    LocalDagRunner carries on, and ends well, after a stage that fails without raising an error.
-    This runner stops at the first stage that ML Metadata does not call COMPLETE or CACHED.
+    LocalDagRunner continues, and succeeds, after a stage that fails without raising an error. This
+    runner stops at the first stage that is neither COMPLETE nor CACHED in ML Metadata. A stage
+    that rejects the model is CANCELED there: the gate failed the model, and the stage did its job.
     """
 
     def __init__(self, database: Path, observer: Observer) -> None:
         super().__init__()
+        self.run_id = datetime.now().isoformat()  # noqa: DTZ005 - the form of TFX's own run ids
         self.stages: dict[str, Stage] = {}
         self._database = database
         self._observer = observer
 
     def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:
         """Runs a compiled pipeline; `run` calls this."""
-        run_id = datetime.now().isoformat()  # noqa: DTZ005 - the form of TFX's own run ids
-        substitute_runtime_parameter(pipeline, {PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
+        substitute_runtime_parameter(pipeline, {PIPELINE_RUN_ID_PARAMETER_NAME: self.run_id})
         for name, single in _single_nodes(pipeline):
             self._observer.began(name)
             try:
                 super().run_with_ir(single, run_options)
+            except ModelRejectedError:
+                metadata.cancel_stage(self._store(), self.run_id, name)
+                raise
             finally:
-                self._record(name, run_id)
+                self._record(name)
             if name not in self.stages or not self.stages[name].succeeded:
-                raise StageFailedError(f"stage {name} failed; the log file says why")
+                raise StageFailedError(f"stage {name} failed: see the log file")
 
-    def _record(self, name: str, run_id: str) -> None:
-        stage = metadata.read_run(metadata.open_store(self._database), run_id).get(name)
+    def _store(self) -> MetadataStore:
+        return metadata.open_store(self._database)
+
+    def _record(self, name: str) -> None:
+        stage = metadata.read_run(self._store(), self.run_id).get(name)
         if stage is not None:
             self.stages[name] = stage
             self._observer.ended(stage)
 
 
 def _single_nodes(pipeline: Any) -> Iterator[tuple[str, Any]]:
-    """Each node's id, with a copy of the pipeline that has this node only.
+    """Each node's id, with a copy of the pipeline that has only this node.
 
     Nodes find their inputs in ML Metadata, so they don't need each other.
     """

@@ -34,7 +34,8 @@ class Stage:
 
     Attributes:
       name: the component's id.
-      state: name in ML Metadata's `Execution.State`, such as COMPLETE, CACHED, FAILED or RUNNING.
+      state: name in ML Metadata's `Execution.State`: COMPLETE, CACHED, FAILED, RUNNING, or CANCELED
+        for a Pusher that did not push a rejected model.
       seconds: wall time from its registration to its last change.
       outputs: artifacts by output key.
     """
@@ -122,7 +123,7 @@ def newest_run_with(store: ml_metadata.MetadataStore, stage: str) -> Run | None:
 
 
 def fail_abandoned_executions(store: ml_metadata.MetadataStore) -> None:
-    """Marks executions that a killed run left RUNNING as FAILED.
+    """Marks executions that a killed or interrupted run left RUNNING as FAILED.
 
     The caller must hold the lock of the pipeline root, so that nothing can be running.
     """
@@ -135,6 +136,13 @@ def fail_abandoned_executions(store: ml_metadata.MetadataStore) -> None:
         execution.last_known_state = metadata_store_pb2.Execution.FAILED
     if abandoned:
         store.put_executions(abandoned)
+
+
+def cancel_stage(store: ml_metadata.MetadataStore, run_id: str, name: str) -> None:
+    """Marks a stage of a run as CANCELED."""
+    (execution,) = store.get_executions_by_id([read_run(store, run_id)[name].execution_id])
+    execution.last_known_state = metadata_store_pb2.Execution.CANCELED
+    store.put_executions([execution])
 
 
 def component_id(store: ml_metadata.MetadataStore, execution_id: int) -> str:

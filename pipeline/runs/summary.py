@@ -1,4 +1,4 @@
-"""Describes the results of a run's stages in words."""
+"""Describes the results of a run's stages, in words and as JSON values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.example_gen.splits import SPLITS
-from components.model_gate.rules import VERDICT_FILE
+from components.model_gate.checks import Row
+from components.model_gate.rules import Verdict, read_verdict
 from models.progress import HISTORY_FILE
 from pipeline.stages import (
     BASELINE,
@@ -26,7 +27,7 @@ from pipeline.stages import (
 )
 
 if TYPE_CHECKING:
-    # ML Metadata takes a moment to import, and the command line imports this module for its help.
+    # Importing ML Metadata is slow, and the command line imports this module for its help.
     from pipeline.runs.metadata import Artifact, Stage
 
 Outputs = Mapping[str, Sequence["Artifact"]]
@@ -35,6 +36,8 @@ Outputs = Mapping[str, Sequence["Artifact"]]
 
 def describe_stage(stage: Stage) -> str:
     """The result of a stage in a few words; empty if it failed, or is not in the pipeline."""
+    if stage.state == "CANCELED":
+        return "model rejected"
     if not stage.succeeded or stage.name not in _DESCRIPTIONS:
         return ""
     return _DESCRIPTIONS[stage.name](stage.outputs)
@@ -42,7 +45,7 @@ def describe_stage(stage: Stage) -> str:
 
 def summarize(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
     """Names and values of a run's results: data, training, release, time of each stage."""
-    done = {name: stage.outputs for name, stage in stages.items() if stage.succeeded}
+    done = _outputs(stages)
     if EXAMPLE_GEN in done:
         examples = done[EXAMPLE_GEN]["examples"][0]
         yield "data", str(examples.properties["source"])
@@ -51,30 +54,86 @@ def summarize(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
     if TRAINER in done:
         yield "training", _training(done[TRAINER])
     yield "release", _release(done[PUSHER]) if PUSHER in done else "none (nothing was pushed)"
-    times = (f"{stage.name} {stage.seconds:.1f} s" for stage in stages.values())
-    yield "stage times", ", ".join(times)
+    yield (
+        "stage times",
+        ", ".join(
+            f"{stage.name} {stage.seconds:.1f} s"
+            for stage in stages.values()
+            if stage.state != "CANCELED"
+        ),
+    )
 
 
-def gates(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str, str, str, str]]:
-    """Name, threshold, value, verdict and detail of each check of the data and the model."""
+def gates(stages: Mapping[str, Stage]) -> Iterator[tuple[str, Row, bool]]:
+    """The gate ("data" or "model") of each check, the check in words, and whether it passed."""
     if DATA_GATE in stages:
         passed = stages[DATA_GATE].succeeded
         detail = _SATISFIED if passed else "see the error below"
-        yield "data", "-", "-", _verdict_word(passed), detail
-    if MODEL_GATE not in stages or not stages[MODEL_GATE].succeeded:
-        return
-    for check in _checks(stages[MODEL_GATE].outputs):
-        threshold, value = (
-            "-" if check[key] is None else f"{check[key]:.6g}" for key in ("threshold", "value")
-        )
-        yield check["name"], threshold, value, _verdict_word(check["passed"]), check["detail"]
+        yield "data", Row("schema", "", "", "", detail), passed
+    verdict = read_run_verdict(stages)
+    for check in verdict.checks if verdict else ():
+        yield "model", check.row, check.passed
+
+
+def read_run_verdict(stages: Mapping[str, Stage]) -> Verdict | None:
+    """Reads the verdict on the model of a run; None if the gate did not decide."""
+    outputs = _outputs(stages).get(MODEL_GATE)
+    return read_verdict(outputs["blessing"][0].uri) if outputs else None
+
+
+def run_facts(stages: Mapping[str, Stage]) -> dict[str, Any]:
+    """The results of a run as JSON values; `pipeline.cli.run` documents them."""
+    done = _outputs(stages)
+    verdict = read_run_verdict(stages)
+    return {
+        "data": _data_facts(done[EXAMPLE_GEN]) if EXAMPLE_GEN in done else None,
+        "metrics": verdict.metrics if verdict else {},
+        "checks": [check.model_dump() for check in verdict.checks] if verdict else [],
+        "release": _release_facts(done[PUSHER]) if PUSHER in done else None,
+        "stages": [
+            {"name": stage.name, "state": stage.state, "seconds": stage.seconds}
+            for stage in stages.values()
+        ],
+    }
+
+
+def format_metrics(metrics: Mapping[str, float | None]) -> Iterator[str]:
+    """Formats each metric that has a value, such as "validation accuracy 99.10%"."""
+    for name, value in metrics.items():
+        if value is not None:
+            label = name.replace("val_", "validation ").replace("_", " ")
+            yield f"{label} {_metric(name, value)}"
+
+
+def _metric(name: str, value: float) -> str:
+    if name.endswith("accuracy"):
+        return f"{value:.2%}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4f}" if name.endswith("loss") else f"{value:.4g}"
 
 
 _SATISFIED = "every split satisfies the reviewed schema"
 
 
-def _verdict_word(passed: bool) -> str:
-    return "passed" if passed else "FAILED"
+def _outputs(stages: Mapping[str, Stage]) -> dict[str, Outputs]:
+    """Outputs of the stages that succeeded, by component id."""
+    return {name: stage.outputs for name, stage in stages.items() if stage.succeeded}
+
+
+def _data_facts(outputs: Outputs) -> dict[str, Any]:
+    properties = outputs["examples"][0].properties
+    counts = {split: properties[f"count_{split}"] for split in SPLITS}
+    return {key: properties[key] for key in ("source", "fingerprint")} | {"counts": counts}
+
+
+def _release_facts(outputs: Outputs) -> dict[str, Any]:
+    properties = outputs["pushed_model"][0].properties
+    return {
+        "version": int(properties["pushed_version"]),
+        "path": properties["pushed_destination"],
+        "up_to_date": bool(properties["up_to_date"]),
+    }
 
 
 def _read(artifact: Artifact, name: str) -> dict[str, Any]:
@@ -94,9 +153,9 @@ def _training(outputs: Outputs) -> str:
     history = _read(outputs["model_run"][0], HISTORY_FILE)
     best = history["best_epoch"]
     accuracy = history["epochs"][best - 1]["val_accuracy"]
-    return (
-        f"{len(history['epochs'])} epochs, best validation accuracy {accuracy:.2%} in epoch {best}"
-    )
+    epochs = len(history["epochs"])
+    plural = "" if epochs == 1 else "s"
+    return f"{epochs} epoch{plural}, best validation accuracy {accuracy:.2%} in epoch {best}"
 
 
 def _baseline(outputs: Outputs) -> str:
@@ -104,16 +163,11 @@ def _baseline(outputs: Outputs) -> str:
     return f"model {models[0].id}" if models else "none yet"
 
 
-def _checks(outputs: Outputs) -> list[dict[str, Any]]:
-    checks: list[dict[str, Any]] = _read(outputs["blessing"][0], VERDICT_FILE)["checks"]
-    return checks
-
-
 def _verdict(outputs: Outputs) -> str:
-    checks = _checks(outputs)
-    passed = sum(check["passed"] for check in checks)
-    word = "blessed" if outputs["blessing"][0].properties["blessed"] else "NOT BLESSED"
-    return f"{word}: {passed} of {len(checks)} checks passed"
+    verdict = read_verdict(outputs["blessing"][0].uri)
+    passed = sum(check.passed for check in verdict.checks)
+    word = "blessed" if verdict.blessed else "NOT BLESSED"
+    return f"{word}: {passed} of {len(verdict.checks)} checks passed"
 
 
 def _release(outputs: Outputs) -> str:
@@ -124,7 +178,7 @@ def _release(outputs: Outputs) -> str:
 
 _DESCRIPTIONS: dict[str, Callable[[Outputs], str]] = {
     EXAMPLE_GEN: lambda outputs: f"{_counts(outputs['examples'][0])} images",
-    SCHEMA_GEN: lambda _: "reviewed schema",
+    SCHEMA_GEN: lambda _: "schema imported",
     STATISTICS_GEN: lambda outputs: f"statistics of {_splits(outputs, 'statistics')}",
     EXAMPLE_VALIDATOR: lambda outputs: f"anomalies of {_splits(outputs, 'anomalies')}",
     DATA_GATE: lambda _: _SATISFIED,
@@ -133,6 +187,6 @@ _DESCRIPTIONS: dict[str, Callable[[Outputs], str]] = {
     BASELINE: _baseline,
     EVALUATOR: lambda _: "metrics on the test images",
     MODEL_GATE: _verdict,
-    REPORT: lambda _: "data, training, verdict and predictions on one page",
+    REPORT: lambda _: "data, training, verdict and predictions",
     PUSHER: _release,
 }

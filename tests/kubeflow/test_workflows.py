@@ -10,7 +10,7 @@ import click
 import pytest
 import yaml
 
-from pipeline.cli.main import cli
+from pipeline.cli.commands import cli
 
 ROOT = Path(__file__).parents[2]
 # What GitHub sets for each step.

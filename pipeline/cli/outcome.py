@@ -1,0 +1,151 @@
+"""The outcome of a run: its exit status, for people on the console and for machines as JSON."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from components.common.errors import DataRejectedError, ModelRejectedError, describe_os_error
+from pipeline.cli.console import WARNING, gate_table
+from pipeline.cli.data import print_warning
+from pipeline.cli.next_steps import after_rejection, after_success
+from pipeline.exit_status import ExitStatus
+from pipeline.runs.summary import gates, read_run_verdict, run_facts, summarize
+from pipeline.settings import Settings, SettingsError
+from pipeline.stages import BASELINE, EVALUATOR
+
+if TYPE_CHECKING:
+    from pipeline.runs.local_runner import RunResult
+
+_ERROR = "bold red"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of a run.
+
+    Attributes:
+      status: exit status of the command.
+      error: one line that tells why the run did not succeed; None if it did.
+      started: with the local time zone.
+      seconds: total time.
+      log_file: of the run.
+      warning: about the source of the data, if any.
+      result: None if the run ended before its first stage.
+      report: path of the report; if it could not be drawn, a warning; empty without a report.
+    """
+
+    status: ExitStatus
+    error: str | None
+    started: datetime
+    seconds: float
+    log_file: Path
+    warning: str | None = None
+    result: RunResult | None = None
+    report: Path | str = ""
+
+    def to_json(self) -> str:
+        """Returns the JSON object that the help of `run` documents."""
+        facts = {
+            "status": self.status.name.lower(),
+            "exit_status": int(self.status),
+            "error": self.error,
+            "warning": self.warning,
+            "run_id": self.result.run_id if self.result else None,
+            "started": self.started.isoformat(timespec="seconds"),
+            "seconds": round(self.seconds, 1),
+            **run_facts(self.result.stages if self.result else {}),
+            "report": str(self.report) if isinstance(self.report, Path) else None,
+            "log": str(self.log_file),
+        }
+        return json.dumps(facts, indent=2)
+
+
+def judge_result(
+    result: RunResult, report: Path | str, log_file: Path
+) -> tuple[ExitStatus, str | None]:
+    """Returns the exit status of a run, and one line that tells why it did not succeed, if so."""
+    error, failed = result.error, result.failed
+    if error is None:
+        return ExitStatus.SUCCESS, None
+    if isinstance(error, KeyboardInterrupt):
+        return ExitStatus.INTERRUPTED, interrupted(failed.name if failed else "")
+    if isinstance(error, SettingsError):
+        return ExitStatus.USAGE, str(error)
+    # A rejection counts only if ML Metadata has a stage that did not succeed, too.
+    if failed and isinstance(error, DataRejectedError):
+        return ExitStatus.DATA_REJECTED, f"Data rejected: {error}"
+    if failed and isinstance(error, ModelRejectedError):
+        where = f" Report: {report}" if isinstance(report, Path) else ""
+        return ExitStatus.MODEL_REJECTED, f"Model rejected: {error}{where}"
+    return ExitStatus.FAILED, _failure(result, log_file)
+
+
+def interrupted(stage: str) -> str:
+    """Describes an interruption; `stage` is empty if it came before the first stage."""
+    return f"Interrupted{f' in {stage}' if stage else ''}. Run the same command again to resume."
+
+
+def _failure(result: RunResult, log_file: Path) -> str:
+    name = result.failed.name if result.failed else "pipeline"
+    kind = type(result.error).__name__
+    if isinstance(result.error, OSError):
+        reason = describe_os_error(result.error)
+    else:
+        reason = (str(result.error).strip().splitlines() or [""])[-1]
+    hint = ""
+    if name == EVALUATOR and _had_baseline(result):
+        hint = "; if the baseline can no longer be evaluated, add --baseline none"
+    return f"Error: {name}: {kind}: {reason} (see {log_file}){hint}"
+
+
+def _had_baseline(result: RunResult) -> bool:
+    return BASELINE in result.stages and "model" in result.stages[BASELINE].outputs
+
+
+def print_outcome(console: Console, outcome: Outcome, settings: Settings) -> None:
+    """Prints the gates, the results, the error if there is one, and the next steps."""
+    if outcome.result and outcome.status != ExitStatus.INTERRUPTED:
+        _print_results(console, outcome, outcome.result)
+    print_warning(console, outcome.warning)
+    if outcome.error and outcome.status != ExitStatus.USAGE:  # `main` prints wrong settings.
+        style = WARNING if outcome.status == ExitStatus.INTERRUPTED else _ERROR
+        console.print(outcome.error, style=style, soft_wrap=True)
+    if outcome.status == ExitStatus.SUCCESS:
+        _print_next(console, after_success(settings))
+    if outcome.status == ExitStatus.MODEL_REJECTED and outcome.result:
+        verdict = read_run_verdict(outcome.result.stages)
+        _print_next(console, after_rejection(settings, verdict))
+
+
+def _print_results(console: Console, outcome: Outcome, result: RunResult) -> None:
+    console.print()
+    rows = list(gates(result.stages))
+    if rows:
+        console.print(gate_table(rows))
+        console.print()
+    for name, value in summarize(result.stages):
+        _print_row(console, name, value)
+    if outcome.report:
+        style = "" if isinstance(outcome.report, Path) else WARNING
+        _print_row(console, "report", str(outcome.report), style)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    _print_row(console, "total time", f"{outcome.seconds:.1f} s, peak memory {memory:.2f} GiB")
+    console.print()
+
+
+def _print_row(console: Console, name: str, value: str, style: str = "") -> None:
+    console.print(f"{name:<13}{value}", style=style, soft_wrap=True)
+
+
+def _print_next(console: Console, lines: Iterable[str]) -> None:
+    console.print("Next:")
+    for line in lines:
+        console.print(f"  {line}", soft_wrap=True)
