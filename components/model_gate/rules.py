@@ -304,7 +304,7 @@ def _check_class_recall(confusion: Confusion, least: Fraction) -> Check:
 
 def _recall_detail(confusion: Confusion, labels: Sequence[int]) -> str:
     counts = [
-        f"{confusion.class_names[label]}: {confusion.counts[label][label]:,} of "
+        f"class {confusion.class_names[label]}: {confusion.counts[label][label]:,} of "
         f"{confusion.support(label):,}"
         for label in labels
     ]

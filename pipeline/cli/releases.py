@@ -120,7 +120,7 @@ def _version(store: ReleaseStore, name: str, versions: Collection[int]) -> int:
     version = store.live() if name == "live" else parse_version(name)
     if version is None or version not in versions:
         known = ", ".join(map(str, versions))
-        raise click.UsageError(f"expected live or one of the versions {known}, received {name!r}")
+        raise click.UsageError(f"expected live or one of the versions {known}, received {name}")
     return version
 
 

@@ -54,9 +54,10 @@ def serve(serving_dir: Path, host: str, port: int, poll_seconds: float, **limits
 
     \b
     REST signatures for pictures:
-      pictures        any picture, prepared as on the page; not in TensorFlow Serving
-      serving_images  PNG or JPEG in the form of the training data, which /api/model
-                      describes as picture_form; as in TensorFlow Serving
+      pictures        any picture, prepared as on the page; only this server
+                      has it
+      serving_images  PNG or JPEG in the form of the training data (picture_form
+                      in /api/model), as in TensorFlow Serving
 
     \b
     Exit status:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,7 +37,7 @@ class Stage:
       name: the component's id.
       state: name in ML Metadata's `Execution.State`: COMPLETE, CACHED, FAILED, RUNNING, or CANCELED
         for a Pusher that did not push a rejected model.
-      seconds: wall time from its registration to its last change.
+      seconds: wall time from its registration to its last change, or to now if it is RUNNING.
       outputs: artifacts by output key.
     """
 
@@ -87,12 +88,13 @@ def read_stage(store: ml_metadata.MetadataStore, name: str, execution_id: int) -
     for event in events:
         artifact = to_artifact(artifacts[event.artifact_id])
         outputs.setdefault(event.path.steps[0].key, []).append(artifact)
-    milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
+    state = _STATES.Name(execution.last_known_state)
+    end = time.time() if state == "RUNNING" else execution.last_update_time_since_epoch / 1000
     return Stage(
         name=name,
         execution_id=execution_id,
-        state=_STATES.Name(execution.last_known_state),
-        seconds=milliseconds / 1000,
+        state=state,
+        seconds=end - execution.create_time_since_epoch / 1000,
         outputs=outputs,
     )
 

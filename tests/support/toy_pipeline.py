@@ -10,6 +10,8 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types import Channel
 from tfx.types.standard_artifacts import Examples, Model
 
+from components.common.errors import ModelRejectedError
+
 
 @component
 def write_examples(examples: OutputArtifact[Examples], text: Parameter[str] = "") -> None:
@@ -19,10 +21,11 @@ def write_examples(examples: OutputArtifact[Examples], text: Parameter[str] = ""
 
 @component
 def use_examples(examples: InputArtifact[Examples], model: OutputArtifact[Model]) -> None:
-    """Makes a model of examples; raises ValueError if their text is "bad"."""
+    """Makes a model of examples; raises an error if their text asks for one."""
     text = Path(examples.uri, "text").read_text()
-    if text == "bad":
-        raise ValueError("bad examples")
+    errors = {"bad": ValueError, "rejected": ModelRejectedError, "interrupted": KeyboardInterrupt}
+    if text in errors:
+        raise errors[text](f"{text} examples")
     _write(model.uri, text)
 
 

@@ -110,7 +110,7 @@ def test_accuracy_is_decided_exactly_and_never_rounded_to_its_threshold(
 
 @pytest.mark.parametrize(
     ("correct", "blessed", "detail"),
-    [(9, True, "90% ≥ 90% (no. 8: 9 of 10)"), (8, False, "80% < 90% (no. 8: 8 of 10)")],
+    [(9, True, "90% ≥ 90% (class no. 8: 9 of 10)"), (8, False, "80% < 90% (class no. 8: 8 of 10)")],
 )
 def test_each_class_has_a_threshold_of_its_own(correct: int, blessed: bool, detail: str) -> None:
     right, wrong = [100] * 10, [0] * 10
@@ -127,7 +127,7 @@ def test_classes_below_the_threshold_are_named_the_worst_first() -> None:
     right[8], wrong[8] = 70, 30
     verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
     assert str(verdict.checks[3].row) == (
-        "lowest class recall 70% < 90% (no. 8: 70 of 100, no. 3: 80 of 100)"
+        "lowest class recall 70% < 90% (class no. 8: 70 of 100, class no. 3: 80 of 100)"
     )
     assert verdict.checks[3].value == 0.7
 
@@ -135,7 +135,7 @@ def test_classes_below_the_threshold_are_named_the_worst_first() -> None:
 def test_only_the_worst_of_many_classes_are_named() -> None:
     verdict = judge(evaluated(confusion([1] * 40, [9] * 40)), None, thresholds())
     detail = verdict.checks[3].detail
-    assert detail.endswith("no. 4: 1 of 10 and 35 more")
+    assert detail.endswith("class no. 4: 1 of 10 and 35 more")
 
 
 def test_absent_class_blocks_though_all_others_are_right() -> None:

@@ -1,4 +1,4 @@
-"""What a person sees of a run, in a terminal and in a plain log."""
+"""The progress of a run, in a terminal and in a plain log."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from components.model_gate.checks import Row
 from models.progress import PROGRESS_LOGGER, TrainingProgress
 from pipeline.cli.console import RunConsole, gate_table, make_console, output_to_log_file
 from pipeline.runs.metadata import Stage
@@ -26,6 +27,15 @@ with output_to_log_file(Path(sys.argv[1]), verbose=False) as stream:
 """
 
 
+SPINNER = """
+import os, time
+from pipeline.cli.console import spinner
+with spinner("Loading the model"):
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    time.sleep(0.5)
+"""
+
+
 def _stage(name: str = "Other", state: str = "COMPLETE") -> Stage:
     return Stage(name=name, execution_id=1, state=state, seconds=1.25)
 
@@ -33,12 +43,14 @@ def _stage(name: str = "Other", state: str = "COMPLETE") -> Stage:
 def test_each_stage_gets_a_line_with_its_state_and_time() -> None:
     stream = io.StringIO()
     console = RunConsole(make_console(stream))
-    for state in ("COMPLETE", "CACHED", "FAILED"):
+    for state in ("COMPLETE", "CACHED", "FAILED", "RUNNING", "CANCELED"):
         console.ended(_stage(state=state))
     assert [line.split() for line in stream.getvalue().splitlines()] == [
         ["Other", "done", "1.2", "s"],
         ["Other", "cached", "1.2", "s"],
         ["Other", "FAILED", "1.2", "s"],
+        ["Other", "interrupted", "1.2", "s"],
+        ["Other", "skipped", "1.2", "s", "model", "rejected"],
     ]
 
 
@@ -48,17 +60,16 @@ def test_plain_log_gets_a_line_for_each_epoch_and_no_control_codes() -> None:
     with RunConsole(make_console(stream)).live():
         for step in (1, 2):
             progress = TrainingProgress(
-                epoch=1, epochs=3, step=step, steps=2, metrics={"loss": 0.5}
+                epoch=1, epochs=3, step=step, steps=2, metrics={"val_accuracy": 0.5}
             )
             logger.info("", extra={"progress": progress})
-    assert stream.getvalue().split() == ["epoch", "1/3", "loss", "0.5000"]
+    assert stream.getvalue().split() == ["epoch", "1/3", "validation", "accuracy", "50.00%"]
 
 
-def test_terminal_shows_the_live_stage_and_nothing_that_libraries_print(tmp_path: Path) -> None:
+def _shown_in_a_terminal(code: str, *arguments: str) -> str:
     controller, terminal = pty.openpty()
-    log = tmp_path / "log"
     subprocess.run(
-        [sys.executable, "-c", IN_A_TERMINAL, str(log)],
+        [sys.executable, "-c", code, *arguments],
         stdout=terminal,
         stderr=terminal,
         check=True,
@@ -67,9 +78,24 @@ def test_terminal_shows_the_live_stage_and_nothing_that_libraries_print(tmp_path
     os.close(terminal)
     shown = os.read(controller, 65536).decode()
     os.close(controller)
+    return shown
+
+
+def test_terminal_shows_the_live_stage_and_no_output_of_libraries(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    shown = _shown_in_a_terminal(IN_A_TERMINAL, str(log))
     assert "Trainer" in shown
     assert "flood" not in shown
     assert "flood from a library" in log.read_text()
+
+
+def test_spinner_shows_in_a_terminal_even_if_the_block_hides_standard_error() -> None:
+    assert "Loading the model" in _shown_in_a_terminal(SPINNER)
+
+
+def test_spinner_shows_nothing_without_a_terminal() -> None:
+    ended = subprocess.run([sys.executable, "-c", SPINNER], capture_output=True, check=True)
+    assert (ended.stdout, ended.stderr) == (b"", b"")
 
 
 def test_square_brackets_are_shown_as_they_are() -> None:
@@ -80,14 +106,18 @@ def test_square_brackets_are_shown_as_they_are() -> None:
 
 def test_gates_show_as_a_table() -> None:
     stream = io.StringIO()
-    rows = [("accuracy", "0.95", "0.9", "FAILED", "9 of 10 were right")]
-    make_console(stream).print(gate_table(rows))
-    header, row = stream.getvalue().splitlines()
-    assert header.split() == ["gate", "threshold", "value", "verdict", "detail"]
-    assert row.split() == ["accuracy", "0.95", "0.9", "FAILED", *["9", "of", "10", "were", "right"]]
+    gates = [
+        ("model", Row("accuracy", "90%", "<", "95%", "9 of 10"), False),
+        ("model", Row("baseline", "", "", "", "none"), True),
+    ]
+    make_console(stream).print(gate_table(gates))
+    header, accuracy, baseline = stream.getvalue().splitlines()
+    assert header.split() == ["gate", "check", "result", "verdict", "detail"]
+    assert accuracy.split() == ["model", "accuracy", "90%", "<", "95%", "FAILED", "9", "of", "10"]
+    assert baseline.split() == ["model", "baseline", "-", "passed", "none"]
 
 
-def test_file_takes_what_is_printed_and_logged_and_gives_it_back(tmp_path: Path) -> None:
+def test_output_goes_to_the_log_file_until_the_end_of_the_block(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "log"
     with output_to_log_file(log, verbose=False) as stream:
         os.write(2, b"from C++\n")

@@ -11,8 +11,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from pipeline.cli.options import default_text, settings_options
-from pipeline.settings import make_settings, setting_fields
+from pipeline.cli.options import default_text, given_options, settings_options
+from pipeline.settings import SettingsError, make_settings, setting_fields
 
 
 @click.command()
@@ -24,7 +24,7 @@ def show(**options: str | None) -> None:
 
 @pytest.fixture(scope="module")
 def help_text() -> str:
-    """The help without white space, because it is wrapped, even at hyphens."""
+    """The help without white space, because it is wrapped."""
     return _compact(CliRunner().invoke(show, ["--help"]).output)
 
 
@@ -56,7 +56,7 @@ def test_each_setting_has_an_option_with_its_description_and_default(
         ("beam-args", "OPTIONS"),
     ],
 )
-def test_metavar_says_what_to_type(option: str, metavar: str, help_text: str) -> None:
+def test_metavar_names_the_kind_of_value(option: str, metavar: str, help_text: str) -> None:
     assert f"--{option}{metavar}" in help_text
 
 
@@ -68,7 +68,14 @@ def test_options_are_text_that_the_settings_validate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("default", "text"), [(None, ""), (Path("a/b"), "a/b"), (Decimal("0.90"), "0.90"), (3, "3")]
+    ("default", "text"),
+    [(None, ""), (Path("a/b"), "a/b"), (Decimal("0.90"), "0.90"), (3, "3"), (("a", "b"), "")],
 )
 def test_default_is_shown_as_a_user_would_type_it(default: object, text: str) -> None:
     assert default_text(default) == text
+
+
+def test_given_options_are_named_as_options_in_errors() -> None:
+    options = given_options({"batch_size": "0", "seed": None})
+    with pytest.raises(SettingsError, match=r"^--batch-size: Input should be greater"):
+        make_settings(options)

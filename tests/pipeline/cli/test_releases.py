@@ -32,10 +32,10 @@ def serving(tmp_path: Path) -> Path:
             threshold=0.95,
             value=accuracy,
             passed=True,
-            detail="enough are right",
+            detail="9,938 of 10,000",
         )
         facts = release_facts(
-            metrics={"accuracy": accuracy},
+            metrics={"accuracy": accuracy, "baseline_accuracy": None},
             checks=(check,),
             data=Data(source="tfds:mnist/3.0.1", fingerprint="f00d", counts={"train": 54000}),
             git=Git(commit="c0ffee", dirty=True),
@@ -50,23 +50,25 @@ def call(serving: Path, *arguments: str) -> Result:
     return CliRunner().invoke(releases, ["--serving-dir", str(serving), *arguments])
 
 
-def test_list_tells_accuracy_date_data_and_what_is_live(serving: Path) -> None:
+def test_list_shows_accuracy_time_with_zone_data_and_the_live_release(serving: Path) -> None:
     result = call(serving)
     assert result.exit_code == 0
     _, older, live = result.output.splitlines()
-    assert older.split() == ["100", *older.split()[1:3], "97.80%", "tfds:mnist/3.0.1", "54,000"]
-    assert older.split()[1] == f"{datetime.fromtimestamp(100, timezone.utc).astimezone():%Y-%m-%d}"
+    pushed = datetime.fromtimestamp(100, timezone.utc).astimezone()
+    when = f"{pushed:%Y-%m-%d %H:%M %Z}"
+    assert older.split() == ["100", *when.split(), "97.80%", "tfds:mnist/3.0.1", "54,000"]
     assert live.split()[-1] == "live"
     assert "99.38%" in live
 
 
 def test_list_as_json(serving: Path) -> None:
     older, live = json.loads(call(serving, "--json").output)
-    assert (older["version"], older["live"], older["metrics"]) == (100, False, {"accuracy": 0.978})
+    metrics = {"accuracy": 0.978, "baseline_accuracy": None}
+    assert (older["version"], older["live"], older["metrics"]) == (100, False, metrics)
     assert (live["version"], live["live"], live["data"]["fingerprint"]) == (200, True, "f00d")
 
 
-def test_list_goes_on_where_a_manifest_is_missing(serving: Path) -> None:
+def test_list_continues_after_a_missing_manifest(serving: Path) -> None:
     (serving / DATASET.name / "100" / RELEASE_FILE).unlink()
     result = call(serving)
     assert result.exit_code == 0
@@ -75,7 +77,7 @@ def test_list_goes_on_where_a_manifest_is_missing(serving: Path) -> None:
     assert "Can't read" in json.loads(call(serving, "--json").output)[0]["error"]
 
 
-def test_list_of_nothing_says_what_to_do(tmp_path: Path) -> None:
+def test_empty_list_shows_how_to_push_a_release(tmp_path: Path) -> None:
     result = call(tmp_path)
     assert result.exit_code == 0
     assert "push one with `make run`" in result.output
@@ -83,11 +85,13 @@ def test_list_of_nothing_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["200", "live"])
-def test_show_tells_what_the_manifest_says(serving: Path, version: str) -> None:
+def test_show_prints_the_facts_of_the_manifest(serving: Path, version: str) -> None:
     result = call(serving, "show", version)
     assert result.exit_code == 0
     assert "200 (live)" in result.output
-    assert "accuracy passed with 0.9938: enough are right" in result.output
+    assert "passed: accuracy 99.38% ≥ 95% (9,938 of 10,000)" in result.output
+    assert "metrics     accuracy 99.38%\n" in result.output
+    assert "None" not in result.output
     assert "c0ffee with uncommitted changes" in result.output
     assert "f00d" in result.output
 
@@ -99,9 +103,7 @@ def test_show_as_json_is_the_manifest(serving: Path) -> None:
 
 @pytest.mark.parametrize("command", ["show", "verify"])
 @pytest.mark.parametrize("version", ["7", "newest", "-1"])
-def test_version_that_is_not_there_is_wrong_usage(
-    serving: Path, command: str, version: str
-) -> None:
+def test_unknown_version_is_wrong_usage(serving: Path, command: str, version: str) -> None:
     result = call(serving, command, "--", version)
     assert result.exit_code == 2
     assert f"expected live or one of the versions 100, 200, received {version}" in result.output
@@ -137,7 +139,7 @@ def test_verify_and_show_need_a_manifest(serving: Path) -> None:
 def test_verify_of_nothing_fails(tmp_path: Path) -> None:
     result = call(tmp_path, "verify")
     assert result.exit_code == 1
-    assert "found none" in result.output
+    assert "no releases found in " in result.output
 
 
 def test_rollback_is_shown_in_the_list(serving: Path) -> None:
@@ -151,9 +153,7 @@ def test_rollback_is_shown_in_the_list(serving: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--to", "200"], ["--to", "7"]])
-def test_rollback_that_can_not_be_done_fails_in_one_line(
-    serving: Path, arguments: list[str]
-) -> None:
+def test_impossible_rollback_fails_in_one_line(serving: Path, arguments: list[str]) -> None:
     result = call(serving, "rollback", *arguments)
     assert result.exit_code == 1
     assert len(result.output.splitlines()) == 1

@@ -36,7 +36,7 @@ def test_a_setting_out_of_range_is_wrong_usage(tmp_path: Path) -> None:
     output = tmp_path / "schema.pbtxt"
     ended = propose("--output", str(output), "--limit=-1")
     assert isinstance(ended.exception, SettingsError)  # `main` makes it exit status 2.
-    assert "limit: Input should be greater than or equal to 0" in str(ended.exception)
+    assert "--limit: Input should be greater than or equal to 0" in str(ended.exception)
     assert not output.exists()
 
 

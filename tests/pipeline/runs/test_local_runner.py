@@ -1,4 +1,4 @@
-"""What the runner runs, reports and stops at; with TFX's own launcher and ML Metadata."""
+"""The local runner, with TFX's own launcher and ML Metadata."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2
 from support.toy_pipeline import make_pipeline
 
+from components.common.errors import ModelRejectedError
 from pipeline.runs import metadata
 from pipeline.runs.local_runner import RunResult, StageFailedError, run_locally
 from pipeline.runs.metadata import Stage
@@ -16,7 +17,7 @@ from pipeline.runs.metadata import Stage
 
 @dataclass
 class Recorder:
-    """An observer that remembers what it was told, and raises at the end of stage `stop_after`."""
+    """An observer that records its calls, and raises at the end of stage `stop_after`."""
 
     stop_after: str = ""
     seen: list[str] = field(default_factory=list)
@@ -61,11 +62,30 @@ def test_error_ends_the_run(tmp_path: Path) -> None:
     assert recorder.seen[-1] == "Use FAILED"
 
 
+def test_stage_that_rejects_the_model_is_canceled(tmp_path: Path) -> None:
+    recorder = Recorder()
+    result = run_locally(make_pipeline(tmp_path, text="rejected"), recorder)
+    assert isinstance(result.error, ModelRejectedError)
+    assert states(result) == {"Make": "COMPLETE", "Use": "CANCELED"}
+    assert recorder.seen[-1] == "Use CANCELED"
+    store = metadata.open_store(tmp_path / "metadata.sqlite")
+    assert metadata.read_run(store, result.run_id)["Use"].state == "CANCELED"
+
+
+def test_interrupt_ends_the_run_with_its_stage_still_running(tmp_path: Path) -> None:
+    recorder = Recorder()
+    result = run_locally(make_pipeline(tmp_path, text="interrupted"), recorder)
+    assert isinstance(result.error, KeyboardInterrupt)
+    assert recorder.seen[-1] == "Use RUNNING"
+    assert result.failed is not None
+    assert 0 < result.failed.seconds < 60
+
+
 def test_stage_that_fails_without_an_error_ends_the_run(tmp_path: Path) -> None:
     result = run_locally(make_pipeline(tmp_path, resolver=True), Recorder())
     assert states(result) == {"Make": "COMPLETE", "Find": "FAILED"}
     assert not result.succeeded
-    with pytest.raises(StageFailedError, match="stage Find failed; the log file says why"):
+    with pytest.raises(StageFailedError, match="stage Find failed: see the log file"):
         raise result.error or AssertionError
 
 

@@ -1,4 +1,4 @@
-"""The results of a run's stages, in words."""
+"""The results of a run's stages, in words and as JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import json
 from pathlib import Path
 
 import pytest
+from support.report_inputs import make_verdict, perfect_matrix
 
+from components.model_gate.rules import VERDICT_FILE
 from pipeline.runs.metadata import Artifact, Stage
-from pipeline.runs.summary import _DESCRIPTIONS, describe_stage, gates, summarize
-from pipeline.stages import BASELINE, DATA_GATE, MODEL_GATE, PUSHER, STAGES, TRAINER
-
-CHECK = {"name": "loss", "threshold": 0.25, "value": None, "passed": False, "detail": "loss nan"}
+from pipeline.runs.summary import (
+    _DESCRIPTIONS,
+    describe_stage,
+    format_metrics,
+    gates,
+    run_facts,
+    summarize,
+)
+from pipeline.stages import BASELINE, DATA_GATE, EXAMPLE_GEN, MODEL_GATE, PUSHER, STAGES, TRAINER
 
 
 def _stage(name: str, state: str = "COMPLETE", **outputs: Artifact) -> Stage:
@@ -33,7 +40,10 @@ def trained(tmp_path: Path) -> Stage:
 
 @pytest.fixture
 def judged(tmp_path: Path) -> Stage:
-    (tmp_path / "verdict.json").write_text(json.dumps({"checks": [CHECK]}))
+    matrix = perfect_matrix()
+    for label in (0, 1):
+        matrix[label][label], matrix[label][1 - label] = 0, 9
+    (tmp_path / VERDICT_FILE).write_text(make_verdict(matrix).to_json())
     return _stage(MODEL_GATE, blessing=Artifact(2, str(tmp_path), {"blessed": 0}))
 
 
@@ -42,7 +52,7 @@ def test_training_is_described_by_its_best_epoch(trained: Stage) -> None:
 
 
 def test_verdict_is_described(judged: Stage) -> None:
-    assert describe_stage(judged) == "NOT BLESSED: 0 of 1 checks passed"
+    assert describe_stage(judged) == "NOT BLESSED: 5 of 6 checks passed"
 
 
 def test_baseline_is_described_whether_there_is_one_or_not() -> None:
@@ -63,14 +73,42 @@ def test_summary_of_a_run_that_stopped_early_says_that_nothing_was_pushed() -> N
     assert rows == {"release": "none (nothing was pushed)", "stage times": "DataGate 1.0 s"}
 
 
-def test_gates_are_those_of_the_data_and_of_the_model(judged: Stage) -> None:
+def test_rows_of_the_model_gate_are_those_that_its_description_counts(judged: Stage) -> None:
     rows = list(gates({DATA_GATE: _stage(DATA_GATE), MODEL_GATE: judged}))
-    assert [row[:4] for row in rows] == [
-        ("data", "-", "-", "passed"),
-        ("loss", "0.25", "-", "FAILED"),
+    assert [(gate, row.label) for gate, row, _ in rows[:2]] == [
+        ("data", "schema"),
+        ("model", "test set size"),
     ]
+    passed = [passed for gate, _, passed in rows if gate == "model"]
+    assert f"{sum(passed)} of {len(passed)} checks" in describe_stage(judged)
 
 
-def test_failed_data_gate_is_the_only_one() -> None:
+def test_failed_data_gate_is_the_only_row() -> None:
     rows = list(gates({DATA_GATE: _stage(DATA_GATE, state="FAILED")}))
-    assert [row[:4] for row in rows] == [("data", "-", "-", "FAILED")]
+    assert [(gate, passed) for gate, _, passed in rows] == [("data", False)]
+
+
+def test_pusher_that_skipped_a_rejected_model_is_not_among_the_stage_times(judged: Stage) -> None:
+    skipped = _stage(PUSHER, state="CANCELED")
+    assert describe_stage(skipped) == "model rejected"
+    rows = dict(summarize({MODEL_GATE: judged, PUSHER: skipped}))
+    assert rows["stage times"] == "ModelGate 1.0 s"
+
+
+def test_facts_of_a_run_that_stopped_early_are_empty() -> None:
+    assert run_facts({EXAMPLE_GEN: _stage(EXAMPLE_GEN, state="FAILED")}) == {
+        "data": None,
+        "metrics": {},
+        "checks": [],
+        "release": None,
+        "stages": [{"name": EXAMPLE_GEN, "state": "FAILED", "seconds": 1.0}],
+    }
+
+
+def test_metrics_without_a_value_are_left_out() -> None:
+    metrics = {"val_accuracy": 0.99105, "loss": 0.0196198, "examples": 10000, "baseline": None}
+    assert list(format_metrics(metrics)) == [
+        "validation accuracy 99.11%",
+        "loss 0.0196",
+        "examples 10,000",
+    ]

@@ -1,0 +1,34 @@
+"""The entry point: errors in the data definition, and start-up without heavy imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.forks import ROOT, Fork
+
+DEFINITION = (ROOT / "models" / "definition.py").read_text()
+
+
+@pytest.mark.parametrize("command", ["--help", "run"])
+def test_errors_in_the_data_definition_get_one_line_each(tmp_path: Path, command: str) -> None:
+    broken = DEFINITION.replace("    name=", "    color=1,\n    shape=2,\n    name=", 1)
+    ended = Fork.make(tmp_path, broken).command(command)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.splitlines() == [
+        "Error: models/definition.py: color: Extra inputs are not permitted",
+        "Error: models/definition.py: shape: Extra inputs are not permitted",
+    ]
+
+
+def test_help_imports_neither_tensorflow_nor_tfx() -> None:
+    code = (
+        "import sys; from pipeline.cli.commands import cli\n"
+        "cli(['--help'], standalone_mode=False)\n"
+        "print(sorted({'tensorflow', 'tfx', 'ml_metadata', 'kfp'} & sys.modules.keys()))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "[]"
