@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 
 class PipelineRootBusyError(Exception):
     """Another run is using the pipeline root."""
@@ -21,10 +19,12 @@ def locked(pipeline_root: Path) -> Iterator[None]:
       PipelineRootBusyError: another run has locked it.
       OSError: the pipeline root can't be created or written.
     """
+    import filelock  # It imports asyncio, which would delay every help text.
+
     pipeline_root.mkdir(parents=True, exist_ok=True)
     try:
-        lock = FileLock(pipeline_root / ".lock").acquire(timeout=0)
-    except Timeout:
+        lock = filelock.FileLock(pipeline_root / ".lock").acquire(timeout=0)
+    except filelock.Timeout:
         raise PipelineRootBusyError(
             f"pipeline root {pipeline_root} is in use by another run: wait until it ends, or "
             "choose another root with --pipeline-root"

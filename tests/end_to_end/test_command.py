@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.forks import ROOT
@@ -15,7 +18,7 @@ from support.pipeline_runs import Place
 
 from pipeline.runs import metadata
 from pipeline.runs.root_lock import locked
-from pipeline.stages import TRAINER
+from pipeline.stages import STAGES, TRAINER
 
 
 def _command(place: Place, *options: str) -> Sequence[str]:
@@ -31,10 +34,13 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--epochs=0"], "Error: epochs: Input should be greater than or equal to 1, received '0'"),
+        (
+            ["--epochs=0"],
+            "Error: --epochs: Input should be greater than or equal to 1, received '0'",
+        ),
         (["--color=red"], "Error: No such option '--color'"),
         (["--baseline=pushed"], "Error: baseline: pushed is for Kubeflow; choose newest or none"),
-        (["--schema-file=absent.pbtxt"], "Error: schema_file: "),
+        (["--schema-file=absent.pbtxt"], "Error: schema_file: absent.pbtxt: No such file"),
         (["--settings=absent.yaml"], "'absent.yaml' does not exist"),
     ],
 )
@@ -52,7 +58,7 @@ def test_settings_file_is_read_and_options_win_over_it(place: Place, tmp_path: P
     path.write_text("limit: -1\nseed: -1\n")
     ended = _run(_command(place, f"--settings={path}", "--seed=1"))
     assert ended.returncode == 2
-    assert ended.stderr.startswith("Error: limit: ")
+    assert ended.stderr.startswith(f"Error: {path}: limit: ")
     assert "seed" not in ended.stderr
 
 
@@ -68,32 +74,68 @@ def test_unwritable_root_gets_one_clear_line(place: Place, tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     ended = _run(_command(place, f"--pipeline-root={tmp_path}/file/root"))
     assert ended.returncode == 1
-    assert ended.stdout.startswith("Error: ")
-    assert "file" in ended.stdout
+    assert ended.stdout == f"Error: {tmp_path}/file/root: Not a directory\n"
     assert not ended.stderr
 
 
 def test_interrupted_training_resumes_from_its_last_completed_epoch(place: Place) -> None:
     command = _command(place, "--epochs=6", "--early-stopping-patience=6")
+    interrupted = _end_after("epoch 2/6", command, signal.SIGINT)
+    assert interrupted.returncode == 130
+    stage, last = interrupted.stdout.splitlines()[-2:]
+    assert stage.startswith(f"{TRAINER:<18}interrupted")
+    assert last == f"Interrupted in {TRAINER}. Run the same command again to resume."
+
+    _end_after("epoch 4/6", command, signal.SIGKILL)
+    assert [stage.state for stage in _executions(place, TRAINER)] == ["FAILED", "RUNNING"]
+
+    ended = _run([*command, "--json"])
+    assert ended.returncode == 0, ended.stderr
+    assert "epoch 1/6" not in ended.stderr
+    assert "epoch 6/6" in ended.stderr
+    assert f"{TRAINER:<18}done" in ended.stderr
+    assert "6 epochs, best" in ended.stderr
+    states = [stage.state for stage in _executions(place, TRAINER)]
+    assert states == ["FAILED", "FAILED", "COMPLETE"]
+    _check_json(json.loads(ended.stdout), place)
+
+
+def _end_after(
+    text: str, command: Sequence[str], number: signal.Signals
+) -> subprocess.CompletedProcess[str]:
+    """Sends the command a signal when it has printed a line with this text."""
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        printed = ""
         for line in process.stdout:
-            if "epoch 3/6" in line:
-                os.kill(process.pid, signal.SIGKILL)
-                break
-    (killed,) = _executions(place, TRAINER)
-    assert killed.state == "RUNNING"
+            printed += line
+            if text in line:
+                process.send_signal(number)
+    return subprocess.CompletedProcess(command, process.returncode, printed)
 
-    ended = _run(command)
-    assert ended.returncode == 0, ended.stdout
-    assert "epoch 1/6" not in ended.stdout
-    assert "epoch 6/6" in ended.stdout
-    assert f"{TRAINER:<18}done" in ended.stdout
-    assert "6 epochs, best" in ended.stdout
-    assert [stage.state for stage in _executions(place, TRAINER)] == ["FAILED", "COMPLETE"]
+
+def _check_json(outcome: dict[str, Any], place: Place) -> None:
+    """Checks that all documented fields agree with the run."""
+    help_text = _run([sys.executable, "-m", "pipeline", "run", "--help"]).stdout
+    documented = help_text.partition("JSON fields:\n")[2].partition("\n\n")[0]
+    names = re.findall(r"^ {4}(\w+(?:, \w+)*)  ", documented, re.MULTILINE)
+    assert sorted(", ".join(names).split(", ")) == sorted(outcome)
+    assert (outcome["status"], outcome["exit_status"], outcome["error"]) == ("success", 0, None)
+    assert outcome["run_id"] == _runs(place)[-1].name
+    assert [stage["name"] for stage in outcome["stages"]] == list(STAGES)
+    assert outcome["release"]["path"] == str(place.release(str(outcome["release"]["version"])))
+    assert outcome["data"]["counts"]["test"] == outcome["metrics"]["examples"]
+    assert all(check["passed"] for check in outcome["checks"])
+    assert Path(outcome["report"]).is_file()
+    assert Path(outcome["log"]).is_file()
+    assert datetime.fromisoformat(outcome["started"]).tzinfo is not None
 
 
 def _executions(place: Place, name: str) -> list[metadata.Stage]:
     store = metadata.open_store(place.root / "metadata.sqlite")
-    runs = sorted(store.get_contexts_by_type("pipeline_run"), key=lambda run: run.id)
-    return [metadata.read_run(store, run.name)[name] for run in runs]
+    return [metadata.read_run(store, run.name)[name] for run in _runs(place)]
+
+
+def _runs(place: Place) -> list[Any]:
+    store = metadata.open_store(place.root / "metadata.sqlite")
+    return sorted(store.get_contexts_by_type("pipeline_run"), key=lambda run: run.id)

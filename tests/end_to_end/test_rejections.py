@@ -102,9 +102,14 @@ def test_model_of_wrong_labels_is_blocked_and_the_served_one_stays(
     (images, labels), test = _examples()
     write_tfds_dataset(tmp_path / "data", (images, (labels + 1) % NUM_CLASSES), test)
     assert place.run(data_dir=tmp_path / "data") == ExitStatus.MODEL_REJECTED
-    last = capfd.readouterr().out.splitlines()[-1]
-    assert last.startswith("Model rejected: ")
-    assert f" Report: {place.root / 'reports'}" in last
+    *_, error, title, report, advice = capfd.readouterr().out.splitlines()
+    assert error.startswith("Model rejected: ")
+    assert " is below the 70% gate" in error
+    assert f" Report: {place.root / 'reports'}" in error
+    assert title == "Next:"
+    assert f"mnist-pipeline report --open --pipeline-root {place.root}  " in report
+    assert "--epochs (now 2)" in advice
+    assert "--accuracy-threshold (now 0.7)" in advice
     assert place.versions() == served
     assert (place.release(served[0]) / "saved_model.pb").is_file()
 

@@ -52,6 +52,11 @@ def test_first_run_pushes_a_model(shared_place: Place, capfd: pytest.CaptureFixt
     assert "none yet" in printed
     assert "Running launcher" not in printed, "TFX's log belongs in its file"
     assert f"report       {report_of(shared_place)}" in printed
+    *_, title, report, serve, predict = printed.splitlines()
+    assert title == "Next:"
+    assert f"mnist-pipeline report --open --pipeline-root {shared_place.root}  " in report
+    assert f"mnist-pipeline serve --serving-dir {shared_place.serving}  " in serve
+    assert f"mnist-pipeline predict PICTURE --serving-dir {shared_place.serving}  " in predict
 
 
 def test_log_file_has_the_output_of_tfx(shared_place: Place) -> None:
@@ -117,10 +122,12 @@ def test_blocked_model_leaves_the_served_one(
     assert shared_place.run(max_loss="0.0000001") == ExitStatus.MODEL_REJECTED
     states = shared_place.states()
     assert (states[EVALUATOR], states[MODEL_GATE]) == ("CACHED", "COMPLETE")
-    assert states[PUSHER] == "FAILED"
+    assert states[PUSHER] == "CANCELED"
     assert shared_place.versions() == before
     printed = capfd.readouterr().out
-    assert "Model rejected: " in printed
+    assert "Model rejected: loss " in printed
+    assert f"{PUSHER:<18}skipped" in printed
+    assert f"{PUSHER} 0" not in printed, "the Pusher is not among the stage times"
     assert f"report       {report_of(shared_place)}" in printed
     text = Page(report_of(shared_place).read_text(encoding="utf-8")).text
     assert "✗ not blessed" in text
