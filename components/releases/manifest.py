@@ -149,7 +149,7 @@ def release_problems(version_dir: Path) -> list[str]:
     """
     try:
         release = read_release(version_dir)
-        found = checksums.directory_sha256(version_dir, leave_out=[RELEASE_FILE])
+        found = checksums.directory_sha256(version_dir, exclude=[RELEASE_FILE])
     except ManifestError as error:
         return [str(error)]
     except OSError as error:

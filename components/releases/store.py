@@ -205,7 +205,7 @@ class ReleaseStore:
             raise RollbackError(
                 f"Expected a version in {self.model_dir} that can be served, found none."
             )
-        files = checksums.directory_sha256(path, leave_out=[RELEASE_FILE])
+        files = checksums.directory_sha256(path, exclude=[RELEASE_FILE])
         return Replaced(version, checksums.model_sha256(files))
 
     def _target(self, version: int, replaced: Replaced) -> Release:
@@ -258,4 +258,4 @@ def _holds(version_dir: Path, files: Mapping[str, str]) -> bool:
     """Whether a version is an intact release with exactly these files."""
     if release_problems(version_dir):
         return False
-    return checksums.directory_sha256(version_dir, leave_out=[RELEASE_FILE]) == files
+    return checksums.directory_sha256(version_dir, exclude=[RELEASE_FILE]) == files

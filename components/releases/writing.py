@@ -83,7 +83,7 @@ def add_version(
     Raises:
       PushError: if the copy differs from the source, or the highest version is MAX_VERSION.
     """
-    files = checksums.directory_sha256(source, leave_out=[RELEASE_FILE])
+    files = checksums.directory_sha256(source, exclude=[RELEASE_FILE])
     now = clock()
     try:
         version = next_version(list_versions(model_dir), now)
@@ -137,7 +137,7 @@ def _sync_one(path: Path) -> None:
 
 
 def _read_back(directory: Path, files: Mapping[str, str]) -> None:
-    written = checksums.directory_sha256(directory, leave_out=[RELEASE_FILE])
+    written = checksums.directory_sha256(directory, exclude=[RELEASE_FILE])
     differing = sorted(
         name for name in files.keys() | written.keys() if files.get(name) != written.get(name)
     )

@@ -29,7 +29,7 @@ def test_every_file_counts_by_its_relative_path(model: Path) -> None:
 
 
 def test_files_can_be_left_out(model: Path) -> None:
-    assert list(directory_sha256(model, leave_out=["Z"])) == ["saved_model.pb", "variables/data"]
+    assert list(directory_sha256(model, exclude=["Z"])) == ["saved_model.pb", "variables/data"]
 
 
 def test_missing_directory_has_no_files(tmp_path: Path) -> None:

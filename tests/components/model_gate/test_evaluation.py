@@ -70,13 +70,13 @@ def test_baseline_is_evaluated_on_the_same_examples(toy, evaluate) -> None:  # t
 
 def test_missing_metrics_of_a_baseline_are_an_error(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
     evaluation = evaluate(toy.questions(right=10))
-    with pytest.raises(EvidenceError, match="the evaluation has no confusion matrix of the model"):
+    with pytest.raises(EvidenceError, match="the evaluation has no confusion matrix for the model"):
         read_evaluation(evaluation.artifact.uri, True, NAMES)
 
 
 def test_evaluation_without_examples_is_an_error(evaluate) -> None:  # type: ignore[no-untyped-def]
     evaluation = evaluate([])
-    with pytest.raises(EvidenceError, match="no confusion matrix of the model: was any example"):
+    with pytest.raises(EvidenceError, match="no confusion matrix for the model; check that"):
         read_evaluation(evaluation.artifact.uri, False, NAMES)
 
 

@@ -302,7 +302,7 @@ def test_verdict_that_does_not_follow_from_its_checks_is_refused(checks: str) ->
         blessed["checks"] = []
     else:
         blessed["checks"][0]["passed"] = False
-    with pytest.raises(VerdictError, match="Expected a verdict that follows from its checks"):
+    with pytest.raises(VerdictError, match="Expected a verdict that matches its checks"):
         Verdict.from_json(json.dumps(blessed))
 
 

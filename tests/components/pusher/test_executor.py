@@ -156,7 +156,7 @@ def test_verdict_edited_to_bless_is_rejected(stage: Stage) -> None:
     edited = json.loads(path.read_text()) | {"blessed": True}
     path.write_text(json.dumps(edited))
     with pytest.raises(
-        ModelRejectedError, match=r"Expected a verdict that follows from its checks"
+        ModelRejectedError, match=r"Expected a verdict that matches its checks"
     ):
         stage.push()
 

@@ -52,7 +52,7 @@ def test_model_becomes_a_version_named_after_the_time(
     pushed = push(source, model_dir, no_check, lambda: 1000.7)
     assert (pushed.version, pushed.path) == (1000, model_dir / "1000")
     assert not pushed.up_to_date
-    assert directory_sha256(pushed.path, leave_out=[RELEASE_FILE]) == directory_sha256(source)
+    assert directory_sha256(pushed.path, exclude=[RELEASE_FILE]) == directory_sha256(source)
     assert (pushed.path / "assets").is_dir(), "empty directories are part of a SavedModel"
     assert read_release(pushed.path).version == 1000
     assert release_problems(pushed.path) == []
