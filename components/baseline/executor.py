@@ -67,7 +67,7 @@ def newest_other_release(store: ReleaseStore, candidate_sha256: str) -> tuple[Pa
       Directory and manifest of the newest release that is intact, was not rolled back, contains
       another model, and has the same classes and image shape; None if there is none.
     """
-    excluded = {candidate_sha256, *store.withdrawals()}
+    excluded = {candidate_sha256, *store.rolled_back_models()}
     for version, path in reversed(store.versions().items()):
         if problems := store.problems(version):
             _log.warning("Skipped %s: %s", path, "; ".join(problems))
