@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Question:
     """One example: its label, and the predictions of the model (`answer`) and of the baseline.
 
-    A prediction is a label or an invalid one, such as `Toy.NAN`. With n classes, the predicted class
-    has probability 0.8 + 0.1 / n, the next class (cyclically) 0.1 + 0.1 / n, the others 0.1 / n.
+    A prediction is a label or an invalid value such as `Toy.NAN`. With n classes, the predicted
+    class has probability 0.8 + 0.1 / n, the next class (cyclically) 0.1 + 0.1 / n, and the others
+    0.1 / n.
     """
 
     label: int

@@ -127,7 +127,7 @@ def test_auto_falls_back_to_bundled_with_a_warning(
     resolved = resolve_source("auto", tmp_path, timeout=0.3)
     assert resolved.source == "bundled"
     assert resolved.warning is not None
-    assert f"small sample of {DATASET.title}" in resolved.warning
+    assert f"small {DATASET.title} sample" in resolved.warning
     assert f"no prepared data in {tmp_path}/{DATASET.tfds_id}" in resolved.warning
 
 
