@@ -27,4 +27,4 @@ LABEL = "label"
 """int64 scalar, 0 to NUM_CLASSES - 1, raw and transformed."""
 
 PROBABILITIES = "probabilities"
-"""Model output: float32 of shape (batch, NUM_CLASSES), where each row sums to 1."""
+"""Output of the model: float32 of shape (batch, NUM_CLASSES), rows that sum to 1."""
