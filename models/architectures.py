@@ -10,11 +10,11 @@ compiled Keras model, Sequential or functional, with
   - a loss that accepts int64 labels of shape (batch,);
   - the metric `accuracy`, because the best epoch is the one with the highest `val_accuracy`.
 
-The Trainer sets the global seed before it calls the builder. Layers that draw random numbers must
-be Keras layers or use a `keras.random.SeedGenerator`. The Trainer reseeds both in each epoch, which
-makes resumed training identical to uninterrupted training. The choice of layers, nested models,
-optimizer, schedule and additional scalar metrics is yours. `reduce_lr_patience` and
-`reduce_lr_factor` have no effect on a model with a learning rate schedule.
+The Trainer sets the global seed before it calls the builder. Random layers must come from Keras or
+use a `keras.random.SeedGenerator`. The Trainer reseeds them in each epoch, which makes resumed
+training identical to uninterrupted training. You are free to choose the layers, nested models,
+optimizer, schedule and additional scalar metrics. `reduce_lr_patience` and `reduce_lr_factor` have
+no effect on a model with a learning rate schedule.
 
 Keras is imported inside the functions because the command line reads the names and must start fast.
 """
@@ -64,7 +64,7 @@ def build_cnn(parameters: Hyperparameters, steps: int) -> keras.Model:  # noqa: 
 
 
 def _block(filters: int, convolutions: int) -> list[keras.Layer]:
-    """Stacks convolutions that preserve the size, then halves the height and width."""
+    """Returns convolutions that preserve the size, and pooling that halves height and width."""
     from keras import layers
 
     return [

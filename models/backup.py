@@ -1,4 +1,4 @@
-"""Resumes interrupted training from its last completed epoch, with the same result."""
+"""Resumes interrupted training from its last completed epoch, with identical results."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class BackupAndRestore(keras.callbacks.Callback):
       - Finished training is never resumed, and an epoch with a non-finite loss is not saved.
       - The backup outlives `fit` until `delete` is called, because the model is not exported yet.
 
-    A backup is a directory `epoch-<number>` with the weights of the model and the optimizer, and
-    the state. Only the newest and the best epoch are kept. This must be the last callback, because
-    it restores state that the other callbacks reset in `on_train_begin`.
+    A backup is a directory `epoch-<number>` that contains the weights of the model and of the
+    optimizer, and the callbacks' state. Only the newest and the best epoch are kept. This must be
+    the last callback, because it restores state that other callbacks reset in `on_train_begin`.
 
     Args:
       directory: used by this training only (see `backup_key`).
@@ -94,7 +94,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             shutil.rmtree(folder)
 
     def delete(self) -> None:
-        """Deletes the backup. Call this after the model is exported."""
+        """Deletes the backup. Call this after exporting the model."""
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _folder(self, epoch: int) -> Path:

@@ -93,7 +93,7 @@ class EpochSeeds(keras.callbacks.Callback):
 class LearningRateRecorder(keras.callbacks.Callback):
     """Adds `learning_rate`, the rate of the last step, to the logs of each epoch.
 
-    The rate is read before the step, because a schedule has already advanced afterwards.
+    The rate is read before the step, because a schedule has already advanced after it.
     """
 
     def __init__(self) -> None:
@@ -102,7 +102,8 @@ class LearningRateRecorder(keras.callbacks.Callback):
 
     @override
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        # Evaluating a schedule takes time. The first step is read in case the epoch is cut short.
+        # Reads only two steps, because evaluating a schedule is slow. The rate of the first step
+        # is a fallback for epochs that end early.
         if batch in (0, self.params["steps"] - 1):
             self._rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 

@@ -1,6 +1,7 @@
 """The training hyperparameters, with their defaults, bounds and descriptions.
 
-These fields define the command line options, the settings files and the Trainer's `custom_config`.
+The command line options, the settings files and the Trainer's `custom_config` are generated from
+the fields of `Hyperparameters`.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class TrainerConfig(Hyperparameters):
         """Parses a `custom_config`. Missing keys get their defaults.
 
         Raises:
-          HyperparametersError: if keys are unknown or out of range; the message names each one.
+          HyperparametersError: if keys are unknown or out of range; the message lists them all.
         """
         try:
             return cls(**(config or {}))

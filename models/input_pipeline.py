@@ -88,8 +88,8 @@ def training_batches(
 
     @tf.autograph.experimental.do_not_convert
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        # This sets the seed of this function's graph only, so that the global seed doesn't affect
-        # the order. With 0, TensorFlow would compare the symbolic epoch seed with 0, and fail.
+        # Sets the seed of this function's graph only, so the global seed can't affect the order.
+        # A graph seed of 0 would make TensorFlow compare the symbolic epoch seed with 0, and fail.
         tf.random.set_seed(parameters.seed % _LARGEST_SEED or 1)
         seed = parameters.seed + epoch
         names = tf.data.Dataset.from_tensor_slices(list(files))
@@ -104,7 +104,7 @@ def training_batches(
 
 
 def evaluation_batches(files: Sequence[str], tft_output: TFTransformOutput) -> tf.data.Dataset:
-    """Streams all examples once, in order, in batches of EVALUATION_BATCH_SIZE.
+    """Streams every example once, in file order, in batches of EVALUATION_BATCH_SIZE.
 
     Returns:
       Pairs of images and labels, as in `training_batches`.
@@ -124,7 +124,7 @@ def _transformed(
     raw_spec = tft_output.raw_feature_spec()
     spec = {name: raw_spec[name] for name in (IMAGE, LABEL)}
 
-    # AutoGraph would spend seconds converting the library functions, without any effect.
+    # AutoGraph would take seconds to convert library functions that don't need conversion.
     @tf.autograph.experimental.do_not_convert
     def transform(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = layer(tf.io.parse_example(batch, spec))

@@ -1,7 +1,7 @@
 """Turns raw examples into network inputs: the `preprocessing_fn` of the TFX Transform.
 
-Training, evaluation and serving all run the resulting transform graph. It needs no analysis of the
-data set, because the range of a pixel is known.
+Training, evaluation and serving all run the resulting transform graph. No full pass over the data
+set is needed, because the range of pixel values is known.
 """
 
 from __future__ import annotations

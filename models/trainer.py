@@ -1,11 +1,11 @@
 """Trains a network: the `run_fn` of the TFX Trainer.
 
-Reproducibility: training is bit-for-bit reproducible, even when resumed after a kill, given the
-same data, hyperparameters, packages, type of processor and number of threads. Changing the threads,
-processor or packages changes the order in which floats are summed, so the weights differ from the
-first step. The `seconds` in the history and the bytes of the SavedModel's graph always differ.
+Training is reproducible bit for bit, even if it is killed and resumed, given the same data,
+hyperparameters, packages, processor type and number of threads. A different processor, number of
+threads or package version changes the order in which floats are summed, so the weights differ from
+the first step. The `seconds` in the history and the bytes of the SavedModel's graph always differ.
 
-On a CPU, this does not need TensorFlow's `enable_op_determinism`: five processes on a busy machine
+TensorFlow's `enable_op_determinism` is unnecessary on a CPU: five processes on a busy machine
 produced the same weights without it. It took 5% more CPU time, and it can't be disabled again for
 components that run later in the same process. XLA, which Keras leaves off on a CPU, took 3.4 times
 as long, and disabling oneDNN took 1.7 times as long.
@@ -96,7 +96,7 @@ def _build_model(config: TrainerConfig, steps: int) -> keras.Model:
 
 
 def _check_model(model: keras.Model, name: str, validation: tf.data.Dataset) -> None:
-    """Checks the contract of `models.architectures` before training, to fail early."""
+    """Checks the contract of `models.architectures` before training starts."""
     outputs = [(output.shape, output.dtype) for output in getattr(model, "outputs", ())]
     expected = [((None, NUM_CLASSES), "float32")]
     if outputs != expected:

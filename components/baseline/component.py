@@ -1,4 +1,4 @@
-"""The component that replaces the Resolver on Kubeflow Pipelines."""
+"""The interface of PushedBaseline, which replaces the Resolver on Kubeflow Pipelines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies the newest release whose model differs from the candidate."""
+"""The executor of PushedBaseline: copies the newest release with a different model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of the artifact properties that components exchange."""
+"""Names of the custom artifact properties that components share."""
 
 ABSENT = "absent"
 """Set to 1 on the placeholder for an absent artifact.

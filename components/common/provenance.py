@@ -42,7 +42,7 @@ class Data(Frozen):
 
 
 class Git(Frozen):
-    """The code version. `dirty`: whether there were uncommitted changes; None if unknown."""
+    """The version of the code. `dirty`: whether it had uncommitted changes; None if unknown."""
 
     commit: str
     dirty: bool | None
@@ -57,7 +57,7 @@ class ArtifactRecord(Frozen):
 
 
 COMMIT_VARIABLE = "MNIST_PIPELINE_GIT_COMMIT"
-"""Environment variable with the commit, for code outside a Git repository, as in an image."""
+"""Environment variable that sets the commit where there is no Git repository, as in an image."""
 
 PACKAGES = (
     "apache-beam",

@@ -18,10 +18,10 @@ from components.example_gen.splits import SPLITS
 
 
 class Executor(base_executor.BaseExecutor):
-    """Continues the run only if every split satisfies the schema."""
+    """Executor of DataGate."""
 
     def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
-        """Writes the verdict, {"blessed": true, "splits": […]}.
+        """Writes the verdict, {"blessed": true, "splits": […]}, if every split passes.
 
         Raises:
           DataRejectedError: if a split has anomalies or was not validated.

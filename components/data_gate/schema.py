@@ -58,7 +58,7 @@ def schema_problems(text: str) -> list[str]:
 
 
 def _type_problems(found: Mapping[str, Any]) -> Iterator[str]:
-    """By default, TFDV allows missing features and features of any length."""
+    """Checks types, presence and shapes: by default, TFDV allows missing features of any length."""
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     for name, feature in found.items():

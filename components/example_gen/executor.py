@@ -24,10 +24,10 @@ EXAMPLES_PER_SLICE = 20_000
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Writes the data set as tf.Examples in the splits train, validation and test."""
+    """Executor of ImageExampleGen."""
 
     def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
-        """Writes the examples, and sets the artifact's source, counts and fingerprint.
+        """Writes the examples and sets the artifact's properties (see `ImageExampleGen`).
 
         Raises:
           SourceUnavailableError: if no data is prepared and the download fails.
@@ -46,7 +46,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         _describe(examples, summary, source_name(source))
 
     def _write(self, reader: Reader, examples: Artifact, limit: int) -> Summary:
-        """Makes two passes in one Beam pipeline: counts the labels, then writes the examples."""
+        """Runs two passes in one Beam pipeline: counts the labels, then writes the examples."""
         slices = make_slices(reader.sizes(), EXAMPLES_PER_SLICE)
         uris = {split: artifact_utils.get_split_uri([examples], split) for split in SPLITS}
         summary_path = os.path.join(self._get_tmp_dir(), "summary.json")

@@ -44,7 +44,7 @@ def prepare_tfds(data_dir: str, timeout: float = DOWNLOAD_TIMEOUT) -> None:
         sources.within(timeout, lambda: _download(directory))
     except Exception as error:
         if sources.is_prepared(directory):
-            return  # Another process prepared it meanwhile.
+            return  # Another process prepared the data first.
         raise sources.unavailable(
             f"tensorflow_datasets failed to prepare it in {directory} ({_one_line(error)})"
         ) from error

@@ -1,4 +1,4 @@
-"""Selects the data source. Light to import: the command line uses it before TensorFlow loads."""
+"""Selects the data source. Imports nothing heavy, to keep the command line fast."""
 
 import hashlib
 import importlib.util
@@ -43,8 +43,8 @@ def resolve_source(
 ) -> ResolvedSource:
     """Selects the data source, in at most `timeout` seconds.
 
-    Every source provides the data set of the data definition. Missing data is never replaced by
-    other data.
+    Every source provides the data set of the data definition. Missing data is never replaced with
+    a different data set.
 
     Args:
       data: "tfds" uses prepared TFDS data, or downloads it. "bundled" uses the definition's bundled
@@ -88,8 +88,8 @@ def bundled_sample() -> BundledSample:
 
 
 def unavailable(reason: str) -> SourceUnavailableError:
-    """Creates a one-line error with the reason why TFDS data is unavailable and what to do."""
-    bundled = "" if DATASET.bundled_sample is None else ", or use the bundled sample: data bundled"
+    """Creates an error that explains in one line why TFDS data is missing and how to fix it."""
+    bundled = "" if DATASET.bundled_sample is None else ", or set data to bundled"
     return SourceUnavailableError(
         f"could not load {DATASET.title} ({DATASET.tfds_id}): {reason}; set TFDS_DATA_DIR to a "
         f"directory with prepared data{bundled}"
@@ -130,7 +130,7 @@ def source_name(source: str) -> str:
 
 
 def data_stamp(source: str, data_dir: str) -> str:
-    """Returns a SHA-256 (hex) that changes with the source data, without reading the images.
+    """Returns a SHA-256 (hex) that changes if the source data changes, without reading the images.
 
     For TFDS, hashes the names, sizes and modification times of the prepared files, so the stamp
     also changes when the data is prepared. For the bundled sample, hashes the version of the

@@ -1,8 +1,8 @@
-"""Assigns examples to splits: stratified, deterministic, with exact totals.
+"""Assigns examples to splits. The assignment is stratified, deterministic and has exact totals.
 
-The labels of each official split are counted first. The counts determine, for each index within a
+The labels of each official split are counted first. These counts determine, for each index within a
 class, whether the example is kept and which split receives it. Slices of the data can therefore be
-written independently, without holding the data in memory.
+written independently, without holding all examples in memory.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True)
 class Rule:
-    """How to divide an official split: `shares` of it by split name, the remainder to `rest`."""
+    """Divides an official split: `shares` maps splits to fractions, `rest` gets the remainder."""
 
     rest: str
     shares: Mapping[str, Fraction] = field(default_factory=dict)
@@ -50,8 +50,8 @@ class SliceCount:
 class ClassPlan:
     """Assigns the examples of one class of one official split.
 
-    Only the first `kept` examples are used. Each split in `quotas` receives its number of examples,
-    spread evenly over those that earlier splits didn't receive. `rest` receives the remainder.
+    Only the first `kept` examples are used. Each split in `quotas` receives the given number of
+    examples, spread evenly over those left by the previous quotas. `rest` receives the remainder.
     """
 
     kept: int
@@ -94,7 +94,7 @@ class Plan:
         return sorted({split for plan in plans for split in plan.splits()})
 
     def keeps_any_of(self, part: Slice) -> bool:
-        """Whether any example of this slice or a later one is kept."""
+        """Whether the plan keeps any example of this slice or a later one."""
         return any(
             self.first[part].get(label, 0) < plan.kept
             for (official, label), plan in self.classes.items()
@@ -103,7 +103,7 @@ class Plan:
 
 
 def make_slices(sizes: Mapping[str, int], examples_per_slice: int) -> list[Slice]:
-    """Divides the official splits, whose sizes are given, into slices."""
+    """Divides each official split into slices of at most `examples_per_slice` examples."""
     slices = []
     for official, size in sizes.items():
         starts = range(0, size, examples_per_slice)

@@ -1,6 +1,7 @@
 """The thresholds of the model gate, with their defaults, bounds and descriptions.
 
-These fields define the command line options, the settings files and Kubeflow's run parameters.
+The command line options, the settings files and Kubeflow's run parameters are generated from the
+fields of `Thresholds`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Thresholds(Frozen):
         """Parses a JSON object with all fields. Decimals may be strings or numbers.
 
         Raises:
-          ThresholdsError: if fields are missing, unknown or out of range; the message names each.
+          ThresholdsError: if fields are missing, unknown or out of range; the message lists them.
         """
         try:
             thresholds = cls.model_validate_json(text)

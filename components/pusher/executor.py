@@ -74,7 +74,8 @@ def _approval(blessing: Artifact, model: Artifact) -> Verdict:
         verdict = read_verdict(blessing.uri)
     except (OSError, VerdictError) as error:
         raise ModelRejectedError(
-            f"the gate's verdict can't be read: {error} Nothing was pushed."
+            f"the gate's verdict can't be read ({str(error).rstrip('.')}). Nothing was pushed. "
+            "Run the pipeline again."
         ) from error
     if not verdict.blessed:
         raise ModelRejectedError(f"{verdict.reason}. Nothing was pushed.")

@@ -29,7 +29,7 @@ def read_examples(split_uri: str, count: int) -> list[bytes]:
 
 
 def check_model(model_dir: Path, examples: Sequence[bytes]) -> None:
-    """Loads a SavedModel like a server and runs its default signature.
+    """Loads a SavedModel as a server would and runs its default signature.
 
     Args:
       model_dir: directory of the SavedModel.
@@ -41,13 +41,13 @@ def check_model(model_dir: Path, examples: Sequence[bytes]) -> None:
     """
     _check_preprocessing()
     if not examples:
-        raise PushError("Expected examples for the smoke check, found none; nothing was pushed.")
+        raise PushError("The smoke check needs at least one test example. Nothing was pushed.")
     try:
         signature = tf.saved_model.load(str(model_dir)).signatures[SIGNATURE]
         outputs = signature(examples=tf.constant(list(examples)))[features.PROBABILITIES].numpy()
     except Exception as error:  # TensorFlow raises many types; all of them are fatal here.
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", _REASON_CHARACTERS)
-        raise PushError(f"The model can't be served; nothing was pushed: {reason}") from error
+        raise PushError(f"The model can't be served ({reason}). Nothing was pushed.") from error
     _check_probabilities(outputs, len(examples))
 
 
@@ -63,17 +63,17 @@ def _check_probabilities(outputs: npt.NDArray[np.float32], examples: int) -> Non
     expected = (examples, features.NUM_CLASSES)
     if outputs.shape != expected:
         raise PushError(
-            f"Expected probabilities of shape {expected} from the model, received {outputs.shape}; "
-            "nothing was pushed."
+            f"The model must return probabilities of shape {expected}, received {outputs.shape}. "
+            "Nothing was pushed."
         )
     if not (np.isfinite(outputs).all() and (outputs >= 0).all()):
         raise PushError(
-            "Expected finite probabilities of at least 0 from the model, received "
-            f"{outputs.min()} to {outputs.max()}; nothing was pushed."
+            "The model must return finite probabilities of at least 0, received "
+            f"{outputs.min()} to {outputs.max()}. Nothing was pushed."
         )
     sums = outputs.sum(axis=1)
     if not np.allclose(sums, 1.0, atol=_TOLERANCE):
         raise PushError(
-            "Expected probabilities that sum to 1 from the model, received sums from "
-            f"{sums.min()} to {sums.max()}; nothing was pushed."
+            "The model must return probabilities that sum to 1, received sums from "
+            f"{sums.min()} to {sums.max()}. Nothing was pushed."
         )

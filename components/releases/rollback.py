@@ -32,7 +32,7 @@ def earlier_version(releases: Releases, replaced: Replaced) -> int:
     """Selects the newest version with another model that was pushed before the replaced one.
 
     A version that is itself a rollback counts as the version that it restored. Consecutive
-    rollbacks therefore go further back, and never restore a model that was rolled back before.
+    rollbacks therefore go further back instead of restoring a model that was just rolled back.
 
     Raises:
       RollbackError: if there is no such version.
@@ -44,7 +44,7 @@ def earlier_version(releases: Releases, replaced: Replaced) -> int:
         if release.model_sha256 != replaced.model_sha256:
             return _origin(releases, version)
     raise RollbackError(
-        f"No earlier version than {before} has another model. Choose a version with --to."
+        f"No version before {before} has another model. Choose a version with --to."
     )
 
 

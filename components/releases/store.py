@@ -129,7 +129,7 @@ class ReleaseStore:
           facts: fields of the manifest.
           check: called with the complete copy before it is published; an exception cancels the
             push.
-          clock: returns seconds since the epoch.
+          clock: returns the Unix time in seconds.
 
         Raises:
           RolledBackError: if this model was rolled back, because a scheduled pipeline must not
@@ -163,7 +163,7 @@ class ReleaseStore:
         Args:
           to_version: the version to restore; None selects it with `rollback.earlier_version`.
           reason: recorded in the manifest.
-          clock: returns seconds since the epoch.
+          clock: returns the Unix time in seconds.
 
         Returns:
           The new version, and the rollback recorded in its manifest.
@@ -193,7 +193,7 @@ class ReleaseStore:
         rollback = self.rolled_back_models().get(model_sha256)
         if rollback is not None:
             raise RolledBackError(
-                f"version {rollback.from_version} with the same model was rolled back to version "
+                f"this model, version {rollback.from_version}, was rolled back to version "
                 f"{rollback.to_version}. Nothing was pushed. To release it again: "
                 f"mnist-pipeline releases rollback --to {rollback.from_version}"
             )
@@ -228,7 +228,7 @@ class ReleaseStore:
 
 
 def _check_preprocessing(release: Release) -> None:
-    """Rejects a release that this project's server can't load: it would keep the old model."""
+    """Rejects a release that this project's server can't load and would therefore ignore."""
     if not release.data.picture_preprocessing:
         return
     from models.pictures import find_preprocessing

@@ -44,7 +44,7 @@ def next_version(existing: Collection[int], now: float) -> int:
 
     Args:
       existing: existing versions.
-      now: seconds since the epoch; rounded down, this is the version unless a higher one exists.
+      now: Unix time in seconds. Rounded down, it is the version, unless a higher one exists.
 
     Raises:
       ValueError: if the highest version is MAX_VERSION.
@@ -52,7 +52,7 @@ def next_version(existing: Collection[int], now: float) -> int:
     newest = max(existing, default=0)
     if newest >= MAX_VERSION:
         raise ValueError(
-            f"version {newest} is the largest possible number and leaves none for a new version. "
-            "Rename or remove its directory."
+            f"version {newest} is the largest that TensorFlow Serving supports, so no version can "
+            "be added. Rename or remove its directory."
         )
     return max(int(now), newest + 1)

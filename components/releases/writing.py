@@ -1,8 +1,8 @@
 """Writes versions atomically: a version is either complete and durable, or absent.
 
 Servers may read the directory at any time, processes may be killed at any time, and several may
-push concurrently. Therefore a version is written, under a lock, to a staging directory that servers
-ignore. A single rename then publishes it.
+push concurrently. A version is therefore written, under a lock, to a staging directory that servers
+ignore, and published by a single rename.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class PushError(Exception):
 
 @dataclass(frozen=True)
 class Pushed:
-    """A pushed version. `up_to_date`: whether it already existed."""
+    """Result of a push. `up_to_date`: whether the version already existed."""
 
     version: int
     path: Path
@@ -78,7 +78,7 @@ def add_version(
       model_dir: directory of the versions.
       facts: fields of the manifest.
       check: called with the complete copy before it is published; an exception cancels the push.
-      clock: returns seconds since the epoch.
+      clock: returns the Unix time in seconds.
 
     Raises:
       PushError: if the copy differs from the source, or the highest version is MAX_VERSION.
@@ -144,7 +144,7 @@ def _read_back(directory: Path, files: Mapping[str, str]) -> None:
     if differing:
         raise PushError(
             f"The copy must equal the model, but these files differ: {', '.join(differing)}. "
-            "Nothing was pushed. Check the disk, and that nothing modifies the model; run again."
+            "Nothing was pushed. Check the disk, make sure nothing changes the model, and run again."
         )
 
 

@@ -154,7 +154,7 @@ def test_missing_data_is_reported_with_the_reason_and_the_options(  # noqa: PLR0
     message = str(caught.value)
     assert f"no prepared data in {tmp_path}/{DATASET.tfds_id}" in message
     assert "127.0.0.1 can't be reached" in message
-    assert "directory with prepared data, or use the bundled sample" in message
+    assert "directory with prepared data, or set data to bundled" in message
     assert "\n" not in message
 
 

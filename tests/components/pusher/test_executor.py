@@ -122,7 +122,8 @@ def test_a_rolled_back_model_is_rejected(stage: Stage) -> None:
     stage.push()
     ReleaseStore(stage.serving / "models").roll_back()
     with pytest.raises(
-        ModelRejectedError, match=r"^version .* was rolled back to .* Nothing was pushed\. "
+        ModelRejectedError,
+        match=r"^this model, version .* was rolled back to .* Nothing was pushed\. ",
     ):
         stage.push()
     assert len(stage.versions()) == 3
@@ -177,7 +178,7 @@ def test_a_model_other_than_the_evaluated_one_is_rejected(stage: Stage) -> None:
 def test_a_model_that_fails_the_smoke_check_is_not_pushed(stage: Stage) -> None:
     (stage.saved_model / "variables" / "variables.index").write_bytes(b"damaged")
     stage.judge(right=100)
-    with pytest.raises(PushError, match="The model can't be served; nothing was pushed"):
+    with pytest.raises(PushError, match=r"The model can't be served \(.*\)\. Nothing was pushed"):
         stage.push()
     assert stage.versions() == []
 

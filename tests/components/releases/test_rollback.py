@@ -74,7 +74,7 @@ def test_consecutive_rollbacks_go_further_back(shelf: Shelf) -> None:
     shelf.roll_back()
     shelf.roll_back()
     assert shelf.contents() == ["a", "b", "c", "b", "a"]
-    with pytest.raises(RollbackError, match="No earlier version than 1 has another model"):
+    with pytest.raises(RollbackError, match="No version before 1 has another model"):
         shelf.roll_back()
 
 
@@ -84,7 +84,7 @@ def test_a_rollback_after_a_later_push_restores_the_previous_live_model(shelf: S
     shelf.push("c")
     shelf.roll_back()
     assert shelf.contents() == ["a", "b", "a", "c", "a"], "b was rolled back and stays so"
-    with pytest.raises(RollbackError, match="No earlier version than 1 has another model"):
+    with pytest.raises(RollbackError, match="No version before 1 has another model"):
         shelf.roll_back()
 
 
@@ -97,7 +97,7 @@ def test_a_rollback_can_restore_a_version_that_is_itself_a_rollback(shelf: Shelf
     assert shelf.contents() == ["a", "b", "c", "b", "d", "b", "a"]
 
 
-def test_a_renamed_version_can_not_be_restored(shelf: Shelf) -> None:
+def test_a_renamed_version_cannot_be_restored(shelf: Shelf) -> None:
     shelf.push("a", "b")
     shelf.path(1).rename(shelf.path(7))
     shelf.push("c")
@@ -159,7 +159,7 @@ def test_a_rollback_replaces_a_damaged_newest_version(shelf: Shelf) -> None:
     assert shelf.store.live() == 3
 
 
-def test_a_damaged_version_can_not_be_restored(shelf: Shelf) -> None:
+def test_a_damaged_version_cannot_be_restored(shelf: Shelf) -> None:
     shelf.push("a", "b")
     (shelf.path(1) / "variables" / "data").write_text("damaged")
     with pytest.raises(RollbackError, match=r"version 1: variables/data has changed\. Choose"):
@@ -221,7 +221,7 @@ def test_a_manifest_without_the_field_rollback_can_be_read(shelf: Shelf) -> None
     assert shelf.contents() == ["a", "b", "a"]
 
 
-def test_a_release_with_missing_preprocessing_can_not_be_restored(shelf: Shelf) -> None:
+def test_a_release_with_missing_preprocessing_cannot_be_restored(shelf: Shelf) -> None:
     shelf.push("a", "b")
     manifest = shelf.path(1) / RELEASE_FILE
     release = shelf.store.read(1)

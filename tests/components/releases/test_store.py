@@ -163,7 +163,7 @@ def test_nothing_can_be_pushed_above_the_maximum_version(
     make_model: MakeModel, model_dir: Path
 ) -> None:
     (model_dir / str(MAX_VERSION)).mkdir(parents=True)
-    with pytest.raises(PushError, match=f"version {MAX_VERSION} is the largest possible number"):
+    with pytest.raises(PushError, match=f"version {MAX_VERSION} is the largest that TensorFlow"):
         push(make_model("a"), model_dir, no_check)
 
 

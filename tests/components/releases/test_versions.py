@@ -67,5 +67,5 @@ def test_the_next_version_is_the_time_or_above_the_newest_version(
 
 
 def test_there_is_no_version_above_the_maximum() -> None:
-    with pytest.raises(ValueError, match=f"version {MAX_VERSION} is the largest possible number"):
+    with pytest.raises(ValueError, match=f"version {MAX_VERSION} is the largest that TensorFlow"):
         next_version([MAX_VERSION], 1000.0)
