@@ -144,7 +144,7 @@ def _read_back(directory: Path, files: Mapping[str, str]) -> None:
     if differing:
         raise PushError(
             f"The copy must equal the model, but these files differ: {', '.join(differing)}. "
-            "Nothing was pushed. Check the disk, make sure nothing changes the model, and run again."
+            "Nothing was pushed. Check the disk and that nothing changes the model, then run again."
         )
 
 
