@@ -1,4 +1,4 @@
-"""Resumed training matches uninterrupted training. Keras trains a small network for real."""
+"""Resumed training matches uninterrupted training. The tests train a small Keras network."""
 
 from __future__ import annotations
 

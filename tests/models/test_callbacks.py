@@ -1,4 +1,4 @@
-"""The training callbacks, on a small network that Keras trains for real."""
+"""The training callbacks, tested by training a small Keras network."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from components.releases.store import ReleaseStore
 from components.releases.writing import PushError
 
 
-class Shelf:
+class Releases:
     """Creates small models and releases them."""
 
     def __init__(self, directory: Path) -> None:
@@ -72,29 +72,29 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path)
+def releases(tmp_path: Path) -> Releases:
+    return Releases(tmp_path)
 
 
-def test_the_newest_release_is_the_baseline(shelf: Shelf) -> None:
-    shelf.push("first")
-    shelf.push("second")
-    assert shelf.found("candidate") == "second"
+def test_the_newest_release_is_the_baseline(releases: Releases) -> None:
+    releases.push("first")
+    releases.push("second")
+    assert releases.found("candidate") == "second"
 
 
 @pytest.mark.parametrize("other", [{"class_names": ("a", "b")}, {"image_shape": (5, 6, 3)}])
 def test_a_model_for_other_classes_or_images_is_skipped(
-    shelf: Shelf, other: dict[str, object], caplog: pytest.LogCaptureFixture
+    releases: Releases, other: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    shelf.push("first")
-    shelf.push("second", **other)
-    assert shelf.found("candidate") == "first"
+    releases.push("first")
+    releases.push("second", **other)
+    assert releases.found("candidate") == "first"
     assert "its classes or image shape differ" in caplog.text
 
 
-def test_the_output_is_a_copy_of_the_model_without_the_manifest(shelf: Shelf) -> None:
-    version = shelf.push("first")
-    output = shelf.find("candidate")
+def test_the_output_is_a_copy_of_the_model_without_the_manifest(releases: Releases) -> None:
+    version = releases.push("first")
+    output = releases.find("candidate")
     files = directory_sha256(Path(output.uri))
     assert files == {
         f"Format-Serving/{name}": digest
@@ -106,45 +106,45 @@ def test_the_output_is_a_copy_of_the_model_without_the_manifest(shelf: Shelf) ->
     )
 
 
-def test_the_candidate_is_never_its_own_baseline(shelf: Shelf) -> None:
-    shelf.push("first")
-    shelf.push("candidate")
-    assert shelf.found("candidate") == "first"
+def test_the_candidate_is_never_its_own_baseline(releases: Releases) -> None:
+    releases.push("first")
+    releases.push("candidate")
+    assert releases.found("candidate") == "first"
 
 
-def test_the_first_model_has_no_baseline(shelf: Shelf) -> None:
-    assert shelf.found("candidate") is None
-    shelf.push("candidate")
-    assert shelf.found("candidate") is None
+def test_the_first_model_has_no_baseline(releases: Releases) -> None:
+    assert releases.found("candidate") is None
+    releases.push("candidate")
+    assert releases.found("candidate") is None
 
 
-def test_the_placeholder_for_an_absent_baseline_contains_a_file(shelf: Shelf) -> None:
-    assert [path.name for path in Path(shelf.find("candidate").uri).iterdir()] == ["absent"]
+def test_the_placeholder_for_an_absent_baseline_contains_a_file(releases: Releases) -> None:
+    assert [path.name for path in Path(releases.find("candidate").uri).iterdir()] == ["absent"]
 
 
 def test_damaged_and_empty_versions_are_skipped(
-    shelf: Shelf, caplog: pytest.LogCaptureFixture
+    releases: Releases, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shelf.push("first")
-    (shelf.push("second") / "variables" / "data").write_text("other")
-    (shelf.store.model_dir / "1999999999").mkdir()
-    assert shelf.found("candidate") == "first"
+    releases.push("first")
+    (releases.push("second") / "variables" / "data").write_text("other")
+    (releases.store.model_dir / "1999999999").mkdir()
+    assert releases.found("candidate") == "first"
     assert "variables/data has changed" in caplog.text
     assert "1999999999" in caplog.text
 
 
-def test_a_rolled_back_model_is_skipped(shelf: Shelf) -> None:
-    shelf.push("first")
-    shelf.push("second")
-    shelf.store.roll_back()
-    assert shelf.found("candidate") == "first"
-    assert shelf.found("first") is None
+def test_a_rolled_back_model_is_skipped(releases: Releases) -> None:
+    releases.push("first")
+    releases.push("second")
+    releases.store.roll_back()
+    assert releases.found("candidate") == "first"
+    assert releases.found("first") is None
 
 
-def test_an_unpublished_release_is_ignored(shelf: Shelf) -> None:
-    version = shelf.push("first")
+def test_an_unpublished_release_is_ignored(releases: Releases) -> None:
+    version = releases.push("first")
     version.rename(version.with_name(f".staging-{version.name}"))
-    assert newest_other_release(shelf.store, "") is None
+    assert newest_other_release(releases.store, "") is None
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,8 @@ def test_a_blessing_of_an_unknown_model_is_skipped(models: list[Artifact]) -> No
     assert resolve(models, [make_blessing(11, 99, 1)], models[2]) == ([], [])
 
 
-class Release:
-    """A pipeline that imports examples and a model and runs the real Evaluator to Pusher."""
+class ReleasePipeline:
+    """Imports examples and a model, then runs the real components from Baseline to Pusher."""
 
     def __init__(self, toy: Any) -> None:
         self.root = toy.directory
@@ -210,23 +210,23 @@ class Release:
 
 def test_a_model_is_compared_with_the_previous_one_and_reruns_are_cached(toy: Any) -> None:
     first, second = toy.model("first", is_baseline=True).uri, toy.model("second").uri
-    release = Release(toy)
+    pipeline = ReleasePipeline(toy)
 
-    states = release.run(first)
+    states = pipeline.run(first)
     assert set(states.values()) == {"COMPLETE"}
-    assert release.verdict()["metrics"]["baseline_accuracy"] is None
-    assert release.run(first)["Evaluator"] == "CACHED"
+    assert pipeline.verdict()["metrics"]["baseline_accuracy"] is None
+    assert pipeline.run(first)["Evaluator"] == "CACHED"
 
-    assert release.run(second)["Evaluator"] == "COMPLETE"
-    metrics = release.verdict()["metrics"]
+    assert pipeline.run(second)["Evaluator"] == "COMPLETE"
+    metrics = pipeline.verdict()["metrics"]
     assert (metrics["accuracy"], metrics["baseline_accuracy"]) == (0.97, 0.99)
-    states = release.run(second)
+    states = pipeline.run(second)
     assert (states["Evaluator"], states["ModelGate"]) == ("CACHED", "CACHED")
-    assert release.versions() == 2
+    assert pipeline.versions() == 2
 
     with pytest.raises(ModelRejectedError, match=r"accuracy 97% < 99% \(97 of 100\)"):
-        release.run(second, accuracy="0.99")
-    states = release.states()
+        pipeline.run(second, accuracy="0.99")
+    states = pipeline.states()
     assert (states["Evaluator"], states["ModelGate"]) == ("CACHED", "COMPLETE")
     assert states["Pusher"] == "FAILED"
-    assert release.versions() == 2
+    assert pipeline.versions() == 2
