@@ -80,7 +80,8 @@ def _check(summary: Summary) -> None:
     counts = {split: sum(labels.values()) for split, labels in summary.labels.items()}
     if not all(counts.values()):
         raise DataRejectedError(
-            f"each split needs at least one example, received {counts}; raise the limit or use more data"
+            f"each split needs at least one example, received {counts}; "
+            "raise the limit or use more data"
         )
 
 

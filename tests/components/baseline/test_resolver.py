@@ -210,23 +210,23 @@ class ReleasePipeline:
 
 def test_a_model_is_compared_with_the_previous_one_and_reruns_are_cached(toy: Any) -> None:
     first, second = toy.model("first", is_baseline=True).uri, toy.model("second").uri
-    pipeline = ReleasePipeline(toy)
+    release = ReleasePipeline(toy)
 
-    states = pipeline.run(first)
+    states = release.run(first)
     assert set(states.values()) == {"COMPLETE"}
-    assert pipeline.verdict()["metrics"]["baseline_accuracy"] is None
-    assert pipeline.run(first)["Evaluator"] == "CACHED"
+    assert release.verdict()["metrics"]["baseline_accuracy"] is None
+    assert release.run(first)["Evaluator"] == "CACHED"
 
-    assert pipeline.run(second)["Evaluator"] == "COMPLETE"
-    metrics = pipeline.verdict()["metrics"]
+    assert release.run(second)["Evaluator"] == "COMPLETE"
+    metrics = release.verdict()["metrics"]
     assert (metrics["accuracy"], metrics["baseline_accuracy"]) == (0.97, 0.99)
-    states = pipeline.run(second)
+    states = release.run(second)
     assert (states["Evaluator"], states["ModelGate"]) == ("CACHED", "CACHED")
-    assert pipeline.versions() == 2
+    assert release.versions() == 2
 
     with pytest.raises(ModelRejectedError, match=r"accuracy 97% < 99% \(97 of 100\)"):
-        pipeline.run(second, accuracy="0.99")
-    states = pipeline.states()
+        release.run(second, accuracy="0.99")
+    states = release.states()
     assert (states["Evaluator"], states["ModelGate"]) == ("CACHED", "COMPLETE")
     assert states["Pusher"] == "FAILED"
-    assert pipeline.versions() == 2
+    assert release.versions() == 2
