@@ -27,7 +27,7 @@ class Data(Frozen):
       image_shape: height, width, channels.
       class_names: class names, indexed by label.
       picture_form: description of the pictures that the model expects.
-      picture_preprocessing: dotted path of the function that converts pictures to this form, or "".
+      picture_preprocessing: path of the function that brings pictures to that form, or "".
     """
 
     source: str | None
