@@ -1,1 +1,1 @@
-"""The TFX components that this project adds where the standard ones fall short."""
+"""Custom TFX components, used where the standard ones fall short."""

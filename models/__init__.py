@@ -1,1 +1,1 @@
-"""The model: its features, preprocessing, architecture, training and signatures."""
+"""The model: features, preprocessing, architecture, training and signatures."""

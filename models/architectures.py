@@ -1,22 +1,22 @@
-"""The networks to choose from, by name.
+"""Network architectures, selected by name.
 
-To add one, write a function like `build_cnn` and add an entry to ARCHITECTURES: `--architecture`,
-settings files and the Trainer accept the new name. The function gets the hyperparameters and the
-number of training steps, in case its learning rate follows a schedule. It must return a compiled
-Keras model, Sequential or functional,
+To add one, write a function like `build_cnn` and register it in ARCHITECTURES. `--architecture`,
+settings files and the Trainer then accept the new name. The builder receives the hyperparameters
+and the total number of training steps, for use in a learning rate schedule. It must return a
+compiled Keras model, Sequential or functional, with
 
-  - from one input, float32 images of shape (batch, *IMAGE_SHAPE) in [0, 1],
-  - to one output, float32 probabilities of shape (batch, NUM_CLASSES), rows that sum to 1,
-  - whose loss takes int64 labels of shape (batch,),
-  - with the metric `accuracy`, because the best epoch is the one with the highest `val_accuracy`.
+  - one input: float32 images of shape (batch, *IMAGE_SHAPE) in [0, 1];
+  - one output: float32 probabilities of shape (batch, NUM_CLASSES), where each row sums to 1;
+  - a loss that accepts int64 labels of shape (batch,);
+  - the metric `accuracy`, because the best epoch is the one with the highest `val_accuracy`.
 
-The Trainer sets the global seed before it calls the function. Random layers should be those of
-Keras, or use a `keras.random.SeedGenerator`: the Trainer reseeds these in each epoch, so that a
-resumed training equals an uninterrupted one. Everything else is free: layers, nested models,
-optimizer, schedule, further metrics that are single numbers. `reduce_lr_patience` and
-`reduce_lr_factor` have no effect on a model with a learning rate schedule.
+The Trainer sets the global seed before it calls the builder. Random layers must come from Keras or
+use a `keras.random.SeedGenerator`. The Trainer reseeds them in each epoch, which makes resumed
+training identical to uninterrupted training. You are free to choose the layers, nested models,
+optimizer, schedule and additional scalar metrics. `reduce_lr_patience` and `reduce_lr_factor` have
+no effect on a model with a learning rate schedule.
 
-Keras is imported inside the functions: the command line reads the names and must start fast.
+Keras is imported inside the functions because the command line reads the names and must start fast.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Builder = Callable[["Hyperparameters", int], "keras.Model"]
 
 
 def build_cnn(parameters: Hyperparameters, steps: int) -> keras.Model:  # noqa: ARG001 - no schedule
-    """Builds a convolutional network; for MNIST, it has 863,082 parameters."""
+    """Builds a convolutional network (863,082 parameters for MNIST)."""
     import keras
     from keras import layers
 
@@ -64,7 +64,7 @@ def build_cnn(parameters: Hyperparameters, steps: int) -> keras.Model:  # noqa: 
 
 
 def _block(filters: int, convolutions: int) -> list[keras.Layer]:
-    """Convolutions that keep the size, then half the height and width."""
+    """Returns convolutions that preserve the size, and pooling that halves height and width."""
     from keras import layers
 
     return [
@@ -78,4 +78,4 @@ def _block(filters: int, convolutions: int) -> list[keras.Layer]:
 
 
 ARCHITECTURES: dict[str, Builder] = {"cnn": build_cnn}
-"""The builders, by the name that `--architecture` takes."""
+"""Builders, keyed by the name passed to `--architecture`."""

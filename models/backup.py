@@ -1,4 +1,4 @@
-"""Resumes a killed training from its last completed epoch, as if nothing had happened."""
+"""Resumes interrupted training from its last completed epoch, with identical results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models.callbacks import HistoryWriter
 
 _WEIGHTS = "model.weights.h5"
 _STATE = "state.json"
-_KEPT_ATTRIBUTES: dict[type, tuple[str, ...]] = {
+_SAVED_ATTRIBUTES: dict[type, tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("best", "best_epoch", "stopped_epoch", "wait"),
     keras.callbacks.ReduceLROnPlateau: ("best", "cooldown_counter", "wait"),
     HistoryWriter: ("epochs",),
@@ -26,38 +26,38 @@ _KEPT_ATTRIBUTES: dict[type, tuple[str, ...]] = {
 
 
 class BackupAndRestore(keras.callbacks.Callback):
-    """Backs up a training after each epoch, and restores it when training begins.
+    """Saves the training state after each epoch and restores it when training begins.
 
-    Differs from the Keras callback of this name:
-      - Weights and state become visible in one rename, so a kill at any moment leaves the previous
-        backup intact (Keras can leave the weights of one epoch and the number of another).
+    Differs from the Keras callback of the same name:
+      - Weights and state are published in a single rename, so a kill at any moment leaves the
+        previous backup intact. Keras can leave the weights of one epoch and the number of another.
       - EarlyStopping and ReduceLROnPlateau keep their counters and the best weights, so the best
-        epoch can be one from before the kill. The history keeps its epochs.
-      - Finished training is never resumed, and no epoch is kept whose loss is not finite.
-      - The backup outlives `fit`, until `delete`, because the model is not exported yet.
+        epoch can precede the interruption. The history keeps its epochs.
+      - Finished training is never resumed, and an epoch with a non-finite loss is not saved.
+      - The backup outlives `fit` until `delete` is called, because the model is not exported yet.
 
-    A backup is a directory `epoch-<number>` with the weights (those of the optimizer included) and
-    the state. The newest and the best epoch are kept. This must be the last callback, because it
-    overwrites what the others reset in `on_train_begin`.
+    A backup is a directory `epoch-<number>` that contains the weights of the model and of the
+    optimizer, and the callbacks' state. Only the newest and the best epoch are kept. This must be
+    the last callback, because it restores state that other callbacks reset in `on_train_begin`.
 
     Args:
-      directory: of this training only (see `backup_key`).
-      callbacks: those before this one; they include an EarlyStopping that restores best weights.
+      directory: used by this training only (see `backup_key`).
+      callbacks: all preceding callbacks, including an EarlyStopping that restores the best weights.
     """
 
     def __init__(self, directory: Path, callbacks: Iterable[keras.callbacks.Callback]) -> None:
         super().__init__()
         self._directory = directory
-        self._kept = {
+        self._stateful = {
             type(callback).__name__: callback
             for callback in callbacks
-            if type(callback) in _KEPT_ATTRIBUTES
+            if type(callback) in _SAVED_ATTRIBUTES
         }
-        self._early_stopping = self._kept["EarlyStopping"]
+        self._early_stopping = self._stateful["EarlyStopping"]
         self._state = self._read_state()
 
     def first_epoch(self, epochs: int) -> int:
-        """Returns the epoch to begin with, from 0; `epochs` if the training was finished."""
+        """Returns the epoch to start from, counted from 0; `epochs` if training has finished."""
         if self._state is None:
             return 0
         return epochs if self._state["ended"] else int(self._state["epoch"]) + 1
@@ -67,22 +67,22 @@ class BackupAndRestore(keras.callbacks.Callback):
         if self._state is None:
             return
         self.model.optimizer.build(self.model.trainable_variables)
-        kept = self._state["kept"]
-        self.model.load_weights(self._folder(kept["EarlyStopping"]["best_epoch"]) / _WEIGHTS)
+        saved = self._state["kept"]
+        self.model.load_weights(self._folder(saved["EarlyStopping"]["best_epoch"]) / _WEIGHTS)
         self._early_stopping.best_weights = self.model.get_weights()
         self.model.load_weights(self._folder(self._state["epoch"]) / _WEIGHTS)
-        for name, callback in self._kept.items():
-            vars(callback).update(kept[name])
+        for name, callback in self._stateful.items():
+            vars(callback).update(saved[name])
 
     @override
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             return
-        kept = {
-            name: {key: getattr(callback, key) for key in _KEPT_ATTRIBUTES[type(callback)]}
-            for name, callback in self._kept.items()
+        saved = {
+            name: {key: getattr(callback, key) for key in _SAVED_ATTRIBUTES[type(callback)]}
+            for name, callback in self._stateful.items()
         }
-        state = {"epoch": epoch, "ended": self.model.stop_training, "kept": kept}
+        state = {"epoch": epoch, "ended": self.model.stop_training, "kept": saved}
         staging = self._directory / "staging"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
@@ -94,7 +94,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             shutil.rmtree(folder)
 
     def delete(self) -> None:
-        """Deletes the backup, once the model is exported."""
+        """Deletes the backup. Call this after exporting the model."""
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _folder(self, epoch: int) -> Path:
@@ -106,15 +106,15 @@ class BackupAndRestore(keras.callbacks.Callback):
 
 
 def backup_key(files: Iterable[str], settings: Sequence[str]) -> str:
-    """Hashes everything that the state of a training depends on.
+    """Hashes everything that the training state depends on.
 
     Args:
-      files: of examples; their content counts, not their names.
-      settings: whatever else distinguishes trainings, such as hyperparameters.
+      files: paths of the example files, which are hashed by content, not by name.
+      settings: everything else that affects training, such as hyperparameters.
 
     Returns:
-      Hex digits of a hash of the files, the settings, the sources of this package, and the versions
-      of TensorFlow and Keras.
+      SHA-256 (hex) of the files, the settings, the source code of this package, and the versions of
+      TensorFlow and Keras.
     """
     sources = sorted(str(path) for path in Path(__file__).parent.rglob("*.py"))
     digests = [hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in [*files, *sources]]

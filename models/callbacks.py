@@ -1,4 +1,4 @@
-"""Keras callbacks of a training: stopping, learning rate, records and progress."""
+"""Keras callbacks for training: early stopping, learning rate, history and progress."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _MONITORED = "val_accuracy"
 def make_callbacks(
     model: keras.Model, parameters: Hyperparameters, directory: Path
 ) -> list[keras.callbacks.Callback]:
-    """Makes the callbacks of a training, all but the backup.
+    """Creates all training callbacks except the backup.
 
-    They stop training when validation accuracy plateaus (and restore the best weights) or when the
-    loss is not finite, reduce the learning rate on a plateau, and record the training. A learning
-    rate that follows a schedule is never reduced, because Keras can't set it.
+    They stop training when validation accuracy plateaus (restoring the best weights) or when the
+    loss is not finite, reduce the learning rate on a plateau, and record the history. A learning
+    rate schedule is left unchanged, because Keras can't override its value.
 
     Args:
-      model: compiled.
-      parameters: hyperparameters of the training.
-      directory: for the history and TensorBoard's logs.
+      model: the compiled model.
+      parameters: the training hyperparameters.
+      directory: where the history and the TensorBoard logs are written.
 
     Returns:
-      The callbacks in the order that they need: each one reads what those before it have set.
+      The callbacks in their required order: each one reads values set by those before it.
     """
     early_stopping = keras.callbacks.EarlyStopping(
         _MONITORED,
@@ -64,14 +64,14 @@ def make_callbacks(
 
 
 class EpochSeeds(keras.callbacks.Callback):
-    """Makes the random numbers of an epoch depend only on the seed and the number of the epoch.
+    """Makes the random numbers of an epoch depend only on the seed and the epoch number.
 
-    Reseeds every `keras.random.SeedGenerator` in the model before each epoch: those of dropout,
-    noise and augmentation layers, nested ones included. Saved weights don't include their states,
-    so a resumed training would otherwise repeat the random numbers of the first epoch.
+    Reseeds every `keras.random.SeedGenerator` in the model before each epoch, including those of
+    nested dropout, noise and augmentation layers. Saved weights don't include generator states, so
+    resumed training would otherwise repeat the random numbers of the first epoch.
 
     Args:
-      seed: of the training.
+      seed: the training seed.
     """
 
     def __init__(self, seed: int) -> None:
@@ -80,7 +80,7 @@ class EpochSeeds(keras.callbacks.Callback):
 
     @override
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        # By Keras's definition, a layer's variables are its weights and the states of its seeds.
+        # In Keras, a layer's variables are its weights plus the states of its seed generators.
         done = {id(weight) for weight in self.model.weights}
         for number, layer in enumerate([*self.model.layers, self.model]):
             states = [state for state in layer.variables if id(state) not in done]
@@ -91,9 +91,9 @@ class EpochSeeds(keras.callbacks.Callback):
 
 
 class LearningRateRecorder(keras.callbacks.Callback):
-    """Adds `learning_rate` to the logs of an epoch: the learning rate of its last step.
+    """Adds `learning_rate`, the rate of the last step, to the logs of each epoch.
 
-    Reads it before the step, because a schedule has moved on to the next step afterwards.
+    The rate is read before the step, because a schedule has already advanced after it.
     """
 
     def __init__(self) -> None:
@@ -102,7 +102,8 @@ class LearningRateRecorder(keras.callbacks.Callback):
 
     @override
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        # Reading a schedule costs an evaluation. The first step counts if the epoch is cut short.
+        # Reads only two steps, because evaluating a schedule is slow. The rate of the first step
+        # is a fallback for epochs that end early.
         if batch in (0, self.params["steps"] - 1):
             self._rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
@@ -122,7 +123,7 @@ class HistoryWriter(keras.callbacks.Callback):
 
     Args:
       directory: created if it doesn't exist.
-      early_stopping: knows the best epoch; must come before this in the list of callbacks.
+      early_stopping: provides the best epoch; must precede this callback in the list.
     """
 
     def __init__(self, directory: Path, early_stopping: keras.callbacks.EarlyStopping) -> None:
@@ -145,7 +146,7 @@ class HistoryWriter(keras.callbacks.Callback):
 
     @override
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        # A training that is resumed after its last epoch calls nothing else.
+        # No other hook runs when training resumes after its last epoch.
         self._write()
 
     def _write(self) -> None:

@@ -1,8 +1,8 @@
 """Names, shapes and dtypes of the features, derived from the data definition.
 
-The raw features are what ExampleGen writes; the transformed ones are what the network reads.
-ExampleGen also writes DATASET.image_statistics, float32 scalars in [0, 1] for the schema to bound.
-The model never reads these, and serving does not need them.
+ExampleGen writes the raw features, and the network reads the transformed ones. ExampleGen also
+writes DATASET.image_statistics, float32 scalars in [0, 1] that the schema bounds. Neither the model
+nor the server uses them.
 """
 
 import math
@@ -10,13 +10,13 @@ import math
 from models.definition import DATASET
 
 IMAGE_SHAPE = DATASET.image_shape
-"""Shape of one image: height, width, channels."""
+"""Image shape: height, width, channels."""
 
 IMAGE_BYTES = math.prod(IMAGE_SHAPE)
 """Length of a raw image: one uint8 per value, row by row, channels last."""
 
 CLASS_NAMES = DATASET.class_names
-"""Names of the classes, by label."""
+"""Class names, indexed by label."""
 
 NUM_CLASSES = len(CLASS_NAMES)
 

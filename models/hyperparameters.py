@@ -1,6 +1,7 @@
 """The training hyperparameters, with their defaults, bounds and descriptions.
 
-The command line, settings files and the Trainer's `custom_config` are made from these fields.
+The command line options, the settings files and the Trainer's `custom_config` are generated from
+the fields of `Hyperparameters`.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from models.validation import Frozen, problems
 
 
 class HyperparametersError(ValueError):
-    """Hyperparameters are unknown, malformed or out of range; the message has a line for each."""
+    """Hyperparameters are unknown, malformed or out of range; the message has one line for each."""
 
 
 class Hyperparameters(Frozen):
-    """Everything that a user can choose about a training."""
+    """Training hyperparameters."""
 
     architecture: str = Field(
         default="cnn",
@@ -68,20 +69,20 @@ class Hyperparameters(Frozen):
 
 
 class TrainerConfig(Hyperparameters):
-    """The Trainer's `custom_config`: the hyperparameters, and where to keep backups.
+    """The Trainer's `custom_config`: the hyperparameters and the backup directory.
 
     Attributes:
-      backup_dir: directory for the state of an unfinished training; "" disables backups.
+      backup_dir: directory for the state of unfinished training; "" disables backups.
     """
 
     backup_dir: str = ""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any] | None) -> Self:
-        """Parses a `custom_config`; absent keys get their defaults.
+        """Parses a `custom_config`. Missing keys get their defaults.
 
         Raises:
-          HyperparametersError: naming each key that is unknown or out of range.
+          HyperparametersError: if keys are unknown or out of range; the message lists them all.
         """
         try:
             return cls(**(config or {}))

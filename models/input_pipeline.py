@@ -1,7 +1,7 @@
-"""Streams raw examples from disk through the transform graph, in batches.
+"""Streams batches of raw examples from disk through the transform graph.
 
-Memory use does not grow with the data set: the stream holds SHUFFLE_BUFFER serialized examples and
-a few batches.
+Memory use does not depend on the size of the data set: the pipeline holds SHUFFLE_BUFFER serialized
+examples and a few batches.
 """
 
 from __future__ import annotations
@@ -16,35 +16,34 @@ from models.hyperparameters import Hyperparameters
 
 
 def images_in(mebibytes: int, image_bytes: int = IMAGE_BYTES) -> int:
-    """Returns how many raw images fit into that many MiB, at least 1."""
+    """Returns how many raw images fit into `mebibytes` MiB, at least 1."""
     return max(1, mebibytes * 2**20 // image_bytes)
 
 
 SHUFFLE_BUFFER = images_in(256)
-"""Examples to draw the next one from: 342,392 of 28 x 28 x 1, and 1,783 of 224 x 224 x 3. A data
-set up to this size is shuffled perfectly."""
+"""Size of the shuffle buffer in examples: 342,392 at 28 x 28 x 1, and 1,783 at 224 x 224 x 3. A
+data set up to this size is shuffled uniformly."""
 
 EVALUATION_BATCH_SIZE = min(500, images_in(4))
-"""Examples in a batch for validation. Bounded by bytes because the activations of a network take
-hundreds of times the memory of the raw images."""
+"""Examples per validation batch. Limited to 4 MiB of raw images, because the activations of a
+network need hundreds of times as much memory."""
 
 _LARGEST_SEED = 2**31 - 1
-"""TensorFlow takes seeds modulo this number."""
+"""TensorFlow reduces seeds modulo this number."""
 
 
 def match_files(patterns: Sequence[str]) -> list[str]:
     """Lists the files that match any of the patterns, sorted.
 
     Raises:
-      ValueError: a pattern matches nothing.
+      ValueError: if a pattern matches no file.
     """
     files = set()
     for pattern in patterns:
         matches = tf.io.gfile.glob(pattern)
         if not matches:
             raise ValueError(
-                f"Expected TFRecord files of examples, found none that match {pattern!r}: "
-                "check that ExampleGen wrote this split"
+                f"no TFRecord files match {pattern!r}; check that ExampleGen wrote this split"
             )
         files.update(matches)
     return sorted(files)
@@ -54,7 +53,7 @@ def count_examples(files: Sequence[str]) -> int:
     """Counts the records of gzipped TFRecord files by reading them once.
 
     Raises:
-      ValueError: there are none.
+      ValueError: if there are none.
     """
     batches = _records(files).batch(EVALUATION_BATCH_SIZE)
     count = int(batches.reduce(0, lambda n, batch: n + tf.size(batch)))
@@ -70,18 +69,18 @@ def training_batches(
     parameters: Hyperparameters,
     epochs: range,
 ) -> tf.data.Dataset:
-    """Streams the epochs one after the other, each in its own order.
+    """Streams consecutive epochs, each in a different order.
 
-    The order of an epoch depends only on the files, the seed and the number of the epoch, so a
-    resumed training sees the same order as an uninterrupted one. If the examples don't fit into
-    the shuffle buffer, the order of the files is shuffled, too.
+    The order depends only on the files, the seed and the epoch number, so resumed training sees the
+    same order as uninterrupted training. If the examples don't fit into the shuffle buffer, the
+    files are shuffled too.
 
     Args:
       files: gzipped TFRecord files of raw examples.
       count: number of examples in the files.
       tft_output: the transform graph.
-      parameters: its `batch_size` and `seed` are used; the last batch of an epoch may be smaller.
-      epochs: the numbers of the epochs, from 0.
+      parameters: provides `batch_size` and `seed`. The last batch of an epoch may be smaller.
+      epochs: epoch numbers, from 0.
 
     Returns:
       Pairs of images, float32 (batch, *IMAGE_SHAPE), and labels, int64 (batch,).
@@ -89,8 +88,8 @@ def training_batches(
 
     @tf.autograph.experimental.do_not_convert
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        # Of this function's graph only: the global seed must not change the order. A graph seed
-        # of 0 would make TensorFlow compare the symbolic seed of the epoch with 0, and fail.
+        # Sets the seed of this function's graph only, so the global seed can't affect the order.
+        # A graph seed of 0 would make TensorFlow compare the symbolic epoch seed with 0, and fail.
         tf.random.set_seed(parameters.seed % _LARGEST_SEED or 1)
         seed = parameters.seed + epoch
         names = tf.data.Dataset.from_tensor_slices(list(files))
@@ -105,7 +104,7 @@ def training_batches(
 
 
 def evaluation_batches(files: Sequence[str], tft_output: TFTransformOutput) -> tf.data.Dataset:
-    """Streams the examples once, in order, in batches of EVALUATION_BATCH_SIZE.
+    """Streams every example once, in file order, in batches of EVALUATION_BATCH_SIZE.
 
     Returns:
       Pairs of images and labels, as in `training_batches`.
@@ -125,7 +124,7 @@ def _transformed(
     raw_spec = tft_output.raw_feature_spec()
     spec = {name: raw_spec[name] for name in (IMAGE, LABEL)}
 
-    # Converting the library functions called here would take seconds and change nothing.
+    # AutoGraph would take seconds to convert library functions that don't need conversion.
     @tf.autograph.experimental.do_not_convert
     def transform(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = layer(tf.io.parse_example(batch, spec))

@@ -1,7 +1,7 @@
-"""Turns raw examples into what the network reads: the `preprocessing_fn` of a TFX Transform.
+"""Turns raw examples into network inputs: the `preprocessing_fn` of the TFX Transform.
 
-Training, evaluation and serving all run the graph that Transform makes of it. Nothing is analyzed
-over the data set, because the range of a pixel is known.
+Training, evaluation and serving all run the resulting transform graph. No full pass over the data
+set is needed, because the range of pixel values is known.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def preprocessing_fn(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Decodes raw images and passes labels through.
 
     Args:
-      inputs: raw features of a batch, of which only these two are read:
+      inputs: raw features of a batch. Only these two are read:
         IMAGE: string of shape (batch,), each IMAGE_BYTES long.
         LABEL: int64 of shape (batch,).
 
@@ -27,18 +27,18 @@ def preprocessing_fn(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
       IMAGE: float32 of shape (batch, *IMAGE_SHAPE), in [0, 1]; LABEL: int64 of shape (batch,).
 
     Raises:
-      tf.errors.InvalidArgumentError: in the graph, for an image of another length.
+      tf.errors.InvalidArgumentError: when the graph runs, if an image has another length.
     """
     return {IMAGE: decode_raw_images(inputs[IMAGE]), LABEL: inputs[LABEL]}
 
 
 def decode_raw_images(images: tf.Tensor) -> tf.Tensor:
     """Decodes string images (batch,), each IMAGE_BYTES long, to float32 (batch, *IMAGE_SHAPE)."""
-    # decode_raw would silently pad or cut images of another length.
+    # decode_raw would silently pad or truncate images of another length.
     tf.debugging.assert_equal(
         tf.strings.length(images),
         IMAGE_BYTES,
-        message=f"Expected raw images of {IMAGE_BYTES} bytes, one for each value",
+        message=f"Expected raw images of {IMAGE_BYTES} bytes, one per pixel value",
     )
     pixels = tf.io.decode_raw(images, tf.uint8, fixed_length=IMAGE_BYTES)
     return normalize_pixels(tf.reshape(pixels, (-1, *IMAGE_SHAPE)))
@@ -47,7 +47,7 @@ def decode_raw_images(images: tf.Tensor) -> tf.Tensor:
 def normalize_pixels(pixels: tf.Tensor) -> tf.Tensor:
     """Maps pixels of any shape and numeric dtype from [0, 255] to float32 in [0, 1].
 
-    Each value is the float32 nearest to the exact quotient, in any graph. A float32 division would
-    differ in the last bit where TensorFlow's graph optimizer multiplies by the reciprocal instead.
+    Each value is the float32 nearest to the exact quotient, in any graph. With a float32 division,
+    the last bit would differ where TensorFlow's graph optimizer multiplies by the reciprocal.
     """
     return tf.cast(tf.cast(pixels, tf.float64) / _MAX_PIXEL, tf.float32)

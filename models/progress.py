@@ -1,6 +1,6 @@
-"""Reports the progress of a training in log records that carry a `TrainingProgress`.
+"""Training progress, attached to log records as a `TrainingProgress`.
 
-Imports nothing heavy, so that whatever shows the progress doesn't need TensorFlow.
+Imports nothing heavy, so code that displays progress doesn't load TensorFlow.
 """
 
 from __future__ import annotations
@@ -8,23 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 HISTORY_FILE = "history.json"
-"""Name of the file with the metrics of each epoch, in the Trainer's artifact `model_run`."""
+"""File with the metrics of each epoch, in the Trainer's artifact `model_run`."""
 
 PROGRESS_LOGGER = "models.progress"
-"""Name of the logger; its records have an attribute `progress`."""
+"""Name of the logger. Its records have the attribute `progress`."""
 
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """The position and the metrics of a training.
+    """Current epoch, step and metrics.
 
     Attributes:
       epoch: from 1.
-      epochs: largest possible number of epochs.
-      step: in this epoch, from 1; equal to `steps` at the end of the epoch.
-      steps: batches in an epoch.
-      metrics: means over this epoch so far, such as `loss` and `accuracy`; at the end of an epoch
-        also the metrics of the validation, with the prefix `val_`, and `learning_rate`.
+      epochs: maximum number of epochs.
+      step: within the epoch, from 1; equals `steps` at the end of the epoch.
+      steps: batches per epoch.
+      metrics: running means over the epoch, such as `loss` and `accuracy`. At the end of an epoch
+        also `learning_rate` and the validation metrics, prefixed with `val_`.
     """
 
     epoch: int

@@ -1,15 +1,14 @@
-"""Trains a network: the `run_fn` of a TFX Trainer.
+"""Trains a network: the `run_fn` of the TFX Trainer.
 
-Reproducibility: with the same data, hyperparameters, packages, kind of processor and number of
-threads, two trainings end with the same weights, bit for bit, and so does one that was killed and
-resumed. With another number of threads, another processor or other packages, floats are summed in
-another order, and the weights differ from the first step on. The seconds in the history and the
-bytes of the SavedModel's graph always differ.
+Training is reproducible bit for bit, even if it is killed and resumed, given the same data,
+hyperparameters, packages, processor type and number of threads. A different processor, number of
+threads or package version changes the order in which floats are summed, so the weights differ from
+the first step. The `seconds` in the history and the bytes of the SavedModel's graph always differ.
 
-TensorFlow's `enable_op_determinism` is not needed for this on a CPU (measured: five processes on
-a busy machine ended with the same weights). It took 5% more CPU time, and it can't be switched off
-again for the components that run later in the same process. XLA, which Keras leaves off on a CPU,
-took 3.4 times as long, and disabling oneDNN 1.7 times.
+TensorFlow's `enable_op_determinism` is unnecessary on a CPU: five processes on a busy machine
+produced the same weights without it. It took 5% more CPU time, and it can't be disabled again for
+components that run later in the same process. XLA, which Keras leaves off on a CPU, took 3.4 times
+as long, and disabling oneDNN took 1.7 times as long.
 """
 
 from __future__ import annotations
@@ -44,24 +43,23 @@ class TrainingDivergedError(ValueError):
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Trains a network on raw examples, and exports the weights of its best epoch.
+    """Trains a network on raw examples and exports the weights of its best epoch.
 
-    Reads `train_files` and `eval_files` (patterns of gzipped TFRecord files of raw examples) and
-    `transform_graph_path`. Writes the SavedModel to `serving_model_dir`, and the history and
-    TensorBoard's logs to `model_run_dir`. After a kill, the history has all epochs, but the
-    TensorBoard logs of the new run begin with the epoch at which training resumed.
+    Reads `train_files` and `eval_files` (glob patterns of gzipped TFRecord files of raw examples)
+    and `transform_graph_path`. Writes the SavedModel to `serving_model_dir`, and the history and
+    the TensorBoard logs to `model_run_dir`. If training was resumed, the history contains all
+    epochs, but the TensorBoard logs start at the epoch where it resumed.
 
     Args:
-      fn_args: `custom_config` holds a `TrainerConfig`.
+      fn_args: its `custom_config` contains the fields of a `TrainerConfig`.
 
     Raises:
-      HyperparametersError: `custom_config` is not valid.
-      ArchitectureError: the model breaks the contract of `models.architectures`.
-      TrainingDivergedError: there are no finite weights to export.
+      HyperparametersError: if `custom_config` is invalid.
+      ArchitectureError: if the model breaks the contract of `models.architectures`.
+      TrainingDivergedError: if there are no finite weights to export.
     """
     config = TrainerConfig.from_config(fn_args.custom_config)
-    # Keras's progress bars belong in the log.
-    keras.config.disable_interactive_logging()
+    keras.config.disable_interactive_logging()  # Logs Keras's output instead of printing it.
     tft_output = TFTransformOutput(fn_args.transform_graph_path)
     train_files = input_pipeline.match_files(fn_args.train_files)
     eval_files = input_pipeline.match_files(fn_args.eval_files)
@@ -74,7 +72,7 @@ def run_fn(fn_args: FnArgs) -> None:
     files = [*train_files, *eval_files]
     backup = _make_backup(config, files, fn_args.transform_graph_path, callbacks)
     first_epoch = backup.first_epoch(config.epochs) if backup else 0
-    # Keras requires data even if all epochs are done.
+    # `fit` requires data even if no epochs remain.
     epochs = range(min(first_epoch, config.epochs - 1), config.epochs)
     model.fit(
         input_pipeline.training_batches(train_files, count, tft_output, config, epochs),
@@ -92,13 +90,13 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def _build_model(config: TrainerConfig, steps: int) -> keras.Model:
-    # Keras draws the seeds of initial weights and of layers such as Dropout from Python's.
+    # Keras derives the seeds of initializers and of layers such as Dropout from Python's `random`.
     keras.utils.set_random_seed(config.seed)
     return ARCHITECTURES[config.architecture](config, steps)
 
 
 def _check_model(model: keras.Model, name: str, validation: tf.data.Dataset) -> None:
-    """Checks the contract of `models.architectures` before training rather than after it."""
+    """Checks the contract of `models.architectures` before training starts."""
     outputs = [(output.shape, output.dtype) for output in getattr(model, "outputs", ())]
     expected = [((None, NUM_CLASSES), "float32")]
     if outputs != expected:
@@ -106,18 +104,18 @@ def _check_model(model: keras.Model, name: str, validation: tf.data.Dataset) -> 
             f"architecture {name}: expected a Sequential or functional model whose outputs are "
             f"{expected}, received {outputs}"
         )
-    # Keras knows the names of a model's metrics only after it has computed them.
+    # Keras builds metrics lazily: their names are available only after an evaluation.
     metrics = model.evaluate(validation.take(1), return_dict=True, verbose=0)
     if "accuracy" not in metrics:
         raise ArchitectureError(
-            f"architecture {name}: expected the metric accuracy, because val_accuracy decides "
-            f'which epoch is the best; received {", ".join(metrics)}: compile with "accuracy"'
+            f"architecture {name}: expected the metric accuracy, which selects the best epoch, "
+            f'received {", ".join(metrics)}; compile the model with metrics=["accuracy"]'
         )
     vectors = [metric for metric, value in metrics.items() if np.ndim(value)]
     if vectors:
         raise ArchitectureError(
-            f"architecture {name}: expected metrics that are single numbers, received "
-            f"{', '.join(vectors)} with several: average them"
+            f"architecture {name}: expected scalar metrics, received vectors from "
+            f"{', '.join(vectors)}; average their values"
         )
 
 
@@ -136,6 +134,6 @@ def _make_backup(
 def _check_weights(model: keras.Model, config: TrainerConfig) -> None:
     if not all(np.isfinite(weights).all() for weights in model.get_weights()):
         raise TrainingDivergedError(
-            "the loss became NaN or infinite in the first epoch: lower the learning rate, "
+            "the loss became NaN or infinite in the first epoch; lower the learning rate from "
             f"{config.learning_rate}"
         )

@@ -1,4 +1,4 @@
-"""Validation that the layers share: an immutable pydantic model, and errors in one line each."""
+"""Shared validation: an immutable pydantic base model, and one-line error messages."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Frozen(BaseModel):
-    """An immutable model that refuses unknown fields."""
+    """An immutable model that rejects unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def to_json(self) -> str:
-        """Standard JSON, without NaN and infinity, indented for people."""
+        """Serializes to standard JSON (no NaN or infinity), indented for readability."""
         return self.model_dump_json(indent=2) + "\n"
 
 
 def problems(error: ValidationError) -> list[str]:
-    """Describes each problem as "field: rule, received value"; JSON syntax errors have no field."""
+    """Formats each problem as "field: rule, received value". Syntax errors have the field JSON."""
     return [
         f"{'.'.join(map(str, problem['loc'])) or 'JSON'}: {problem['msg']}"
         + ("" if problem["type"] in _WITHOUT_INPUT else f", received {problem['input']!r:.100}")

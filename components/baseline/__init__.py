@@ -1,5 +1,5 @@
-"""Finds the baseline: the model that a candidate is compared with.
+"""Selects the baseline: the model that a candidate is compared with.
 
-`resolver` is for local runs; `component` and `executor` are for Kubeflow Pipelines, which has no
-TFX Resolver.
+Local runs use `resolver`. Kubeflow Pipelines doesn't support TFX Resolvers, so runs there use
+`component` and `executor`.
 """

@@ -1,4 +1,4 @@
-"""The component that replaces the Resolver on Kubeflow Pipelines."""
+"""The interface of PushedBaseline, which replaces the Resolver on Kubeflow Pipelines."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class PushedBaselineSpec(ComponentSpec):
 class PushedBaseline(base_component.BaseComponent):
     """Outputs the newest pushed model that is not the candidate.
 
-    Kubeflow Pipelines has no Resolver, and an output can't point to an artifact of another run, so
-    `model` is a copy, in TFX's layout. Its custom properties are `version` and `model_sha256` of
-    the release, or `absent`, 1, if there is none: the runner then has to pass an empty list to the
-    components that take the output.
+    On Kubeflow Pipelines, an output can't refer to an artifact of another run, so `model` is a copy
+    in TFX's directory layout. Its custom properties are the `version` and `model_sha256` of the
+    release. If no release qualifies, the property `absent` is 1, and the runner must pass an empty
+    list to downstream components.
     """
 
     SPEC_CLASS = PushedBaselineSpec
@@ -39,12 +39,12 @@ class PushedBaseline(base_component.BaseComponent):
         """Validates the directory immediately.
 
         Args:
-          candidate: the Model to compare.
-          serving_dir: directory that the Pusher writes its releases to.
-          model_name: name of the model's directory there.
+          candidate: the Model to compare with the baseline.
+          serving_dir: directory of the Pusher's releases.
+          model_name: name of the model's subdirectory.
 
         Raises:
-          PushError: if serving_dir is a URL, or model_name is not fit for a directory's name.
+          PushError: if serving_dir is a URL, or model_name is not a valid directory name.
         """
         model_directory(serving_dir, model_name)
         super().__init__(

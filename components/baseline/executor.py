@@ -1,4 +1,4 @@
-"""Copies the newest release that holds another model than the candidate."""
+"""The executor of PushedBaseline: copies the newest release with a different model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Executor(base_executor.BaseExecutor):
     """Executor of PushedBaseline."""
 
     def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
-        """Copies the baseline, or marks the output as absent.
+        """Copies the baseline, or marks the output as absent if there is none.
 
         Args:
           input_dict: candidate.
@@ -40,7 +40,7 @@ class Executor(base_executor.BaseExecutor):
         found = newest_other_release(store, saved_model_sha256(candidate))
         if found is None:
             _mark_absent(model)
-            _log.info("No baseline: there is no other release in %s", store.model_dir)
+            _log.info("No baseline: %s contains no other release", store.model_dir)
             return
         path, release = found
         shutil.copytree(
@@ -59,30 +59,30 @@ def newest_other_release(store: ReleaseStore, candidate_sha256: str) -> tuple[Pa
     """Finds the release that the candidate would replace.
 
     Args:
-      store: holds the releases.
-      candidate_sha256: checksum of the candidate, which may already be a release: a rerun with
-        nothing changed pushes it again.
+      store: the releases to search.
+      candidate_sha256: checksum of the candidate. In a rerun with no changes, the candidate is
+        itself a release.
 
     Returns:
-      Directory and manifest of the newest intact release of another model for the same classes and
-      image shape that no rollback withdrew, or None.
+      Directory and manifest of the newest release that is intact, was not rolled back, contains
+      another model, and has the same classes and image shape; None if there is none.
     """
-    excluded = {candidate_sha256, *store.withdrawals()}
+    excluded = {candidate_sha256, *store.rolled_back_models()}
     for version, path in reversed(store.versions().items()):
         if problems := store.problems(version):
             _log.warning("Skipped %s: %s", path, "; ".join(problems))
             continue
         release = store.read(version)
         if (release.data.class_names, release.data.image_shape) != (CLASS_NAMES, IMAGE_SHAPE):
-            _log.warning("Skipped %s: it is of another data definition", path)
+            _log.warning("Skipped %s: its classes or image shape differ", path)
         elif release.model_sha256 not in excluded:
             return path, release
     return None
 
 
 def _mark_absent(model: Artifact) -> None:
-    """Sets the property, and writes a file, because object stores keep no empty directories."""
+    """Sets the property and writes a file, because object stores don't keep empty directories."""
     model.set_int_custom_property(ABSENT, 1)
     directory = Path(model.uri)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / ABSENT).write_text("There is no baseline: no other model has been pushed.\n")
+    (directory / ABSENT).write_text("No baseline: no other model has been pushed.\n")

@@ -1,4 +1,4 @@
-"""The strategy of the TFX Resolver that finds the baseline in ML Metadata."""
+"""TFX Resolver strategy that selects the baseline from ML Metadata."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from components.releases.versions import SAVED_MODEL
 
 
 class NewestOtherBlessedModel(ResolverStrategy):
-    """Picks the model that was blessed last and is not the candidate itself.
+    """Selects the most recently blessed model other than the candidate.
 
-    The stock strategy may pick the candidate: in a rerun with no changes, the newest blessed model
-    is the one that the cache returns. The candidate would be compared with itself, and the
-    Evaluator would not be cached, because its input is another one.
+    The stock strategy can select the candidate: in a rerun with no changes, the cached candidate is
+    also the newest blessed model. It would then be compared with itself, and the Evaluator would
+    run again because its baseline input changed.
 
-    A model whose files are gone is skipped. A model stays blessed even if a later verdict with
-    stricter thresholds rejects it, because it may still be the live one.
+    Models with missing files are skipped. A model stays blessed even if a later verdict with
+    stricter thresholds rejects it, because it may still be live.
 
     Example:
       Resolver(
@@ -35,14 +35,14 @@ class NewestOtherBlessedModel(ResolverStrategy):
         store: MetadataStore,  # noqa: ARG002 - TFX passes it by this name
         input_dict: dict[str, list[Artifact]],
     ) -> dict[str, list[Artifact]]:
-        """Picks the model from the artifacts of all runs.
+        """Selects a model from the artifacts of all runs.
 
         Args:
-          store: not used.
-          input_dict: all artifacts `model` and `blessing`, and `candidate`.
+          store: unused.
+          input_dict: `model` and `blessing` with the artifacts of all runs, and `candidate`.
 
         Returns:
-          `model` and `blessing` with at most one artifact each, and `candidate` as received.
+          `model` and `blessing` with at most one artifact each, and `candidate` unchanged.
         """
         candidates = {model.id for model in input_dict["candidate"]}
         models = {model.id: model for model in input_dict["model"] if model.id not in candidates}
@@ -55,7 +55,7 @@ class NewestOtherBlessedModel(ResolverStrategy):
 
 
 def _blessed_model(blessing: Artifact) -> int | None:
-    """Id of the blessed model; None if the verdict rejected it."""
+    """Returns the ID of the blessed model; None if the model was rejected."""
     value = blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY)
     if value != constants.BLESSED_VALUE:
         return None

@@ -1,4 +1,4 @@
-"""Reads artifacts: paths, checksums, and the records of them in manifests and reports."""
+"""Paths, checksums and records of TFX artifacts."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def saved_model_sha256(model: Artifact) -> str:
 
 
 def artifact_record(artifact: Artifact) -> ArtifactRecord:
-    """Describes an artifact; the URI of a local copy is that of its original."""
+    """Describes an artifact. For a local copy, the URI is that of the original."""
     uri = artifact.get_string_custom_property(ORIGIN_URI) or str(artifact.uri)
     return ArtifactRecord(id=artifact.id, type=artifact.type_name, uri=uri)
 
 
 def data_record(examples: Artifact) -> Data:
-    """Describes the examples by the custom properties that ExampleGen sets."""
+    """Describes the data, based on the custom properties that ExampleGen sets."""
     return Data(
         source=examples.get_string_custom_property("source") or None,
         fingerprint=examples.get_string_custom_property("fingerprint") or None,

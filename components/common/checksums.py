@@ -1,4 +1,4 @@
-"""SHA-256 of the files of a model, which say whether two models are the same."""
+"""SHA-256 checksums of models. Two models with the same checksum are identical."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def file_sha256(path: Path) -> str:
-    """Lower-case hexadecimal SHA-256 of a file's content, read in chunks."""
+    """Returns the SHA-256 of a file (lowercase hex), reading it in chunks."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
@@ -18,30 +18,30 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def directory_sha256(directory: Path, leave_out: Iterable[str] = ()) -> dict[str, str]:
-    """SHA-256 of each file below a directory.
+def directory_sha256(directory: Path, exclude: Iterable[str] = ()) -> dict[str, str]:
+    """Returns the SHA-256 of each file below a directory.
 
     Args:
-      directory: such as a SavedModel's.
-      leave_out: relative paths that don't count.
+      directory: for example, a SavedModel.
+      exclude: relative paths to skip.
 
     Returns:
-      The digest by relative path (POSIX style), sorted; empty if there is no such directory.
+      Checksums by relative POSIX path, sorted by path; empty if the directory doesn't exist.
     """
-    left_out = set(leave_out)
+    excluded = set(exclude)
     paths = {
         path.relative_to(directory).as_posix(): path
         for path in directory.rglob("*")
         if path.is_file()
     }
-    return {name: file_sha256(paths[name]) for name in sorted(paths) if name not in left_out}
+    return {name: file_sha256(paths[name]) for name in sorted(paths) if name not in excluded}
 
 
 def model_sha256(files: Mapping[str, str]) -> str:
-    """One digest of a whole model, from `directory_sha256`.
+    """Combines the checksums of `directory_sha256` into one checksum of the model.
 
-    It is that of the lines `<digest>  <relative path>`, in order of the paths: what
-    `find * -type f | LC_ALL=C sort | xargs sha256sum | sha256sum` prints in the directory.
+    Hashes one line `<checksum>  <relative path>` per file, sorted by path. In the directory,
+    `find * -type f | LC_ALL=C sort | xargs sha256sum | sha256sum` prints the same checksum.
     """
     lines = (f"{files[name]}  {name}\n" for name in sorted(files))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

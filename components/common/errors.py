@@ -1,11 +1,11 @@
-"""The two ways in which the pipeline says no: to its data, and to its model.
+"""Errors that reject the data or the model.
 
-Components raise these; the command line turns them into exit statuses.
+Components raise them, and the command line maps them to exit statuses.
 """
 
 
 class DataRejectedError(Exception):
-    """The data can't be read, or does not satisfy the reviewed schema."""
+    """The data can't be read or doesn't satisfy the reviewed schema."""
 
 
 class ModelRejectedError(Exception):

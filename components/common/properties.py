@@ -1,11 +1,11 @@
-"""Names of the custom properties by which components tell each other about artifacts."""
+"""Names of the custom artifact properties that components share."""
 
 ABSENT = "absent"
-"""1 marks a placeholder for an absent artifact.
+"""Set to 1 on the placeholder for an absent artifact.
 
-On Kubeflow Pipelines a component can't leave out an output (launcher_v2.go, uploadOutputArtifacts),
-so the entrypoint drops marked artifacts from the inputs of the next component.
+On Kubeflow Pipelines, a component can't omit an output (launcher_v2.go, uploadOutputArtifacts), so
+the entrypoint removes placeholders from the inputs of downstream components.
 """
 
 ORIGIN_URI = "origin_uri"
-"""URI in the object store of an input artifact that is a local copy."""
+"""Object store URI of an input artifact that was copied to a local directory."""

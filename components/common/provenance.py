@@ -1,4 +1,4 @@
-"""Where a model comes from: the data, the code, the packages."""
+"""Provenance of a model: data, code and packages."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from models.validation import Frozen
 class Data(Frozen):
     """The data that a model was trained and evaluated on, and how to use the model.
 
-    A release carries the facts of its data definition, so that it can still be served and shown
-    when the definition has changed.
+    A release stores a copy of its data definition, so it can still be served and displayed after
+    the definition changes.
 
     Attributes:
-      source: such as "tfds:mnist/3.0.1"; None if unknown.
+      source: for example, "tfds:mnist/3.0.1"; None if unknown.
       fingerprint: SHA-256 of all examples; None if unknown.
-      counts: examples by split.
-      title: of the data set.
-      noun: what a class is called in text for people.
-      image_shape: height, width and channels.
-      class_names: by label.
-      picture_form: what a picture must look like to be classified as it is.
+      counts: number of examples, by split.
+      title: title of the data set.
+      noun: term for a class in user-facing text, such as "digit".
+      image_shape: height, width, channels.
+      class_names: class names, indexed by label.
+      picture_form: description of the pictures that the model expects.
       picture_preprocessing: path of the function that brings pictures to that form, or "".
     """
 
@@ -42,7 +42,7 @@ class Data(Frozen):
 
 
 class Git(Frozen):
-    """The code; `dirty` says whether there were uncommitted changes, None if that is not known."""
+    """The version of the code. `dirty`: whether it had uncommitted changes; None if unknown."""
 
     commit: str
     dirty: bool | None
@@ -57,7 +57,7 @@ class ArtifactRecord(Frozen):
 
 
 COMMIT_VARIABLE = "MNIST_PIPELINE_GIT_COMMIT"
-"""Names the commit where the code is in no Git repository, such as in an image."""
+"""Environment variable that sets the commit where there is no Git repository, as in an image."""
 
 PACKAGES = (
     "apache-beam",
@@ -76,13 +76,13 @@ _SECONDS = 10
 
 
 def git_state(source: Path = Path(__file__)) -> Git | None:
-    """The commit that the running code is of.
+    """Returns the commit of the running code.
 
     Args:
-      source: one of its files, to be found in its repository.
+      source: a file in the code's repository.
 
     Returns:
-      What COMMIT_VARIABLE says, else what Git does; None if Git doesn't know the file.
+      The commit from COMMIT_VARIABLE, or else from Git; None if Git doesn't track the file.
     """
     if commit := os.environ.get(COMMIT_VARIABLE):
         return Git(commit=commit, dirty=None)
@@ -95,7 +95,7 @@ def git_state(source: Path = Path(__file__)) -> Git | None:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a model depends on, where installed."""
+    """Returns the versions of Python and of the installed packages in PACKAGES."""
     installed = ((name, _installed_version(name)) for name in PACKAGES)
     versions = {name: version for name, version in installed if version is not None}
     return {"python": platform.python_version(), **versions}

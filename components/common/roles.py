@@ -1,6 +1,6 @@
-"""The artifacts that TFX hands to an executor."""
+"""The type of an executor's inputs and outputs."""
 
 from tfx.types import Artifact
 
 ByRole = dict[str, list[Artifact]]
-"""Artifacts by the key of a component's input or output."""
+"""Artifacts, keyed by the name of a component's input or output."""

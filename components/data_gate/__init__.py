@@ -1,1 +1,1 @@
-"""DataGate: stops the run when the data does not satisfy the reviewed schema."""
+"""DataGate: stops the run if the data doesn't satisfy the reviewed schema."""

@@ -1,4 +1,4 @@
-"""What ExampleValidator found, as lines to read. Needs neither TFX nor TFDV."""
+"""Formats the anomalies that ExampleValidator found. Imports neither TFX nor TFDV."""
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
@@ -6,10 +6,10 @@ ALL_FEATURES = "all features"
 
 
 def list_reasons(anomalies: anomalies_pb2.Anomalies) -> list[str]:
-    """Lists why the anomalies of one split reject it, as "feature: reason"; empty: they don't.
+    """Returns the reasons to reject a split, each as "feature: reason"; empty if it passes.
 
-    Any anomaly rejects, whatever its severity. So does a split without examples: TFDV compares
-    nothing then, and reports no anomaly.
+    Anomalies of any severity reject a split. A split without examples is also rejected: TFDV skips
+    the comparison then and reports no anomaly.
     """
     reasons = [
         f"{feature}: {info.description or info.short_description}"

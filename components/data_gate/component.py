@@ -1,4 +1,4 @@
-"""DataGate's interface."""
+"""The interface of the DataGate component."""
 
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, component_spec, standard_artifacts
@@ -19,19 +19,20 @@ class DataGateSpec(component_spec.ComponentSpec):
 
 
 class DataGate(base_component.BaseComponent):
-    """Fails, and so stops the run, when ExampleValidator found anything: that only records it.
+    """Fails, and so stops the run, if ExampleValidator found anomalies.
 
-    Its output `verdict` is there only when the data passed.
+    ExampleValidator itself only records anomalies. The output `verdict` is written only if the data
+    passes.
     """
 
     SPEC_CLASS = DataGateSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(self, anomalies: channel.BaseChannel) -> None:
-        """Makes the component.
+        """Creates the component.
 
         Args:
-          anomalies: output `anomalies` of ExampleValidator, of type ExampleAnomalies.
+          anomalies: ExampleValidator's output `anomalies`, of type ExampleAnomalies.
         """
         verdict = channel.Channel(type=standard_artifacts.JsonValue)
         super().__init__(spec=DataGateSpec(anomalies=anomalies, verdict=verdict))

@@ -1,4 +1,4 @@
-"""What DataGate does: reads the anomalies of every split, and raises if there are any."""
+"""The executor of DataGate: raises an error if any split has anomalies."""
 
 import os
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from components.example_gen.splits import SPLITS
 
 
 class Executor(base_executor.BaseExecutor):
-    """Lets the run go on only if every split satisfies the schema."""
+    """Executor of DataGate."""
 
     def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
-        """Writes the verdict, {"blessed": true, "splits": […]}.
+        """Writes the verdict, {"blessed": true, "splits": […]}, if every split passes.
 
         Raises:
-          DataRejectedError: an anomaly in any split, or a split of which none was looked for.
+          DataRejectedError: if a split has anomalies or was not validated.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
@@ -37,7 +37,7 @@ class Executor(base_executor.BaseExecutor):
             raise DataRejectedError(
                 "the data does not satisfy the reviewed schema: "
                 + "; ".join(findings)
-                + "; correct the data, or review the schema if the data is right"
+                + "; correct the data, or update the schema if the data is right"
             )
         verdict.write({"blessed": True, "splits": list(SPLITS)})
 
@@ -46,18 +46,18 @@ def _check_splits(validated: Sequence[str]) -> None:
     missing = [split for split in SPLITS if split not in validated]
     if missing:
         raise DataRejectedError(
-            f"the splits {', '.join(SPLITS)} must all be validated, received none of "
-            f"{', '.join(missing)}; clear ExampleValidator's exclude_splits"
+            f"the splits {', '.join(SPLITS)} must all be validated, but no anomalies were computed "
+            f"for {', '.join(missing)}; clear ExampleValidator's exclude_splits"
         )
 
 
 def _read_reasons(anomalies: Artifact, split: str) -> list[str]:
     path = os.path.join(artifact_utils.get_split_uri([anomalies], split), DEFAULT_FILE_NAME)
     if not fileio.exists(path):
-        return [f"what ExampleValidator found is missing ({path}), run it again"]
+        return [f"ExampleValidator's output {path} is missing, run the pipeline again"]
     with fileio.open(path, "rb") as file:
         content = file.read()
     try:
         return list_reasons(anomalies_pb2.Anomalies.FromString(content))
     except DecodeError as error:
-        return [f"what ExampleValidator found can't be read ({path}: {error}), run it again"]
+        return [f"ExampleValidator's output {path} is corrupt ({error}), run the pipeline again"]

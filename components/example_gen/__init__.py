@@ -1,5 +1,5 @@
-"""ExampleGen: reads the data set from tensorflow_datasets, or the bundled sample.
+"""ExampleGen: ingests the data set from tensorflow_datasets (TFDS) or from the bundled sample.
 
-The component is `components.example_gen.component.ImageExampleGen`. It isn't re-exported here, so
-that the command line can import `components.example_gen.sources` without TFX and TensorFlow.
+Import the component from `components.example_gen.component`. It isn't re-exported here because the
+command line imports `components.example_gen.sources` without loading TFX and TensorFlow.
 """

@@ -1,4 +1,4 @@
-"""ExampleGen's interface."""
+"""The interface of the ExampleGen component."""
 
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel, component_spec, standard_artifacts
@@ -23,12 +23,12 @@ class ImageExampleGenSpec(component_spec.ComponentSpec):
 
 
 class ImageExampleGen(base_beam_component.BaseBeamComponent):
-    """Ingests the defined data set into the splits train, validation (stratified) and test.
+    """Ingests the data set into the splits train, validation (stratified) and test.
 
-    Its output `examples` are tf.Examples with the raw features of `models.features`. Custom
+    The output `examples` contains tf.Examples with the raw features of `models.features`. Custom
     properties of the artifact: `source`; `count_train`, `count_validation` and `count_test`;
-    `label_counts`, JSON as {split: {label: count}}; `fingerprint`, a SHA-256 (hex) that changes
-    with any pixel, label, split or order.
+    `label_counts`, JSON of the form {split: {label: count}}; `fingerprint`, a SHA-256 (hex) that
+    depends on every pixel, label and split, and on the order of the examples.
     """
 
     SPEC_CLASS = ImageExampleGenSpec
@@ -37,18 +37,19 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
     def __init__(
         self, source: str, data_dir: str = "", limit: int = 0, data_version: str = ""
     ) -> None:
-        """Makes the component.
+        """Creates the component.
 
         Args:
           source: "tfds", or "bundled" for the bundled sample.
-          data_dir: TFDS's data directory; "" is TFDS's default. Data that are not prepared
-            there are downloaded.
-          limit: about how many images to keep in all, the first ones of each class; 0 keeps all.
-          data_version: any text. It changes nothing but the key of a cache that doesn't see what is
-            in data_dir, as that of Kubeflow Pipelines.
+          data_dir: TFDS data directory; "" selects TFDS's default. Data is downloaded unless it is
+            already prepared there.
+          limit: approximate total number of images, taken from the start of each class; 0 keeps
+            all.
+          data_version: arbitrary text that affects only the cache key. Change it when the contents
+            of data_dir change and the cache can't detect it, as on Kubeflow Pipelines.
 
         Raises:
-          ValueError: an unknown source, or a negative limit.
+          ValueError: if the source is unknown or the limit is negative.
         """
         if source not in (sources.TFDS, sources.BUNDLED):
             raise ValueError(f"source must be tfds or bundled, received {source!r}")

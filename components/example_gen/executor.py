@@ -1,4 +1,4 @@
-"""What ExampleGen does: counts the labels, plans the splits, writes the examples."""
+"""The executor of ExampleGen: counts the labels, plans the splits and writes the examples."""
 
 import dataclasses
 import json
@@ -20,19 +20,19 @@ from components.example_gen.splits import SPLITS, make_plan, make_slices
 from components.example_gen.writing import Summary, combine, count_labels, write_slice
 
 EXAMPLES_PER_SLICE = 20_000
-"""Examples that one worker reads and writes as one file for each split."""
+"""Number of examples that a worker processes at a time. Each slice becomes one file per split."""
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Writes the data set as tf.Examples in the splits train, validation and test."""
+    """Executor of ImageExampleGen."""
 
     def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
-        """Writes the examples, and on their artifact the source, counts and fingerprint.
+        """Writes the examples and sets the artifact's properties (see `ImageExampleGen`).
 
         Raises:
-          SourceUnavailableError: no data are prepared, and they can't be downloaded.
-          DataRejectedError: the data can't be read, differ from the data definition, or leave a
-            split empty.
+          SourceUnavailableError: if no data is prepared and the download fails.
+          DataRejectedError: if the data can't be read, doesn't match the data definition, or leaves
+            a split empty.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(output_dict["examples"])
@@ -46,7 +46,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         _describe(examples, summary, source_name(source))
 
     def _write(self, reader: Reader, examples: Artifact, limit: int) -> Summary:
-        """Two passes in one Beam pipeline: all labels first, for the plan, then the examples."""
+        """Runs two passes in one Beam pipeline: counts the labels, then writes the examples."""
         slices = make_slices(reader.sizes(), EXAMPLES_PER_SLICE)
         uris = {split: artifact_utils.get_split_uri([examples], split) for split in SPLITS}
         summary_path = os.path.join(self._get_tmp_dir(), "summary.json")
@@ -80,7 +80,8 @@ def _check(summary: Summary) -> None:
     counts = {split: sum(labels.values()) for split, labels in summary.labels.items()}
     if not all(counts.values()):
         raise DataRejectedError(
-            f"each split needs at least one example, received {counts}; use more of the data"
+            f"each split needs at least one example, received {counts}; "
+            "raise the limit or use more data"
         )
 
 

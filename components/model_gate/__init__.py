@@ -1,5 +1,5 @@
-"""Decides from the Evaluator's metrics whether a model may be pushed.
+"""Decides whether a model may be pushed, based on the Evaluator's metrics.
 
-`rules` makes the decision, without TensorFlow and TFX. `eval_config` configures TFMA's metrics, and
-`evaluation` reads them. `component` and `executor` are the TFX component.
+`rules` makes the decision and imports neither TensorFlow nor TFX. `eval_config` configures TFMA's
+metrics, and `evaluation` reads them. `component` and `executor` implement the TFX component.
 """

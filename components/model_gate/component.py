@@ -1,4 +1,4 @@
-"""The component between the Evaluator and the Pusher."""
+"""The interface of the ModelGate component."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class ModelGateSpec(ComponentSpec):
 
 
 class ModelGate(base_component.BaseComponent):
-    """Decides whether a model is blessed, and records why.
+    """Decides whether a model is blessed, and records the reasons.
 
-    The component succeeds either way, so that a report can follow; the Pusher enforces the verdict.
-    The output `blessing` is a ModelBlessing like the stock Evaluator's. It also contains the
-    `components.model_gate.rules.Verdict`, in the file `rules.VERDICT_FILE`.
+    The component succeeds either way so that a rejected model still gets a report. The Pusher
+    enforces the verdict. Like the stock Evaluator's, the output `blessing` is a ModelBlessing. It
+    also contains the `components.model_gate.rules.Verdict` in the file `rules.VERDICT_FILE`.
     """
 
     SPEC_CLASS = ModelGateSpec
@@ -42,13 +42,13 @@ class ModelGate(base_component.BaseComponent):
         thresholds: str,
         baseline_model: BaseChannel[Any] | None = None,
     ) -> None:
-        """Makes the component, and validates the thresholds.
+        """Creates the component and validates the thresholds.
 
         Args:
-          evaluation: ModelEvaluation made with `components.model_gate.eval_config`.
-          model: the Model that was evaluated.
+          evaluation: ModelEvaluation created with `components.model_gate.eval_config`.
+          model: the evaluated Model.
           thresholds: JSON of `components.model_gate.thresholds.Thresholds`.
-          baseline_model: the baseline that the Evaluator was given; the channel may be empty.
+          baseline_model: the Evaluator's baseline; the channel may be empty.
 
         Raises:
           ThresholdsError: if the thresholds are malformed, incomplete or out of range.

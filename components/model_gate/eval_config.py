@@ -14,15 +14,15 @@ TOP_2_ACCURACY = "top_2_accuracy"
 CONFUSION = "confusion_matrix"
 
 VALID = 0.0
-"""A prediction is invalid if its highest probability is not above this."""
+"""A prediction is invalid if no probability is above this threshold."""
 
 
 def make_eval_config() -> tfma.EvalConfig:
-    """Configures TFMA: a candidate and a baseline, metrics over all examples.
+    """Configures TFMA to compute the metrics of a candidate and a baseline over all examples.
 
-    There are no thresholds: the gate decides on the counts of the confusion matrix, from which it
-    also derives exact precision, recall and F1 of each class. Without a baseline model, the
-    Evaluator drops the baseline itself.
+    TFMA applies no thresholds: the gate decides on the counts of the confusion matrix, from which
+    it also computes exact per-class precision, recall and F1. The Evaluator ignores the baseline if
+    it receives no baseline model.
     """
     return tfma.EvalConfig(
         model_specs=[_model_spec(tfma.CANDIDATE_KEY), _model_spec(tfma.BASELINE_KEY)],

@@ -1,4 +1,4 @@
-"""Reads the Evaluator's metrics for the rules."""
+"""Reads the metrics that the Evaluator wrote."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from components.model_gate import eval_config
 from components.model_gate.rules import IMPOSSIBLE, Confusion, Evaluated
 
 _NO_CLASS = -1
-"""TFMA's predicted class where no probability is above the threshold."""
+"""Class that TFMA reports when no probability is above the threshold."""
 
 
 class EvidenceError(Exception):
@@ -24,19 +24,19 @@ def read_evaluation(
     """Reads TFMA's metrics over all examples.
 
     Args:
-      directory: URI of a ModelEvaluation made with `eval_config.make_eval_config`.
-      has_baseline: whether the Evaluator was given a baseline.
-      class_names: by label.
+      directory: URI of a ModelEvaluation created with `eval_config.make_eval_config`.
+      has_baseline: whether the Evaluator evaluated a baseline.
+      class_names: class names, indexed by label.
 
     Returns:
-      The candidate's metrics, and the baseline's if there is one.
+      The candidate's metrics, and the baseline's metrics or None.
 
     Raises:
-      EvidenceError: if the files can't be read, lack either model's confusion matrix, or hold
-        labels without a name.
+      EvidenceError: if the files can't be read, a confusion matrix is missing, or a label has no
+        class name.
     """
     values = _load(directory)
-    candidate = tfma.CANDIDATE_KEY if has_baseline else ""  # TFMA does not name a single model.
+    candidate = tfma.CANDIDATE_KEY if has_baseline else ""  # TFMA doesn't name a single model.
     names = tuple(class_names)
     return (
         _evaluated(values.get(candidate, {}), "model", names),
@@ -45,11 +45,11 @@ def read_evaluation(
 
 
 def _load(directory: str) -> dict[str, dict[str, Message]]:
-    """Metric values (protos) by model and metric name, of the overall slice."""
+    """Returns the metric protos of the overall slice, by model name and metric name."""
     values: dict[str, dict[str, Message]] = {}
     try:
         slices = list(tfma.load_metrics(directory))
-    except Exception as error:  # TensorFlow, protobuf and TFMA each raise their own kinds.
+    except Exception as error:  # TensorFlow, protobuf and TFMA each raise their own types.
         raise EvidenceError(f"the evaluation's metrics can't be read: {error}") from error
     for metrics in slices:
         if metrics.slice_key.single_slice_keys:
@@ -65,7 +65,8 @@ def _evaluated(
 ) -> Evaluated:
     if eval_config.CONFUSION not in values:
         raise EvidenceError(
-            f"the evaluation has no confusion matrix of the {model}: was any example evaluated?"
+            f"the evaluation has no confusion matrix for the {model}; check that the test split "
+            "has examples"
         )
     return Evaluated(
         confusion=_confusion(values[eval_config.CONFUSION], class_names),
@@ -81,7 +82,7 @@ def _double(value: Message | None) -> float | None:
 
 
 def _confusion(value: Message, class_names: tuple[str, ...]) -> Confusion:
-    """Moves predictions that are no probabilities to `invalid`; see `rules.IMPOSSIBLE`."""
+    """Counts NaN and infinite predictions as invalid; see `rules.IMPOSSIBLE`."""
     matrices = {
         matrix.threshold: {
             (entry.actual_class_id, entry.predicted_class_id): int(entry.num_weighted_examples)
@@ -90,7 +91,10 @@ def _confusion(value: Message, class_names: tuple[str, ...]) -> Confusion:
         for matrix in value.multi_class_confusion_matrix_at_thresholds.matrices
     }
     if matrices.keys() != {eval_config.VALID, IMPOSSIBLE}:
-        raise EvidenceError(f"the confusion matrix has the thresholds {sorted(matrices)}")
+        raise EvidenceError(
+            f"expected confusion matrices for the thresholds {eval_config.VALID} and {IMPOSSIBLE}, "
+            f"received {sorted(matrices)}"
+        )
     size = len(class_names)
     counts = [[0] * size for _ in range(size)]
     invalid = [0] * size
@@ -104,7 +108,7 @@ def _confusion(value: Message, class_names: tuple[str, ...]) -> Confusion:
         if predicted == _NO_CLASS:
             invalid[actual] += examples
             continue
-        no_probability = impossible.get((actual, predicted), 0)
-        counts[actual][predicted] = examples - no_probability
-        invalid[actual] += no_probability
+        not_finite = impossible.get((actual, predicted), 0)
+        counts[actual][predicted] = examples - not_finite
+        invalid[actual] += not_finite
     return Confusion(class_names, tuple(map(tuple, counts)), tuple(invalid))

@@ -1,4 +1,4 @@
-"""Runs the gate: evaluation in, blessing and verdict out."""
+"""The executor of ModelGate: reads the evaluation and writes the blessing and the verdict."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Executor(base_executor.BaseExecutor):
     """Executor of ModelGate."""
 
     def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
-        """Judges the model.
+        """Decides whether to bless the model.
 
         Args:
           input_dict: evaluation, model, and optionally baseline_model, which may be empty.
@@ -33,7 +33,7 @@ class Executor(base_executor.BaseExecutor):
         """
         model = artifact_utils.get_single_instance(input_dict["model"])
         baselines = input_dict.get("baseline_model") or []
-        verdict = _judge(
+        verdict = _decide(
             artifact_utils.get_single_uri(input_dict["evaluation"]),
             bool(baselines),
             Thresholds.from_json(exec_properties["thresholds"]),
@@ -45,7 +45,7 @@ class Executor(base_executor.BaseExecutor):
         _log.info("Blessed: %s. %s", verdict.blessed, verdict.reason)
 
 
-def _judge(evaluation: str, has_baseline: bool, thresholds: Thresholds, model: str) -> Verdict:
+def _decide(evaluation: str, has_baseline: bool, thresholds: Thresholds, model: str) -> Verdict:
     try:
         candidate, baseline = read_evaluation(evaluation, has_baseline, CLASS_NAMES)
     except EvidenceError as error:
@@ -54,7 +54,7 @@ def _judge(evaluation: str, has_baseline: bool, thresholds: Thresholds, model: s
 
 
 def _describe(blessing: Artifact, model: Artifact, baselines: list[Artifact]) -> None:
-    """Sets the custom properties that the stock Evaluator sets, except for the verdict."""
+    """Sets the stock Evaluator's custom properties, except the outcome."""
     blessing.set_string_custom_property(
         constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri
     )

@@ -1,6 +1,6 @@
-"""The rules that a model must satisfy, decided exactly: on integer counts and fractions.
+"""The rules that a model must satisfy, evaluated exactly on integer counts and fractions.
 
-TFMA's own thresholds compare float32 values, which puts 19 of 20 below 0.95.
+TFMA's own thresholds compare float32 values, where 19/20 is less than 0.95.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from components.model_gate.thresholds import Thresholds
 from models.validation import Frozen, problems
 
 IMPOSSIBLE = 1.001
-"""No probability is above this: predictions that TFMA still counts here are invalid.
+"""Threshold above every probability. Predictions that TFMA counts at this threshold are invalid.
 
-TFMA's confusion matrix takes the argmax, which for NaN is the position of the NaN itself, and drops
-a prediction if it is `<=` the threshold, which NaN never is. So NaN would count as correct wherever
-its position is the label. At this threshold only NaN and infinity are left, to be subtracted
+TFMA's confusion matrix uses the argmax, which returns the index of a NaN, and drops predictions
+`<=` the threshold, which NaN never is. NaN would therefore count as correct whenever its index is
+the label. At this threshold, TFMA counts only NaN and infinity, so these counts can be subtracted
 (`tensorflow_model_analysis/metrics/multi_class_confusion_matrix_metrics.py`, 0.47 and 0.52).
 """
 
 VERDICT_FILE = "verdict.json"
-"""Name of the file with the `Verdict`, in the gate's artifact `blessing`."""
+"""File with the `Verdict` in the gate's artifact `blessing`."""
 
 _LISTED = 5
-"""A check names at most this many classes."""
+"""Maximum number of classes listed in a check."""
 
 _NO_EXAMPLES = "undefined without examples"
 
 
 class VerdictError(ValueError):
-    """The text is not a verdict, or contradicts itself."""
+    """The text is not a verdict, or its decision contradicts its checks."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Confusion:
     """Counts of predictions by class.
 
     Attributes:
-      class_names: by label, from 0.
-      counts: `counts[actual][predicted]`, one row and one column for each class.
-      invalid: by actual label, the examples whose prediction is no class, such as NaN. They count
-        as examples, and are never correct.
+      class_names: class names, indexed by label.
+      counts: `counts[actual][predicted]`, with one row and one column per class.
+      invalid: number of invalid predictions, such as NaN, by actual label. They count toward the
+        support and are never correct.
     """
 
     class_names: tuple[str, ...]
@@ -56,7 +56,7 @@ class Confusion:
 
     @property
     def labels(self) -> range:
-        """All labels."""
+        """All labels, from 0."""
         return range(len(self.class_names))
 
     @property
@@ -66,29 +66,29 @@ class Confusion:
 
     @property
     def examples(self) -> int:
-        """All examples, invalid predictions included."""
+        """Number of examples, including invalid predictions."""
         return sum(self.supports)
 
     @property
     def correct(self) -> int:
-        """Examples that were classified correctly."""
+        """Number of examples classified correctly."""
         return sum(self.counts[label][label] for label in self.labels)
 
     @property
     def accuracy(self) -> Fraction | None:
-        """Share of the examples that are correct; None without examples."""
+        """Fraction of examples classified correctly; None without examples."""
         return _ratio(self.correct, self.examples)
 
     def support(self, label: int) -> int:
-        """Examples of a class, invalid predictions included."""
+        """Number of examples of a class, including invalid predictions."""
         return sum(self.counts[label]) + self.invalid[label]
 
     def recall(self, label: int) -> Fraction | None:
-        """Share of a class's examples that are correct; None without examples."""
+        """Fraction of a class's examples classified correctly; None without examples."""
         return _ratio(self.counts[label][label], self.support(label))
 
     def precision(self, label: int) -> Fraction | None:
-        """Share of the predictions of a class that are correct; None if it was never predicted."""
+        """Fraction of a class's predictions that are correct; None if it was never predicted."""
         return _ratio(self.counts[label][label], self._predicted(label))
 
     def f1(self, label: int) -> Fraction | None:
@@ -101,7 +101,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The Evaluator's results for one model; None is a metric that it did not report."""
+    """The Evaluator's results for one model; None if a metric was not reported."""
 
     confusion: Confusion
     loss: float | None
@@ -121,17 +121,17 @@ class ClassMetrics(Frozen):
 
 
 class Verdict(Frozen):
-    """The decision on a model, with its evidence; empty where the gate had none.
+    """The decision on a model and its evidence. Without evidence, the optional fields are empty.
 
     Attributes:
       blessed: whether every check passed.
-      model_sha256: checksum of the model's files.
-      class_names: by label.
-      metrics: over all examples, by name.
-      checks: one for each rule.
+      model_sha256: checksum of the model.
+      class_names: class names, indexed by label.
+      metrics: metrics over all examples, by name.
+      checks: one check per rule.
       confusion_matrix: `confusion_matrix[actual][predicted]`.
-      invalid: invalid predictions, by actual label.
-      per_class: by label.
+      invalid: number of invalid predictions, by actual label.
+      per_class: per-class metrics, indexed by label.
     """
 
     blessed: bool
@@ -150,10 +150,10 @@ class Verdict(Frozen):
 
     @classmethod
     def from_json(cls, text: str) -> Verdict:
-        """Reads what `to_json` wrote.
+        """Parses the output of `to_json`.
 
         Raises:
-          VerdictError: if the text is something else, or blesses despite a failed check.
+          VerdictError: if the text is not a verdict, or `blessed` contradicts the checks.
         """
         try:
             verdict = cls.model_validate_json(text)
@@ -163,21 +163,21 @@ class Verdict(Frozen):
             ) from error
         if verdict.blessed != _all_passed(verdict.checks):
             raise VerdictError(
-                f"Expected a verdict that follows from its checks, received blessed="
-                f"{verdict.blessed} with these failed: {verdict.reason or 'none'}."
+                f"Expected a verdict that matches its checks, received blessed="
+                f"{verdict.blessed} with these failed checks: {verdict.reason or 'none'}."
             )
         return verdict
 
 
 def read_verdict(directory: str) -> Verdict:
-    """Reads the verdict in the gate's artifact `blessing`.
+    """Reads the verdict from the gate's artifact `blessing`.
 
     Args:
-      directory: URI of the artifact, which is local.
+      directory: URI of the artifact, a local directory.
 
     Raises:
       OSError: if the file can't be read.
-      VerdictError: as `Verdict.from_json`.
+      VerdictError: if `Verdict.from_json` rejects its content.
     """
     return Verdict.from_json(Path(directory, VERDICT_FILE).read_text(encoding="utf-8"))
 
@@ -185,16 +185,16 @@ def read_verdict(directory: str) -> Verdict:
 def judge(
     candidate: Evaluated, baseline: Evaluated | None, thresholds: Thresholds, model_sha256: str = ""
 ) -> Verdict:
-    """Decides whether a model is good enough.
+    """Checks a model against every rule.
 
     Args:
-      candidate: the model's evaluation.
-      baseline: evaluation of the baseline on the same examples; None without a baseline.
-      thresholds: of the rules.
-      model_sha256: checksum of the candidate.
+      candidate: results of the model.
+      baseline: results of the baseline on the same examples; None without a baseline.
+      thresholds: thresholds of the rules.
+      model_sha256: checksum of the model.
 
     Returns:
-      The verdict, with one check for each rule: blessed if every check passed.
+      The verdict, with one check per rule. The model is blessed if every check passed.
     """
     confusion = candidate.confusion
     checks = (
@@ -226,10 +226,10 @@ def judge(
 
 
 def refuse(reason: str, model_sha256: str = "") -> Verdict:
-    """Rejects a model for lack of evidence.
+    """Rejects a model without a usable evaluation.
 
     Args:
-      reason: what is missing or unreadable.
+      reason: the problem with the evaluation.
       model_sha256: checksum of the model.
     """
     check = Check(
@@ -287,7 +287,7 @@ def _check_accuracy(confusion: Confusion, least: Fraction) -> Check:
 
 
 def _check_class_recall(confusion: Confusion, least: Fraction) -> Check:
-    """Of each class that is present; that all of them are is a rule of its own."""
+    """Ignores absent classes, which `_check_all_classes` rejects."""
     recalls = ((confusion.recall(label), label) for label in confusion.labels)
     ranked = sorted((recall, label) for recall, label in recalls if recall is not None)
     worst = ranked[0][0] if ranked else None
@@ -346,7 +346,7 @@ def _check_baseline(confusion: Confusion, baseline: Evaluated | None, tolerance:
 def _compare(
     candidate: Confusion, baseline: Confusion | None, tolerance: Fraction
 ) -> tuple[Fraction | None, bool, str]:
-    """The accuracy that the candidate needs, whether it has it, and the detail."""
+    """Returns the required accuracy, whether the candidate reaches it, and the detail."""
     if baseline is None:
         return None, True, "no baseline yet"
     if candidate.supports != baseline.supports:
@@ -380,11 +380,11 @@ def _ratio(part: int, whole: int) -> Fraction | None:
 
 
 def _number(value: Fraction | float | None) -> float | None:
-    """For JSON, which has no NaN and no infinity."""
+    """Converts to a JSON number. JSON has no NaN and no infinity."""
     return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _listed(texts: Sequence[str]) -> str:
-    """Joins texts, the first few of many."""
+    """Joins the first texts and counts the rest."""
     more = len(texts) - _LISTED
     return ", ".join(texts[:_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -1,6 +1,7 @@
 """The thresholds of the model gate, with their defaults, bounds and descriptions.
 
-The command line, settings files and Kubeflow's run parameters are made from these fields.
+The command line options, the settings files and Kubeflow's run parameters are generated from the
+fields of `Thresholds`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class ThresholdsError(ValueError):
 
 
 class Thresholds(Frozen):
-    """Thresholds of the model gate. Decimals, so that 0.95 means 95/100 exactly."""
+    """Thresholds of the model gate. As a Decimal, 0.95 is exactly 95/100."""
 
     accuracy_threshold: Decimal = Field(
         Decimal("0.95"), ge=0, le=1, description="Smallest test accuracy that passes the gate."
@@ -43,10 +44,10 @@ class Thresholds(Frozen):
 
     @classmethod
     def from_json(cls, text: str) -> Thresholds:
-        """Parses a JSON object with all of these fields; decimals as strings or numbers.
+        """Parses a JSON object with all fields. Decimals may be strings or numbers.
 
         Raises:
-          ThresholdsError: naming each field that is missing, unknown or out of range.
+          ThresholdsError: if fields are missing, unknown or out of range; the message lists them.
         """
         try:
             thresholds = cls.model_validate_json(text)

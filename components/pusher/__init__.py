@@ -1,1 +1,1 @@
-"""Pushes a blessed model, completely or not at all."""
+"""Pushes a blessed model atomically."""

@@ -1,4 +1,4 @@
-"""The component that pushes a blessed model."""
+"""The interface of the Pusher component."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class PusherSpec(ComponentSpec):
 
 
 class Pusher(base_component.BaseComponent):
-    """Pushes a model that ModelGate blessed to `<serving_dir>/<model_name>/<version>/`.
+    """Pushes a blessed model to `<serving_dir>/<model_name>/<version>/`.
 
-    Unlike the stock Pusher it fails if the model is not blessed, and its release is atomic,
-    durable, verified and described by a manifest. It is idempotent: a model that is already the
-    newest version is not pushed again. Its output `pushed_model` has the custom properties
-    `pushed` (1 if this run pushed it, else 0), `up_to_date` (the opposite), `pushed_destination`
-    (path of the version's directory) and `pushed_version`.
+    Unlike the stock Pusher, it fails if the model is not blessed. Releases are atomic, durable and
+    verified, and include a manifest. Pushing is idempotent: a model that is already the newest
+    version is not pushed again. The output `pushed_model` has the custom properties `pushed` (1 if
+    this run pushed the model, else 0), `up_to_date` (the opposite), `pushed_destination` (path of
+    the version's directory) and `pushed_version`.
     """
 
     SPEC_CLASS = PusherSpec
@@ -52,14 +52,14 @@ class Pusher(base_component.BaseComponent):
 
         Args:
           model: the Model to push.
-          blessing: ModelGate's verdict on it.
-          examples: the model's training data, with a split `test` for the smoke check; the custom
-            properties of ImageExampleGen go into the manifest.
-          serving_dir: local directory below which a server finds its models.
-          model_name: name of the model's directory there.
+          blessing: ModelGate's output for this model.
+          examples: the examples that the model was trained on. The split `test` is used for the
+            smoke check, and ImageExampleGen's custom properties are copied to the manifest.
+          serving_dir: local directory that contains one subdirectory per model.
+          model_name: name of the model's subdirectory.
 
         Raises:
-          PushError: if serving_dir is a URL, or model_name is not fit for a directory's name.
+          PushError: if serving_dir is a URL, or model_name is not a valid directory name.
         """
         model_directory(serving_dir, model_name)
         super().__init__(

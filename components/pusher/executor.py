@@ -1,4 +1,4 @@
-"""Pushes a blessed model to the serving directory."""
+"""The executor of Pusher: pushes a blessed model to the serving directory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from components.common.roles import ByRole
 from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError, read_verdict
 from components.pusher import smoke_check
 from components.releases.manifest import ReleaseFacts
-from components.releases.store import ReleaseStore, WithdrawnError, model_directory
+from components.releases.store import ReleaseStore, RolledBackError, model_directory
 from components.releases.writing import Pushed
 
 TEST_SPLIT = "test"
@@ -43,8 +43,7 @@ class Executor(base_executor.BaseExecutor):
           exec_properties: serving_dir and model_name.
 
         Raises:
-          ModelRejectedError: if the gate did not bless the model, blessed another one, or a
-            rollback withdrew it.
+          ModelRejectedError: if the gate didn't bless this model, or the model was rolled back.
           PushError: if the model can't be served or written.
         """
         inputs = {
@@ -63,32 +62,34 @@ class Executor(base_executor.BaseExecutor):
                 _facts(model_name, verdict, inputs),
                 check=lambda staging: smoke_check.check_model(staging, examples),
             )
-        except WithdrawnError as error:
+        except RolledBackError as error:
             raise ModelRejectedError(str(error)) from error
         _record(artifact_utils.get_single_instance(output_dict["pushed_model"]), pushed)
         _log.info("%s: %s", "Up to date" if pushed.up_to_date else "Pushed", pushed.path)
 
 
 def _approval(blessing: Artifact, model: Artifact) -> Verdict:
-    """Reads the verdict; raises ModelRejectedError unless it blesses this very model."""
+    """Reads the verdict. Raises ModelRejectedError unless it blesses exactly this model."""
     try:
         verdict = read_verdict(blessing.uri)
     except (OSError, VerdictError) as error:
         raise ModelRejectedError(
-            f"the gate's verdict can't be read: {error} Nothing was pushed."
+            f"the gate's verdict can't be read ({str(error).rstrip('.')}). Nothing was pushed. "
+            "Run the pipeline again."
         ) from error
     if not verdict.blessed:
         raise ModelRejectedError(f"{verdict.reason}. Nothing was pushed.")
     property_value = blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY)
     if property_value != constants.BLESSED_VALUE:
         raise ModelRejectedError(
-            f"{VERDICT_FILE} blesses the model, but ML Metadata doesn't. Nothing was pushed."
+            f"{VERDICT_FILE} blesses the model, but its blessing in ML Metadata doesn't. "
+            "Nothing was pushed. Run the pipeline again."
         )
     received = saved_model_sha256(model)
     if received != verdict.model_sha256:
         raise ModelRejectedError(
-            f"the gate judged the model with SHA-256 {verdict.model_sha256}, and the one in "
-            f"{model.uri} has {received}. Nothing was pushed. Run the pipeline again."
+            f"the gate evaluated a model with SHA-256 {verdict.model_sha256}, but the model in "
+            f"{model.uri} has SHA-256 {received}. Nothing was pushed. Run the pipeline again."
         )
     return verdict
 

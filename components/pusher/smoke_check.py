@@ -1,4 +1,4 @@
-"""Loads a copied model before it is released, and runs inference on a few examples."""
+"""Loads a model before its release and runs inference on a few examples."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ _REASON_CHARACTERS = 400
 
 
 def read_examples(split_uri: str, count: int) -> list[bytes]:
-    """Reads the first serialized tf.Examples, at most `count`, of a split of gzipped TFRecords."""
+    """Reads up to `count` serialized tf.Examples from a split of gzipped TFRecord files."""
     files = sorted(tf.io.gfile.glob(f"{split_uri}/*"))
     dataset = tf.data.TFRecordDataset(files, compression_type="GZIP")
     return list(itertools.islice(dataset.as_numpy_iterator(), count))
 
 
 def check_model(model_dir: Path, examples: Sequence[bytes]) -> None:
-    """Loads a SavedModel as a server would, and runs its default signature.
+    """Loads a SavedModel as a server would and runs its default signature.
 
     Args:
-      model_dir: the SavedModel.
-      examples: serialized tf.Examples, raw; at least one.
+      model_dir: directory of the SavedModel.
+      examples: serialized raw tf.Examples, at least one.
 
     Raises:
-      PushError: if the model doesn't load, fails, or does not return NUM_CLASSES finite
+      PushError: if the model fails to load or run, or doesn't return NUM_CLASSES finite
         probabilities that sum to 1 for each example.
     """
     _check_preprocessing()
     if not examples:
-        raise PushError("Expected examples for the smoke check, found none; nothing was pushed.")
+        raise PushError("The smoke check needs at least one test example. Nothing was pushed.")
     try:
         signature = tf.saved_model.load(str(model_dir)).signatures[SIGNATURE]
         outputs = signature(examples=tf.constant(list(examples)))[features.PROBABILITIES].numpy()
-    except Exception as error:  # TensorFlow raises many kinds, each of which means the same here.
+    except Exception as error:  # TensorFlow raises many types; all of them are fatal here.
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", _REASON_CHARACTERS)
-        raise PushError(f"The model can't be served; nothing was pushed: {reason}") from error
+        raise PushError(f"The model can't be served ({reason}). Nothing was pushed.") from error
     _check_probabilities(outputs, len(examples))
 
 
 def _check_preprocessing() -> None:
-    """Without its preprocessing, a release could not be served to those who send pictures."""
+    """Checks the picture preprocessing, without which a release can't classify pictures."""
     try:
         check_preprocessing(DATASET.image_shape, DATASET.picture_preprocessing)
     except (ImportError, TypeError) as error:
@@ -63,17 +63,17 @@ def _check_probabilities(outputs: npt.NDArray[np.float32], examples: int) -> Non
     expected = (examples, features.NUM_CLASSES)
     if outputs.shape != expected:
         raise PushError(
-            f"Expected probabilities of shape {expected} from the model, received {outputs.shape}; "
-            "nothing was pushed."
+            f"The model must return probabilities of shape {expected}, received {outputs.shape}. "
+            "Nothing was pushed."
         )
     if not (np.isfinite(outputs).all() and (outputs >= 0).all()):
         raise PushError(
-            "Expected finite probabilities of at least 0 from the model, received "
-            f"{outputs.min()} to {outputs.max()}; nothing was pushed."
+            "The model must return finite probabilities of at least 0, received "
+            f"{outputs.min()} to {outputs.max()}. Nothing was pushed."
         )
     sums = outputs.sum(axis=1)
     if not np.allclose(sums, 1.0, atol=_TOLERANCE):
         raise PushError(
-            "Expected probabilities that sum to 1 from the model, received sums from "
-            f"{sums.min()} to {sums.max()}; nothing was pushed."
+            "The model must return probabilities that sum to 1, received sums from "
+            f"{sums.min()} to {sums.max()}. Nothing was pushed."
         )

@@ -1,4 +1,5 @@
-"""The releases of a model: versioned directories that TensorFlow Serving can follow.
+"""Releases of a model: versioned directories in the layout of TensorFlow Serving.
 
-`store.ReleaseStore` is the way in. Free of TensorFlow and TFX, for tools that must start fast.
+The entry point is `store.ReleaseStore`. This package imports neither TensorFlow nor TFX, so that
+command-line tools start fast.
 """

@@ -1,6 +1,6 @@
-"""The manifest of a release: `release.json` beside the model, with metrics and provenance.
+"""The manifest of a release: `release.json`, with metrics and provenance.
 
-Loaders of SavedModels and TensorFlow Serving ignore the file.
+The file is stored in the SavedModel's directory. TensorFlow and TensorFlow Serving ignore it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RELEASE_FILE = "release.json"
 
 
 class ManifestError(Exception):
-    """A release has no readable manifest, or its files don't match it; the message is one line."""
+    """The manifest is missing or invalid, or the files don't match it. The message is one line."""
 
 
 class FileRecord(Frozen):
@@ -31,13 +31,13 @@ class FileRecord(Frozen):
 
 
 class Rollback(Frozen):
-    """Which version a rollback replaced, and why.
+    """A rollback from one version to an earlier one.
 
     Attributes:
-      from_version: the version that it withdrew.
+      from_version: the version that was rolled back.
       from_model_sha256: checksum of that version's model.
-      to_version: the earlier version, whose model it released again.
-      reason: free text; may be empty.
+      to_version: the earlier version, which was released again.
+      reason: free text, may be empty.
     """
 
     from_version: int
@@ -47,19 +47,19 @@ class Rollback(Frozen):
 
 
 class ReleaseFacts(Frozen):
-    """The part of a manifest that is known before the release has a version.
+    """The fields of a manifest that are known before the release has a version.
 
     Attributes:
-      format: version of this format.
+      format: version of the manifest format.
       model: name of the model.
-      metrics: from the gate's verdict.
-      checks: the gate's rules, with thresholds and values.
+      metrics: metrics from the gate's verdict.
+      checks: checks from the gate's verdict.
       data: the data that the model was trained on, and how to use the model.
-      git: None if the code is in no Git repository.
-      packages: versions by name.
-      ml_metadata: artifacts by their role in the push.
-      rollback: None for a version that the pipeline pushed. The other facts of a rollback are
-        copied from the version that it returns to.
+      git: None if the code is not in a Git repository.
+      packages: package versions, by name.
+      ml_metadata: artifacts, by their role in the push.
+      rollback: None for a version that the pipeline pushed. A rollback copies the other fields from
+        the version that it restores.
     """
 
     format: Literal[2] = 2
@@ -75,7 +75,7 @@ class ReleaseFacts(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _complete_format_1(cls, values: Any) -> Any:
-        """Format 1 lacked the facts of the data definition, which were MNIST's."""
+        """Adds the data definition to format 1, which supported only MNIST."""
         if isinstance(values, dict) and values.get("format") == 1:
             return {**values, "format": 2, "data": {**values["data"], **_FACTS_OF_FORMAT_1}}
         return values
@@ -95,10 +95,10 @@ class Release(ReleaseFacts):
     """The content of a manifest.
 
     Attributes:
-      version: also the name of the directory.
+      version: version number, also the name of the directory.
       created: time of the push, with time zone.
       model_sha256: `components.common.checksums.model_sha256` of the files.
-      files: by relative path (POSIX style), without the manifest itself.
+      files: the model's files by relative POSIX path, without the manifest.
     """
 
     version: int
@@ -111,7 +111,7 @@ def read_release(version_dir: Path) -> Release:
     """Reads the manifest of a version.
 
     Raises:
-      ManifestError: if there is none, or it is malformed.
+      ManifestError: if the manifest is missing or malformed.
     """
     path = version_dir / RELEASE_FILE
     try:
@@ -128,7 +128,7 @@ def verified_release(version_dir: Path) -> Release | None:
     """Reads the manifest of a version and verifies the files.
 
     Returns:
-      None for a version without a manifest, which another tool has pushed.
+      The manifest; None if it is missing because another tool pushed the version.
 
     Raises:
       ManifestError: if the manifest is malformed, or the files don't match it.
@@ -144,20 +144,20 @@ def release_problems(version_dir: Path) -> list[str]:
     """Compares the files of a release with its manifest.
 
     Returns:
-      A line for each file that is missing, changed or not listed, and one if the manifest is
-      unreadable or of another version; empty if the release is intact.
+      One line for each file that is missing, changed or not listed, and one line if the manifest is
+      unreadable or belongs to another version; empty if the release is intact.
     """
     try:
         release = read_release(version_dir)
-        found = checksums.directory_sha256(version_dir, leave_out=[RELEASE_FILE])
+        found = checksums.directory_sha256(version_dir, exclude=[RELEASE_FILE])
     except ManifestError as error:
         return [str(error)]
     except OSError as error:
         return [f"{error.filename} can't be read: {error.strerror}"]
     expected = {name: file.sha256 for name, file in release.files.items()}
-    other = parse_version(version_dir.name) != release.version
+    misplaced = parse_version(version_dir.name) != release.version
     return [
-        *([f"the manifest is of version {release.version}"] if other else []),
+        *([f"the manifest belongs to version {release.version}"] if misplaced else []),
         *(f"{name} is missing" for name in sorted(expected.keys() - found.keys())),
         *(f"{name} is not in the manifest" for name in sorted(found.keys() - expected.keys())),
         *(

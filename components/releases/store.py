@@ -1,12 +1,12 @@
-"""`ReleaseStore`: all releases of one model, and the rules for them.
+"""`ReleaseStore`: all releases of one model, and their rules.
 
-- A version never changes and never disappears: a push or a rollback adds a higher one.
-- The live version is the highest one that holds a SavedModel that matches its manifest. A
-  SavedModel without a manifest, which another tool has pushed, counts as it is.
-- A model that a rollback withdrew is not pushed again; only another rollback brings it back.
+- Versions are immutable and permanent. A push or a rollback adds a higher version.
+- The live version is the highest version with a SavedModel that matches its manifest. A SavedModel
+  without a manifest, pushed by another tool, also qualifies.
+- A rolled-back model is never pushed again. Only another rollback can restore it.
 
-TensorFlow Serving follows the highest version that holds a SavedModel, and does not verify it. It
-serves another version than the live one only if someone has damaged the files of a release.
+TensorFlow Serving loads the highest version with a SavedModel, without verifying it. It therefore
+serves a version other than the live one only if the files of a release were damaged.
 """
 
 from __future__ import annotations
@@ -34,44 +34,44 @@ from components.releases.writing import Pushed, PushError, add_version, releasin
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
-class WithdrawnError(PushError):
-    """The model was pushed before, and a rollback withdrew it."""
+class RolledBackError(PushError):
+    """The model was pushed before and has been rolled back."""
 
 
 def model_directory(serving_dir: str, model_name: str) -> Path:
-    """Returns the directory that holds a model's versions.
+    """Returns the directory of a model's versions.
 
     Raises:
-      PushError: if serving_dir is a URL, or model_name is not fit for a directory's name.
+      PushError: if serving_dir is a URL, or model_name is not a valid directory name.
     """
     if "://" in serving_dir:
         raise PushError(
-            f"Expected the serving directory to be a local path, received {serving_dir!r}: "
-            "a rename is not atomic elsewhere. Push to a local or mounted directory, and copy on."
+            f"The serving directory must be a local path, because releases need atomic renames; "
+            f"received {serving_dir!r}. Use a local or mounted directory."
         )
     if not _NAME.fullmatch(model_name):
         raise PushError(
-            "Expected the model's name to be of letters, digits, '_', '.' and '-', and to start "
-            f"with neither of the last two, received {model_name!r}."
+            "The model name must consist of letters, digits, '_', '.' and '-', and must not start "
+            f"with '.' or '-'; received {model_name!r}."
         )
     return Path(serving_dir) / model_name
 
 
 @dataclass(frozen=True)
 class ReleaseStore:
-    """The releases below a model's directory, which need not exist yet.
+    """The releases in a model's directory, which doesn't have to exist yet.
 
-    Reads the disk on each call, because other processes push meanwhile.
+    Every call reads the disk, because other processes may push at any time.
     """
 
     model_dir: Path
 
     def versions(self) -> dict[int, Path]:
-        """Paths of all versions, oldest first; also of those that can't be served."""
+        """Returns the paths of all versions, oldest first, whether or not they can be served."""
         return list_versions(self.model_dir)
 
     def servable(self) -> dict[int, Path]:
-        """Paths of the versions that hold a SavedModel, newest first; they may be damaged."""
+        """Returns the paths of all versions with a SavedModel, newest first, even if damaged."""
         versions = reversed(self.versions().items())
         return {version: path for version, path in versions if (path / SAVED_MODEL).is_file()}
 
@@ -81,16 +81,16 @@ class ReleaseStore:
         return next((version for version, path in servable if _is_intact(path)), None)
 
     def read(self, version: int) -> Release:
-        """Reads a manifest, without a look at the files.
+        """Reads the manifest of a version without verifying the files.
 
         Raises:
-          ManifestError: if there is none, or it is malformed.
+          ManifestError: if the manifest is missing or malformed.
           KeyError: if there is no such version.
         """
         return read_release(self.versions()[version])
 
     def releases(self) -> Releases:
-        """Reads all manifests, oldest first; an unreadable one is given as its error."""
+        """Reads all manifests, oldest first, with an error in place of an unreadable one."""
         return {version: _read(path) for version, path in self.versions().items()}
 
     def problems(self, version: int) -> list[str]:
@@ -101,19 +101,19 @@ class ReleaseStore:
         """
         return release_problems(self.versions()[version])
 
-    def withdrawals(self) -> dict[str, Rollback]:
-        """Lists the models that rollbacks withdrew, and that no later version brought back.
+    def rolled_back_models(self) -> dict[str, Rollback]:
+        """Finds the models that were rolled back and not restored by a later version.
 
         Returns:
-          The rollback by the SHA-256 of the model that it withdrew.
+          The rollbacks, by the SHA-256 of the rolled-back model.
         """
-        withdrawn: dict[str, Rollback] = {}
+        rollbacks: dict[str, Rollback] = {}
         for release in self.releases().values():
             if isinstance(release, Release):
-                withdrawn.pop(release.model_sha256, None)
+                rollbacks.pop(release.model_sha256, None)
                 if release.rollback is not None:
-                    withdrawn[release.rollback.from_model_sha256] = release.rollback
-        return withdrawn
+                    rollbacks[release.rollback.from_model_sha256] = release.rollback
+        return rollbacks
 
     def push(
         self,
@@ -122,19 +122,20 @@ class ReleaseStore:
         check: Callable[[Path], None],
         clock: Callable[[], float] = time.time,
     ) -> Pushed:
-        """Makes a SavedModel the newest version, unless it already is.
+        """Pushes a SavedModel as the newest version, unless it already is.
 
         Args:
-          source: the SavedModel's directory.
-          facts: for the manifest.
-          check: called with the finished copy before it appears; an exception cancels the push.
-          clock: seconds since 1970.
+          source: directory of the SavedModel.
+          facts: fields of the manifest.
+          check: called with the complete copy before it is published; an exception cancels the
+            push.
+          clock: returns the Unix time in seconds.
 
         Raises:
-          WithdrawnError: if a rollback withdrew this very model: a pipeline that runs on a
-            schedule must not bring it back.
-          PushError: if the source is no SavedModel, the copy differs from it, another push holds
-            the lock too long, the highest version is MAX_VERSION, or on any error of the disk.
+          RolledBackError: if this model was rolled back, because a scheduled pipeline must not
+            restore it.
+          PushError: if the source is not a SavedModel, the copy differs from it, another push holds
+            the lock for too long, the highest version is MAX_VERSION, or an OSError occurs.
         """
         with releasing(self.model_dir):
             files = checksums.directory_sha256(source)
@@ -144,7 +145,7 @@ class ReleaseStore:
             newest = max(versions, default=None)
             if newest is not None and _holds(versions[newest], files):
                 return Pushed(newest, versions[newest], up_to_date=True)
-            self._refuse_withdrawn(checksums.model_sha256(files))
+            self._check_not_rolled_back(checksums.model_sha256(files))
             return add_version(source, self.model_dir, facts, check, clock)
 
     def roll_back(
@@ -153,28 +154,26 @@ class ReleaseStore:
         reason: str = "",
         clock: Callable[[], float] = time.time,
     ) -> tuple[Pushed, Rollback]:
-        """Adds a version with the model of an earlier one.
+        """Adds a version with the model of an earlier version.
 
-        It replaces the highest version that holds a SavedModel, which TensorFlow Serving serves
-        even if it is damaged. The model is not tried on examples: that was done before its own
-        push, and its checksums show that it has not changed.
+        The new version replaces the highest version with a SavedModel, which TensorFlow Serving
+        serves even if it is damaged. There is no smoke check, because the model passed it before
+        its own push, and its checksums show that it has not changed.
 
         Args:
-          to_version: the version to return to; None chooses it (`rollback.earlier_version`).
-          reason: for the manifest.
-          clock: seconds since 1970.
+          to_version: the version to restore; None selects it with `rollback.earlier_version`.
+          reason: recorded in the manifest.
+          clock: returns the Unix time in seconds.
 
         Returns:
-          The new version, and the rollback as its manifest records it.
+          The new version, and the rollback recorded in its manifest.
 
         Raises:
           RollbackError: if there is no such version, it is damaged, or its model is the newest.
-          PushError: as `push`.
+          PushError: if the new version can't be written, as in `push`.
         """
         if not self.versions():
-            raise RollbackError(
-                f"Expected releases in {self.model_dir}, found none: there is nothing to do."
-            )
+            raise RollbackError(f"No releases found in {self.model_dir}. Nothing to roll back.")
         with releasing(self.model_dir):
             replaced = self._replaced()
             if to_version is None:
@@ -190,46 +189,46 @@ class ReleaseStore:
             facts = target.model_copy(update={"rollback": rollback})
             return add_version(source, self.model_dir, facts, lambda _: None, clock), rollback
 
-    def _refuse_withdrawn(self, model_sha256: str) -> None:
-        withdrawal = self.withdrawals().get(model_sha256)
-        if withdrawal is not None:
-            raise WithdrawnError(
-                f"a rollback to version {withdrawal.to_version} withdrew this model, version "
-                f"{withdrawal.from_version}. Nothing was pushed. To serve it again: "
-                f"mnist-pipeline releases rollback --to {withdrawal.from_version}"
+    def _check_not_rolled_back(self, model_sha256: str) -> None:
+        rollback = self.rolled_back_models().get(model_sha256)
+        if rollback is not None:
+            raise RolledBackError(
+                f"this model, version {rollback.from_version}, was rolled back to version "
+                f"{rollback.to_version}. Nothing was pushed. To release it again: "
+                f"mnist-pipeline releases rollback --to {rollback.from_version}"
             )
 
     def _replaced(self) -> Replaced:
         version, path = next(iter(self.servable().items()), (None, None))
         if version is None or path is None:
             raise RollbackError(
-                f"Expected a version in {self.model_dir} that can be served, found none."
+                f"No version in {self.model_dir} has a {SAVED_MODEL}. Nothing to roll back."
             )
-        files = checksums.directory_sha256(path, leave_out=[RELEASE_FILE])
+        files = checksums.directory_sha256(path, exclude=[RELEASE_FILE])
         return Replaced(version, checksums.model_sha256(files))
 
     def _target(self, version: int, replaced: Replaced) -> Release:
         versions = self.versions()
         if version not in versions:
             known = ", ".join(map(str, versions))
-            raise RollbackError(f"Expected one of the versions {known}, received {version}.")
+            raise RollbackError(f"Version {version} doesn't exist. Choose one of {known}.")
         if found := self.problems(version):
             raise RollbackError(
-                f"Can't go back to version {version}: {'; '.join(found).rstrip('.')}. "
-                "Choose another with --to."
+                f"Can't roll back to version {version}: {'; '.join(found).rstrip('.')}. "
+                "Choose another version with --to."
             )
         target = self.read(version)
         if target.model_sha256 == replaced.model_sha256:
             raise RollbackError(
-                f"The model of version {version} is already the newest, as version "
-                f"{replaced.version}."
+                f"The newest version, {replaced.version}, already has the model of version "
+                f"{version}. Choose another version with --to."
             )
         _check_preprocessing(target)
         return target
 
 
 def _check_preprocessing(release: Release) -> None:
-    """A rollback that our server refuses would leave the withdrawn model live there."""
+    """Rejects a release that this project's server can't load and would therefore ignore."""
     if not release.data.picture_preprocessing:
         return
     from models.pictures import find_preprocessing
@@ -238,8 +237,8 @@ def _check_preprocessing(release: Release) -> None:
         find_preprocessing(release.data.picture_preprocessing)
     except ImportError as error:
         raise RollbackError(
-            f"Can't go back to version {release.version}: it prepares pictures with code that is "
-            f"no longer here. {error}"
+            f"Can't roll back to version {release.version}: its picture preprocessing no longer "
+            f"exists in this code. {error}"
         ) from error
 
 
@@ -255,7 +254,7 @@ def _is_intact(version_dir: Path) -> bool:
 
 
 def _holds(version_dir: Path, files: Mapping[str, str]) -> bool:
-    """Whether a version is an intact release with exactly these files."""
+    """Whether a version is an intact release with exactly the given files."""
     if release_problems(version_dir):
         return False
-    return checksums.directory_sha256(version_dir, leave_out=[RELEASE_FILE]) == files
+    return checksums.directory_sha256(version_dir, exclude=[RELEASE_FILE]) == files

@@ -1,4 +1,4 @@
-"""The versions of a model below its directory, numbered as TensorFlow Serving expects them."""
+"""The numbered versions in a model's directory, in the layout of TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 MAX_VERSION = 2**63 - 1
-"""TensorFlow Serving keeps versions as int64."""
+"""TensorFlow Serving stores versions as int64."""
 
 SAVED_MODEL = "saved_model.pb"
-"""The file that makes a directory a SavedModel."""
+"""The file that identifies a directory as a SavedModel."""
 
 _NUMBER = re.compile(r"[0-9]{1,20}")
 
@@ -19,19 +19,19 @@ def parse_version(name: str) -> int | None:
     """Parses the name of an entry in a model's directory.
 
     Returns:
-      1 to MAX_VERSION, or None for any other name: TensorFlow Serving ignores those.
+      The version, from 1 to MAX_VERSION; None for other names, which TensorFlow Serving ignores.
     """
     number = int(name) if _NUMBER.fullmatch(name) else 0
     return number if 1 <= number <= MAX_VERSION else None
 
 
 def list_versions(model_dir: Path) -> dict[int, Path]:
-    """Lists all versions below a model's directory, oldest first, whoever wrote them.
+    """Lists all versions in a model's directory, oldest first.
 
-    Files and links count too, because their numbers are taken.
+    Includes files, links and versions pushed by other tools, because their numbers can't be reused.
 
     Returns:
-      Paths by version; empty if there is no such directory.
+      Paths by version; empty if the directory doesn't exist.
     """
     if not model_dir.is_dir():
         return {}
@@ -40,11 +40,11 @@ def list_versions(model_dir: Path) -> dict[int, Path]:
 
 
 def next_version(existing: Collection[int], now: float) -> int:
-    """Returns a version above all others, even if the clock went back.
+    """Returns a version above all existing ones, even if the clock was set back.
 
     Args:
-      existing: versions that are taken.
-      now: seconds since 1970; becomes the version, rounded down, unless a higher one is taken.
+      existing: existing versions.
+      now: Unix time in seconds. Rounded down, it is the version, unless a higher one exists.
 
     Raises:
       ValueError: if the highest version is MAX_VERSION.
@@ -52,7 +52,7 @@ def next_version(existing: Collection[int], now: float) -> int:
     newest = max(existing, default=0)
     if newest >= MAX_VERSION:
         raise ValueError(
-            f"Expected a newest version below {MAX_VERSION}, received {newest}: "
-            "remove or rename it, as none can come after it."
+            f"version {newest} is the largest that TensorFlow Serving supports, so no version can "
+            "be added. Rename or remove its directory."
         )
     return max(int(now), newest + 1)

@@ -1,8 +1,8 @@
-"""Writes a version so that it is either complete and durable, or absent.
+"""Writes versions atomically: a version is either complete and durable, or absent.
 
-A model server may look at any time, a process may be killed at any time, and several may push at
-once. So a version is written under a lock to a directory that servers ignore, and appears by one
-rename.
+Servers may read the directory at any time, processes may be killed at any time, and several may
+push concurrently. A version is therefore written, under a lock, to a staging directory that servers
+ignore, and published by a single rename.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ LOCK_SECONDS = 600.0
 
 
 class PushError(Exception):
-    """A model could not be pushed; no version appeared."""
+    """A model could not be pushed. No version was published."""
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """A version, and whether it existed before the push."""
+    """Result of a push. `up_to_date`: whether the version already existed."""
 
     version: int
     path: Path
@@ -39,12 +39,12 @@ class Pushed:
 
 @contextlib.contextmanager
 def releasing(model_dir: Path) -> Iterator[None]:
-    """Locks a model's directory, made if missing, and removes what a killed push left behind.
+    """Creates and locks a model's directory, and removes the leftovers of killed pushes.
 
     Raises:
-      PushError: if another process holds the lock for LOCK_SECONDS, or on any OSError in the block.
+      PushError: if another process holds the lock for LOCK_SECONDS, or the block raises an OSError.
     """
-    import filelock  # It imports asyncio, which would delay every help text.
+    import filelock  # Imports asyncio, which would slow down every help text.
 
     try:
         model_dir.mkdir(parents=True, exist_ok=True)
@@ -54,13 +54,13 @@ def releasing(model_dir: Path) -> Iterator[None]:
             yield
     except filelock.Timeout as error:
         raise PushError(
-            f"Another push has held {error.lock_file} for {LOCK_SECONDS:.0f} s: "
-            "try again when it has ended."
+            f"Another push has held {error.lock_file} for {LOCK_SECONDS:.0f} s. "
+            "Nothing was pushed. Try again after it ends."
         ) from error
     except OSError as error:
         raise PushError(
-            f"Can't push to {model_dir}: {error}. Nothing was pushed: make sure that the directory "
-            "is writable and has room, and run again."
+            f"Can't push to {model_dir}: {error}. Nothing was pushed. Check that the directory is "
+            "writable and the disk is not full, then run again."
         ) from error
 
 
@@ -71,24 +71,24 @@ def add_version(
     check: Callable[[Path], None],
     clock: Callable[[], float],
 ) -> Pushed:
-    """Adds a version above all others. The caller must be `releasing`.
+    """Adds a version above all others. Call this only inside `releasing(model_dir)`.
 
     Args:
-      source: directory of a SavedModel, or of a version.
-      model_dir: holds the versions.
-      facts: for the manifest.
-      check: called with the finished copy before it appears; an exception cancels the push.
-      clock: seconds since 1970.
+      source: directory of a SavedModel, or of a version to copy.
+      model_dir: directory of the versions.
+      facts: fields of the manifest.
+      check: called with the complete copy before it is published; an exception cancels the push.
+      clock: returns the Unix time in seconds.
 
     Raises:
       PushError: if the copy differs from the source, or the highest version is MAX_VERSION.
     """
-    files = checksums.directory_sha256(source, leave_out=[RELEASE_FILE])
+    files = checksums.directory_sha256(source, exclude=[RELEASE_FILE])
     now = clock()
     try:
         version = next_version(list_versions(model_dir), now)
     except ValueError as error:
-        raise PushError(f"Can't push to {model_dir}: {error}") from error
+        raise PushError(f"Can't push to {model_dir}: {error} Nothing was pushed.") from error
     staging = model_dir / f"{STAGING_PREFIX}{version}"
     try:
         shutil.copytree(source, staging, copy_function=shutil.copyfile)
@@ -97,7 +97,7 @@ def add_version(
         _sync(staging)
         _read_back(staging, files)
         check(staging)
-        path = _reveal(staging, model_dir / str(version))
+        path = _publish(staging, model_dir / str(version))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return Pushed(version, path, up_to_date=False)
@@ -123,7 +123,7 @@ def _records(directory: Path, files: Mapping[str, str]) -> dict[str, FileRecord]
 
 
 def _sync(directory: Path) -> None:
-    """Waits until the directory and all in it would survive a power cut."""
+    """Flushes the directory and its contents to disk, to survive a power failure."""
     for path in [*directory.rglob("*"), directory]:
         _sync_one(path)
 
@@ -137,21 +137,21 @@ def _sync_one(path: Path) -> None:
 
 
 def _read_back(directory: Path, files: Mapping[str, str]) -> None:
-    written = checksums.directory_sha256(directory, leave_out=[RELEASE_FILE])
+    written = checksums.directory_sha256(directory, exclude=[RELEASE_FILE])
     differing = sorted(
         name for name in files.keys() | written.keys() if files.get(name) != written.get(name)
     )
     if differing:
         raise PushError(
-            f"Expected the copy to equal the model, but {', '.join(differing)} differs. "
-            "Nothing was pushed: check the disk, and that nothing writes to the model; run again."
+            f"The copy must equal the model, but these files differ: {', '.join(differing)}. "
+            "Nothing was pushed. Check the disk and that nothing changes the model, then run again."
         )
 
 
-def _reveal(staging: Path, path: Path) -> Path:
-    """Renames, so that the version appears at once; never over an existing one."""
+def _publish(staging: Path, path: Path) -> Path:
+    """Publishes the version with an atomic rename that never replaces an existing entry."""
     if os.path.lexists(path):  # A rename would replace an empty directory.
-        raise FileExistsError(f"{path} appeared meanwhile, though the directory is locked")
+        raise FileExistsError(f"{path} was created by another process during the push")
     staging.rename(path)
     _sync_one(path.parent)
     return path

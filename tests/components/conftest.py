@@ -1,4 +1,4 @@
-"""A model whose predictions are set by its examples, so that tests know its accuracy."""
+"""A toy model that returns the predictions encoded in its examples."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """One example: its label, and the predictions of the model and of the baseline model.
+    """One example: its label, and the predictions of the model (`answer`) and of the baseline.
 
-    A prediction is a label, or one of `Toy.NAN` and the like. Of n classes, the predicted one has
-    probability 0.8 + 0.1 / n, the next one (0 after the last) 0.1 + 0.1 / n, the others 0.1 / n.
+    A prediction is a label or an invalid value such as `Toy.NAN`. With n classes, the predicted
+    class has probability 0.8 + 0.1 / n, the next class (cyclically) 0.1 + 0.1 / n, and the others
+    0.1 / n.
     """
 
     label: int
@@ -29,22 +30,22 @@ class Question:
 
 
 class Toy:
-    """Makes real SavedModels and TFRecords, and the artifacts that hold them.
+    """Creates artifacts with real SavedModels and TFRecord files.
 
     Attributes:
-      classes: how many the models and `questions` have.
-      image_bytes: length of an image.
+      classes: number of classes in the models and in `questions`.
+      image_bytes: bytes per image.
     """
 
     NAN = 100
-    """Predicts NaN for each class."""
+    """Predicts NaN for every class."""
     NAN_AT_0 = 101
-    """Predicts NaN for class 0 and real probabilities for the others."""
+    """Predicts NaN for class 0 and valid probabilities for the others."""
     INFINITY_AT_0 = 102
-    """The same with infinity."""
+    """Predicts infinity for class 0 and valid probabilities for the others."""
     ZEROS = 103
-    """Predicts 0 for each class."""
-    TOO_MUCH = 104
+    """Predicts 0 for every class."""
+    SUM_OF_2 = 104
     """Predicts probabilities that sum to 2."""
 
     Question = Question
@@ -57,7 +58,11 @@ class Toy:
         self.image_bytes = image_bytes
 
     def questions(self, right: int, wrong: int = 0, baseline_wrong: int = 0) -> list[Any]:
-        """As many, of all classes in turn; the baseline is wrong on the first ones."""
+        """Returns `right` + `wrong` examples that cycle through the classes.
+
+        The model is wrong on the last `wrong` examples, and the baseline on the first
+        `baseline_wrong` examples.
+        """
         labels = [i % self.classes for i in range(right + wrong)]
         return [
             Question(
@@ -68,28 +73,26 @@ class Toy:
             for i, label in enumerate(labels)
         ]
 
-    def saved_model(self, path: Path, asks_baseline: bool = False) -> Path:
-        """Writes the model, or the baseline, with its predictions."""
+    def saved_model(self, path: Path, is_baseline: bool = False) -> Path:
+        """Writes the SavedModel of the model or of the baseline."""
         import tensorflow as tf
 
-        module = _module(asks_baseline, self.classes)
+        module = _module(is_baseline, self.classes)
         tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
         return path
 
-    def model(
-        self, name: str = "model", asks_baseline: bool = False, model_id: int = 1
-    ) -> Artifact:
+    def model(self, name: str = "model", is_baseline: bool = False, model_id: int = 1) -> Artifact:
         from tfx.types import standard_artifacts
         from tfx.utils import path_utils
 
         artifact = standard_artifacts.Model()
         artifact.uri = str(self.directory / name)
         artifact.id = model_id
-        self.saved_model(Path(path_utils.serving_model_dir(artifact.uri)), asks_baseline)
+        self.saved_model(Path(path_utils.serving_model_dir(artifact.uri)), is_baseline)
         return artifact
 
-    def examples(self, asked: Iterable[Any], name: str = "examples") -> Artifact:
-        """As split `test`, with the custom properties that ImageExampleGen sets."""
+    def examples(self, questions: Iterable[Any], name: str = "examples") -> Artifact:
+        """Writes the split `test` and sets the custom properties that ImageExampleGen sets."""
         import tensorflow as tf
         from tfx.types import standard_artifacts
 
@@ -101,7 +104,7 @@ class Toy:
         artifact.set_string_custom_property("file_format", "tfrecords_gzip")
         artifact.set_string_custom_property("source", "toy")
         artifact.set_string_custom_property("fingerprint", "f" * 64)
-        serialized = [serialize(question, self.image_bytes) for question in asked]
+        serialized = [serialize(question, self.image_bytes) for question in questions]
         artifact.set_int_custom_property("count_test", len(serialized))
         split = self.directory / name / "Split-test"
         split.mkdir(parents=True)
@@ -113,7 +116,7 @@ class Toy:
 
 
 def serialize(question: Question, image_bytes: int) -> bytes:
-    """A raw tf.Example; the first two bytes of its image hold the predictions."""
+    """Returns a raw tf.Example with the predictions in the first two bytes of its image."""
     import tensorflow as tf
 
     pixels = bytes([question.answer, question.baseline]).ljust(image_bytes, b"\0")
@@ -123,15 +126,15 @@ def serialize(question: Question, image_bytes: int) -> bytes:
     return example.SerializeToString()
 
 
-def _module(asks_baseline: bool, classes: int):  # type: ignore[no-untyped-def]
+def _module(is_baseline: bool, classes: int):  # type: ignore[no-untyped-def]
     import tensorflow as tf
 
-    strange = {
+    invalid = {
         Toy.NAN: [float("nan")] * classes,
         Toy.NAN_AT_0: [float("nan")] + [1 / classes] * (classes - 1),
         Toy.INFINITY_AT_0: [float("inf")] + [1 / classes] * (classes - 1),
         Toy.ZEROS: [0.0] * classes,
-        Toy.TOO_MUCH: [2 / classes] * classes,
+        Toy.SUM_OF_2: [2 / classes] * classes,
     }
 
     class Module(tf.Module):
@@ -139,13 +142,13 @@ def _module(asks_baseline: bool, classes: int):  # type: ignore[no-untyped-def]
         def serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
             parsed = tf.io.parse_example(examples, {IMAGE: tf.io.FixedLenFeature([], tf.string)})
             pixels = tf.cast(tf.io.decode_raw(parsed[IMAGE], tf.uint8), tf.int32)
-            predicted = pixels[:, 1 if asks_baseline else 0]
+            predicted = pixels[:, 1 if is_baseline else 0]
             first = tf.one_hot(predicted, classes)
             second = tf.one_hot((predicted + 1) % classes, classes)
             probabilities = first * 0.8 + second * 0.1 + 0.1 / classes
-            for answer, row in strange.items():
-                asked = (predicted == answer)[:, tf.newaxis]
-                probabilities = tf.where(asked, tf.constant([row]), probabilities)
+            for prediction, row in invalid.items():
+                selected = (predicted == prediction)[:, tf.newaxis]
+                probabilities = tf.where(selected, tf.constant([row]), probabilities)
             return {PROBABILITIES: probabilities}
 
     return Module()

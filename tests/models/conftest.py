@@ -1,4 +1,4 @@
-"""A transform graph and small trainings that the tests of the models share."""
+"""Shared fixtures: a transform graph, small data sets and a trained model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.features import NUM_CLASSES
 
 @pytest.fixture(scope="session")
 def transform_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The graph that TFT makes of `preprocessing_fn`."""
+    """The transform graph of `preprocessing_fn`."""
     directory = tmp_path_factory.mktemp("transform") / "transform_graph"
     write_transform_graph(directory)
     return directory
@@ -31,17 +31,17 @@ def _data(directory: Path, transform_graph: Path, train: int, validation: int) -
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> Path:
-    """Images to train on, 100 of each class, and 20 of each to validate with."""
+    """100 training images and 20 validation images per class."""
     return _data(tmp_path_factory.mktemp("data"), transform_graph, 100, 20)
 
 
 @pytest.fixture(scope="session")
 def little_data(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> Path:
-    """Images to train on, 20 of each class, and 5 of each to validate with."""
+    """20 training images and 5 validation images per class."""
     return _data(tmp_path_factory.mktemp("little_data"), transform_graph, 20, 5)
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """The output of a training of 3 epochs on `data`."""
+    """The output of training for 3 epochs on `data`."""
     return train(data, tmp_path_factory.mktemp("trained"), epochs=3, batch_size=32, seed=1)

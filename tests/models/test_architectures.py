@@ -1,4 +1,4 @@
-"""Every registered network keeps the contract, and the one for MNIST is the documented one."""
+"""Every registered architecture meets the contract, and MNIST's matches its documentation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _build(builder: Builder, seed: int = 3, learning_rate: float = 0.25) -> kera
 
 
 @pytest.mark.parametrize("name", _BUILDERS)
-def test_classifies_images_of_the_data_set(name: str) -> None:
+def test_model_meets_the_contract(name: str) -> None:
     model = _build(_BUILDERS[name])
     images, labels = synthetic_examples(2)
     probabilities = model(images / np.float32(255)).numpy()
@@ -40,13 +40,13 @@ def test_classifies_images_of_the_data_set(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", _BUILDERS)
-def test_begins_with_weights_that_depend_on_the_seed_alone(name: str) -> None:
-    first, again, other = (_build(_BUILDERS[name], seed).get_weights() for seed in (3, 3, 4))
-    assert all(map(np.array_equal, first, again))
+def test_initial_weights_depend_only_on_the_seed(name: str) -> None:
+    first, repeated, other = (_build(_BUILDERS[name], seed).get_weights() for seed in (3, 3, 4))
+    assert all(map(np.array_equal, first, repeated))
     assert not all(map(np.array_equal, first, other))
 
 
-def test_names_are_known_without_keras() -> None:
+def test_names_are_listed_without_importing_keras() -> None:
     script = (
         "import sys; from models.architectures import ARCHITECTURES; import models.hyperparameters;"
         "sys.exit(bool({'keras', 'tensorflow', 'numpy'} & set(sys.modules)) or not ARCHITECTURES)"
@@ -79,6 +79,6 @@ def test_cnn_has_the_documented_layers(cnn: keras.Model) -> None:
 
 
 @about_mnist
-def test_cnn_is_compiled_with_adam_at_the_learning_rate(cnn: keras.Model) -> None:
+def test_cnn_is_compiled_with_adam_and_the_given_learning_rate(cnn: keras.Model) -> None:
     assert isinstance(cnn.optimizer, keras.optimizers.Adam)
     assert float(cnn.optimizer.learning_rate) == 0.25

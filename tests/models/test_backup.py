@@ -1,4 +1,4 @@
-"""Interrupted training ends like uninterrupted training, on a network that real Keras trains."""
+"""Resumed training matches uninterrupted training. The tests train a small Keras network."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _InterruptedError(Exception):
 
 
 class _Interruption(keras.callbacks.Callback):
-    """Stands for a kill in the middle of an epoch, or at its end but before the backup."""
+    """Simulates a kill in the middle of an epoch, or at its end but before the backup."""
 
     def __init__(self, epoch: int, at_end: bool) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class _Interruption(keras.callbacks.Callback):
 
 
 class _Training:
-    """The part of a training that one process does."""
+    """One process's part of a training run."""
 
     def __init__(self, directory: Path, interruption: _Interruption | None = None) -> None:
         keras.utils.set_random_seed(1)
@@ -86,7 +86,7 @@ class _Training:
         )
 
     def result(self) -> tuple[list[dict[str, float]], list[bytes]]:
-        """Returns the history without seconds, and the weights: interruptions change neither."""
+        """Returns the history without `seconds`, and the weights; neither depends on kills."""
         epochs = [
             {name: value for name, value in epoch.items() if name != "seconds"}
             for epoch in self.history.epochs
@@ -111,23 +111,23 @@ def _folders(directory: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> _Training:
-    """A training that finds its best epoch, reduces the learning rate, and stops early."""
+    """A training run that reduces the learning rate and stops early after its best epoch."""
     return _complete(tmp_path_factory.mktemp("uninterrupted"))
 
 
-def test_the_uninterrupted_training_has_what_can_be_lost(uninterrupted: _Training) -> None:
+def test_uninterrupted_training_exercises_all_saved_state(uninterrupted: _Training) -> None:
     epochs, _ = uninterrupted.result()
     accuracies = [epoch["val_accuracy"] for epoch in epochs]
     best = accuracies.index(max(accuracies))
-    assert 0 < best < len(epochs) - 2, "the best epoch is not the last one before any interruption"
-    assert len(epochs) < _EPOCHS, "it stops early"
-    assert epochs[-1]["learning_rate"] < epochs[0]["learning_rate"], "the learning rate is reduced"
+    assert 0 < best < len(epochs) - 2, "the best epoch must precede the last interruption"
+    assert len(epochs) < _EPOCHS, "training must stop early"
+    assert epochs[-1]["learning_rate"] < epochs[0]["learning_rate"], "the rate must be reduced"
 
 
 @pytest.mark.parametrize(
     ("epoch", "at_end"), [(0, True), (1, False), (7, False), (8, True), (9, False)]
 )
-def test_an_interrupted_training_ends_like_an_uninterrupted_one(
+def test_resumed_training_matches_uninterrupted_training(
     tmp_path: Path, uninterrupted: _Training, epoch: int, at_end: bool
 ) -> None:
     _interrupt(tmp_path, epoch, at_end)
@@ -137,7 +137,7 @@ def test_an_interrupted_training_ends_like_an_uninterrupted_one(
     assert resumed.result() == uninterrupted.result()
 
 
-def test_a_training_may_be_interrupted_more_than_once(
+def test_training_resumes_after_several_interruptions(
     tmp_path: Path, uninterrupted: _Training
 ) -> None:
     for epoch in (1, 1, 8):
@@ -147,10 +147,10 @@ def test_a_training_may_be_interrupted_more_than_once(
 
 def test_finished_training_is_never_resumed(tmp_path: Path, uninterrupted: _Training) -> None:
     _complete(tmp_path)
-    again = _Training(tmp_path, _Interruption(len(uninterrupted.history.epochs), at_end=False))
-    assert again.backup.first_epoch(_EPOCHS) == _EPOCHS
-    again.fit()
-    assert again.result() == uninterrupted.result()
+    rerun = _Training(tmp_path, _Interruption(len(uninterrupted.history.epochs), at_end=False))
+    assert rerun.backup.first_epoch(_EPOCHS) == _EPOCHS
+    rerun.fit()
+    assert rerun.result() == uninterrupted.result()
 
 
 def test_newest_and_best_epoch_are_kept_until_the_backup_is_deleted(tmp_path: Path) -> None:
@@ -162,17 +162,15 @@ def test_newest_and_best_epoch_are_kept_until_the_backup_is_deleted(tmp_path: Pa
     assert not (tmp_path / "backup").exists()
 
 
-def test_a_backup_that_a_kill_left_unfinished_is_not_read(
-    tmp_path: Path, uninterrupted: _Training
-) -> None:
+def test_an_incomplete_backup_is_ignored(tmp_path: Path, uninterrupted: _Training) -> None:
     _interrupt(tmp_path, 2)
-    unfinished = tmp_path / "backup" / "staging"
-    unfinished.mkdir()
-    (unfinished / "model.weights.h5").write_bytes(b"half of the weigh")
+    incomplete = tmp_path / "backup" / "staging"
+    incomplete.mkdir()
+    (incomplete / "model.weights.h5").write_bytes(b"truncated")
     assert _complete(tmp_path).result() == uninterrupted.result()
 
 
-def test_an_epoch_whose_loss_is_not_finite_is_not_backed_up(tmp_path: Path) -> None:
+def test_an_epoch_with_a_non_finite_loss_is_not_backed_up(tmp_path: Path) -> None:
     _interrupt(tmp_path, 1)
     _Training(tmp_path).fit(np.full_like(_PIXELS, np.nan))
     assert _folders(tmp_path) == ["epoch-00000"]
@@ -184,7 +182,7 @@ def _key(directory: Path, content: str = "examples", setting: str = "seed 1") ->
     return backup_key([str(file)], [setting])
 
 
-def test_the_key_is_the_same_for_the_same_training(tmp_path: Path) -> None:
+def test_the_key_does_not_depend_on_file_names(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     assert _key(tmp_path) == _key(tmp_path / "elsewhere")
 
@@ -194,7 +192,9 @@ def test_the_key_changes_with_examples_and_settings(tmp_path: Path) -> None:
     assert len(set(keys)) == 3
 
 
-def test_the_key_changes_with_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_changes_with_the_source_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = _key(tmp_path)
     sources = tmp_path / "models"
     shutil.copytree(Path(backup.__file__).parent, sources)

@@ -1,4 +1,4 @@
-"""The callbacks of a training, on a small network that real Keras trains."""
+"""The training callbacks, tested by training a small Keras network."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def _fit(
     """Trains for up to 6 epochs of 6 steps.
 
     Args:
-      directory: for the history.
-      rates: the learning rate of each epoch; by default that of the hyperparameters.
-      pixels: what to train on.
-      schedule: the learning rate of each step.
+      directory: where the history is written.
+      rates: maps each epoch to its learning rate; defaults to the hyperparameter.
+      pixels: the training inputs.
+      schedule: maps each step to its learning rate.
       **parameters: hyperparameters.
     """
     hyperparameters = Hyperparameters(**parameters)
@@ -85,7 +85,7 @@ def test_history_has_each_epoch_as_json_and_csv(tmp_path: Path) -> None:
     assert rows == epochs
 
 
-def test_history_has_metrics_that_appear_late(tmp_path: Path) -> None:
+def test_history_includes_metrics_that_start_in_a_later_epoch(tmp_path: Path) -> None:
     early_stopping = keras.callbacks.EarlyStopping()
     early_stopping.on_train_begin()
     writer = HistoryWriter(tmp_path, early_stopping)
@@ -112,14 +112,14 @@ def test_early_stopping_restores_the_best_weights(tmp_path: Path) -> None:
     assert accuracies[1] > max(accuracies[2:])
 
 
-def test_best_weights_are_restored_when_the_epochs_run_out(tmp_path: Path) -> None:
+def test_best_weights_are_restored_after_the_last_epoch(tmp_path: Path) -> None:
     model = _fit(tmp_path, _worse_from(5))
     accuracies = [epoch["val_accuracy"] for epoch in _history(tmp_path)["epochs"]]
     assert len(accuracies) == 6
     assert _accuracy(model) == pytest.approx(max(accuracies)) != pytest.approx(accuracies[-1])
 
 
-def test_a_reduced_learning_rate_is_in_the_history(tmp_path: Path) -> None:
+def test_history_shows_the_reduced_learning_rate(tmp_path: Path) -> None:
     _fit(
         tmp_path,
         None,
@@ -132,7 +132,7 @@ def test_a_reduced_learning_rate_is_in_the_history(tmp_path: Path) -> None:
     assert rates == pytest.approx([1e-9, 1e-9, 1e-9, 1e-9 / 4, 1e-9 / 4, 1e-9 / 16])
 
 
-def test_a_schedule_passes_a_plateau_and_its_learning_rates_are_in_the_history(
+def test_a_schedule_continues_through_a_plateau(
     tmp_path: Path,
 ) -> None:
     schedule = keras.optimizers.schedules.ExponentialDecay(1e-9, decay_steps=6, decay_rate=0.5)
@@ -146,7 +146,7 @@ def test_a_schedule_passes_a_plateau_and_its_learning_rates_are_in_the_history(
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path, bad: float) -> None:
+def test_a_non_finite_loss_stops_training(tmp_path: Path, bad: float) -> None:
     pixels = _PIXELS.copy()
     pixels[120] = bad
     _fit(tmp_path, lambda _: 0.001, pixels)
@@ -156,7 +156,7 @@ def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path, bad: float)
     assert history["epochs"][0]["learning_rate"] == pytest.approx(0.001)
 
 
-def test_tensorboard_has_logs_of_training_and_validation(tmp_path: Path) -> None:
+def test_tensorboard_logs_cover_training_and_validation(tmp_path: Path) -> None:
     _fit(tmp_path, lambda _: 0.001)
     logs = {path.parent.name for path in tmp_path.glob("*/events.out.tfevents.*")}
     assert logs == {"train", "validation"}
@@ -180,7 +180,7 @@ def test_progress_is_logged_at_the_end_of_each_epoch(
 
 
 class _Noise(layers.Layer):
-    """Adds noise from a generator of its own."""
+    """Adds noise from its own seed generator."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ RANDOM_LAYERS: dict[str, Callable[[], list[keras.Layer]]] = {
 
 
 def _outputs(kind: str, seed: int, epochs: range) -> list[bytes]:
-    """Passes an image twice through new layers of a kind in each of the epochs."""
+    """Passes an image through new layers of the given kind, twice in each epoch."""
     model = keras.Sequential([keras.Input((9, 9, 1)), *RANDOM_LAYERS[kind]()])
     callback = EpochSeeds(seed)
     callback.set_model(model)
@@ -224,7 +224,7 @@ def test_random_layers_depend_on_seed_epoch_and_step(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", RANDOM_LAYERS)
-def test_random_layers_do_the_same_in_an_epoch_wherever_the_training_begins(kind: str) -> None:
+def test_random_layers_do_not_depend_on_the_first_epoch(kind: str) -> None:
     assert _outputs(kind, 1, range(3))[4:] == _outputs(kind, 1, range(2, 3))
 
 

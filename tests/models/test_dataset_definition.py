@@ -1,4 +1,4 @@
-"""The rules of a data definition."""
+"""Validation of a data definition."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def test_the_required_fields_are_enough() -> None:
+def test_optional_fields_have_defaults() -> None:
     definition = DatasetDefinition(**FIELDS)
     assert definition.tfds_id == "shapes/1.0.0"
     assert definition.noun == "class"
     assert definition.validation_share == Fraction(1, 10)
 
 
-def test_a_share_is_the_decimal_that_is_written() -> None:
+def test_a_share_is_converted_to_an_exact_decimal_fraction() -> None:
     assert DatasetDefinition(**FIELDS, validation_share=0.15).validation_share == Fraction(3, 20)
 
 
@@ -38,7 +38,7 @@ def test_a_sample_of_the_same_data_set_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("changed", [{"tfds_name": "other"}, {"tfds_version": "1.0.1"}])
-def test_a_sample_of_other_data_is_refused(changed: dict[str, str]) -> None:
+def test_a_sample_of_another_data_set_is_rejected(changed: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match=r"expected a bundled_sample of .* received one of"):
         DatasetDefinition(**{**FIELDS, **changed, "bundled_sample": SAMPLE})
 
@@ -68,6 +68,6 @@ def test_a_sample_of_other_data_is_refused(changed: dict[str, str]) -> None:
         ("classes", 2),
     ],
 )
-def test_wrong_fields_are_refused(field: str, value: object) -> None:
+def test_invalid_fields_are_rejected(field: str, value: object) -> None:
     with pytest.raises(ValidationError, match=field):
         DatasetDefinition(**{**FIELDS, field: value})

@@ -12,7 +12,7 @@ from models.hyperparameters import Hyperparameters, HyperparametersError, Traine
 
 
 @pytest.mark.parametrize("config", [None, {}])
-def test_absent_keys_get_the_documented_defaults(config: dict[str, object] | None) -> None:
+def test_missing_keys_get_the_documented_defaults(config: dict[str, object] | None) -> None:
     assert TrainerConfig.from_config(config).model_dump() == {
         "architecture": "cnn",
         "epochs": 10,
@@ -26,7 +26,7 @@ def test_absent_keys_get_the_documented_defaults(config: dict[str, object] | Non
     }
 
 
-def test_values_replace_the_defaults() -> None:
+def test_values_override_the_defaults() -> None:
     config = TrainerConfig.from_config({"epochs": 2, "backup_dir": "backups"})
     assert (config.epochs, config.backup_dir) == (2, "backups")
 
@@ -36,7 +36,7 @@ def test_each_hyperparameter_has_a_description() -> None:
     assert all(re.match(r"[A-Z].*\.$", description) for description in descriptions)
 
 
-def test_backup_dir_is_no_hyperparameter() -> None:
+def test_only_backup_dir_is_not_a_hyperparameter() -> None:
     assert set(TrainerConfig.model_fields) - set(Hyperparameters.model_fields) == {"backup_dir"}
 
 
@@ -59,7 +59,7 @@ def test_backup_dir_is_no_hyperparameter() -> None:
         ("backup_dir", 3, "Input should be a valid string"),
     ],
 )
-def test_a_value_out_of_bounds_is_an_error(name: str, value: object, rule: str) -> None:
+def test_a_value_out_of_range_is_an_error(name: str, value: object, rule: str) -> None:
     message = rf"^hyperparameter {name}: {rule}.*, received {value!r}$"
     with pytest.raises(HyperparametersError, match=message):
         TrainerConfig.from_config({name: value})
@@ -85,7 +85,7 @@ def test_a_registered_architecture_is_valid(monkeypatch: pytest.MonkeyPatch) -> 
     assert Hyperparameters(architecture="transformer").architecture == "transformer"
 
 
-def test_each_problem_has_a_line() -> None:
+def test_each_problem_is_reported_on_its_own_line() -> None:
     with pytest.raises(HyperparametersError, match=r"^.* epochs:.*\n.* seed:.*$"):
         TrainerConfig.from_config({"epochs": 0, "seed": -1})
 

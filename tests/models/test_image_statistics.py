@@ -9,7 +9,7 @@ from models.definition import DATASET
 from models.features import IMAGE_SHAPE
 from models.image_statistics import STATISTICS, describe_images
 
-# Three rows of four pixels: the ring has ten pixels, the inside two.
+# Three rows of four pixels: ten on the border, two inside.
 GRAY = np.array([[[255, 0, 0, 128], [0, 200, 127, 0], [51, 0, 0, 0]]], np.uint8)[..., np.newaxis]
 COLOR = np.zeros((1, 3, 4, 3), np.uint8)
 COLOR[0, 0, 0] = 255, 0, 51
@@ -29,16 +29,16 @@ def _deviation(squares: int, total: int, count: int) -> float:
 @pytest.mark.parametrize(
     ("name", "of_gray", "of_color"),
     [
-        # Sums of the values are 761 and 995, of their squares 140139 and 180247.
+        # The sums of the values are 761 and 995; the sums of their squares, 140139 and 180247.
         ("mean_intensity", 761 / (12 * 255), 995 / (36 * 255)),
         ("contrast", _deviation(140139, 761, 12) / 127.5, _deviation(180247, 995, 36) / 127.5),
         ("bright_fraction", 3 / 12, 3 / 36),
         ("border_bright_fraction", 2 / 10, 1 / 30),
-        # The highest minus the lowest channel: 255, 255 and 0, of twelve pixels.
+        # Highest minus lowest channel: 255, 255 and 0 for the three colored pixels of twelve.
         ("colorfulness", 0, 510 / (12 * 255)),
     ],
 )
-def test_values_are_those_computed_by_hand(
+def test_values_match_manual_calculations(
     name: StatisticName, of_gray: float, of_color: float
 ) -> None:
     assert value(name, GRAY) == pytest.approx(of_gray)
@@ -55,7 +55,7 @@ def test_values_are_those_computed_by_hand(
         (255, {"mean_intensity": 1, "bright_fraction": 1, "border_bright_fraction": 1}),
     ],
 )
-def test_an_even_image_has_no_contrast_and_no_color(
+def test_a_uniform_gray_image_has_no_contrast_and_no_color(
     level: int, expected: dict[str, float], channels: int
 ) -> None:
     image = np.full((1, 6, 5, channels), level, np.uint8)
@@ -64,7 +64,7 @@ def test_an_even_image_has_no_contrast_and_no_color(
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_half_black_and_half_white_is_the_highest_contrast(channels: int) -> None:
+def test_contrast_is_highest_for_half_black_and_half_white(channels: int) -> None:
     image = np.zeros((1, 4, 6, channels), np.uint8)
     image[:, :2] = 255
     assert value("contrast", image) == 1
@@ -84,25 +84,25 @@ def test_each_channel_counts(channel: int) -> None:
     }
 
 
-@pytest.mark.parametrize("place", [(0, 3), (5, 3), (3, 0), (3, 6), (0, 0), (5, 6)])
-def test_border_has_each_corner_once(place: tuple[int, int]) -> None:
+@pytest.mark.parametrize("position", [(0, 3), (5, 3), (3, 0), (3, 6), (0, 0), (5, 6)])
+def test_each_corner_counts_once_in_the_border(position: tuple[int, int]) -> None:
     image = np.zeros((1, 6, 7, 1), np.uint8)
-    image[0][place] = 255
+    image[0][position] = 255
     assert value("border_bright_fraction", image) == pytest.approx(1 / 22)
 
 
-@pytest.mark.parametrize("place", [(1, 1), (4, 5), (3, 3)])
-def test_inside_is_no_border(place: tuple[int, int]) -> None:
+@pytest.mark.parametrize("position", [(1, 1), (4, 5), (3, 3)])
+def test_inner_pixels_are_not_part_of_the_border(position: tuple[int, int]) -> None:
     image = np.zeros((1, 6, 7, 1), np.uint8)
-    image[0][place] = 255
+    image[0][position] = 255
     assert value("border_bright_fraction", image) == 0
 
 
-def test_there_is_a_function_for_each_name() -> None:
+def test_each_statistic_has_a_function() -> None:
     assert set(STATISTICS) == set(get_args(StatisticName))
 
 
-def test_those_of_the_definition_are_computed() -> None:
+def test_statistics_of_the_data_definition_are_computed() -> None:
     images, _ = synthetic_examples(1)
     described = describe_images(images)
     assert tuple(described) == DATASET.image_statistics
@@ -112,10 +112,10 @@ def test_those_of_the_definition_are_computed() -> None:
 
 
 @pytest.mark.parametrize("name", get_args(StatisticName))
-def test_a_batch_is_described_image_by_image(name: StatisticName) -> None:
+def test_images_in_a_batch_are_independent(name: StatisticName) -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 9, 3)).astype(np.uint8)
-    alone = [value(name, images[row : row + 1]) for row in range(5)]
-    assert STATISTICS[name](images).tolist() == alone
+    one_by_one = [value(name, images[row : row + 1]) for row in range(5)]
+    assert STATISTICS[name](images).tolist() == one_by_one
 
 
 def test_values_are_float32_and_a_batch_may_be_empty() -> None:
@@ -134,7 +134,9 @@ def test_values_are_float32_and_a_batch_may_be_empty() -> None:
         ((1, *IMAGE_SHAPE), "float32"),
     ],
 )
-def test_other_images_are_refused(shape: tuple[int, ...], dtype: str) -> None:
+def test_images_with_another_shape_or_dtype_are_rejected(
+    shape: tuple[int, ...], dtype: str
+) -> None:
     with pytest.raises(ValueError, match=r"must be uint8 of shape \(n, .*, received ") as caught:
         describe_images(np.zeros(shape, dtype))
     assert str(caught.value).endswith(f"received {dtype} of shape {shape}")

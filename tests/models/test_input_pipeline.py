@@ -1,4 +1,4 @@
-"""The stream of examples: complete, in order, and within its memory bounds."""
+"""The input pipeline streams all examples, in the right order, in bounded memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def files(little_data: Path) -> list[str]:
 
 
 def _sums(batches: tf.data.Dataset) -> list[float]:
-    """Sums of the pixels, by which the images can be told apart."""
+    """Returns the sum of each image's pixels, which identifies the image."""
     return [float(value) for images, _ in batches for value in tf.reduce_sum(images, [1, 2, 3])]
 
 
@@ -48,7 +48,7 @@ def _epochs(
     return [sums[i : i + _COUNT] for i in range(0, len(sums), _COUNT)]
 
 
-def test_patterns_are_matched_in_order(little_data: Path) -> None:
+def test_matching_files_are_sorted(little_data: Path) -> None:
     names = input_pipeline.match_files([f"{little_data}/validation*", f"{little_data}/train-*"])
     assert [Path(name).name for name in names] == [
         "train-00000-of-00002.gz",
@@ -58,7 +58,7 @@ def test_patterns_are_matched_in_order(little_data: Path) -> None:
 
 
 def test_a_pattern_without_a_match_is_an_error(little_data: Path) -> None:
-    with pytest.raises(ValueError, match=r"found none that match '.*/tests-\*': check that"):
+    with pytest.raises(ValueError, match=r"no TFRecord files match '.*/tests-\*'; check that"):
         input_pipeline.match_files([f"{little_data}/train-*", f"{little_data}/tests-*"])
 
 
@@ -66,13 +66,13 @@ def test_counts_the_examples_of_all_files(files: list[str]) -> None:
     assert input_pipeline.count_examples(files) == _COUNT
 
 
-def test_no_examples_are_an_error(tmp_path: Path) -> None:
+def test_files_without_examples_are_an_error(tmp_path: Path) -> None:
     write_examples(tmp_path / "empty.gz", _IMAGES[:0], _LABELS[:0])
     with pytest.raises(ValueError, match=r"^Expected at least 1 example, received 0 in \[.*empty"):
         input_pipeline.count_examples([str(tmp_path / "empty.gz")])
 
 
-def test_evaluation_has_each_example_once_in_order(
+def test_evaluation_yields_each_example_once_in_order(
     files: list[str], tft_output: TFTransformOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(input_pipeline, "EVALUATION_BATCH_SIZE", _COUNT - 1)
@@ -84,7 +84,7 @@ def test_evaluation_has_each_example_once_in_order(
     np.testing.assert_array_equal(labels, _LABELS)
 
 
-def test_an_epoch_has_each_example_once_with_its_label(
+def test_an_epoch_yields_each_example_once_with_its_label(
     files: list[str], tft_output: TFTransformOutput
 ) -> None:
     sizes, seen = [], []
@@ -102,7 +102,7 @@ def test_batches_do_not_span_epochs(files: list[str], tft_output: TFTransformOut
     assert [len(labels) for _, labels in batches] == [_COUNT - 1, 1, _COUNT - 1, 1]
 
 
-def test_each_epoch_has_its_own_order_across_the_files(
+def test_each_epoch_is_shuffled_differently_across_files(
     files: list[str], tft_output: TFTransformOutput
 ) -> None:
     first, second = _epochs(files, tft_output, range(2))
@@ -131,7 +131,7 @@ def test_the_order_does_not_depend_on_the_global_seed(
     assert orders[0][0] != orders[0][1]
 
 
-def test_an_epoch_has_the_same_order_wherever_the_training_begins(
+def test_the_order_does_not_depend_on_the_first_epoch(
     files: list[str], tft_output: TFTransformOutput
 ) -> None:
     assert _epochs(files, tft_output, range(2, 4)) == _epochs(files, tft_output, range(4))[2:]
@@ -152,7 +152,7 @@ def test_files_are_shuffled_if_the_buffer_is_too_small(
     assert _epochs(files, tft_output, range(2, 4)) == epochs[2:]
 
 
-def test_the_buffers_are_bounded_by_bytes() -> None:
+def test_buffer_sizes_are_limited_in_bytes() -> None:
     large = 224 * 224 * 3
     assert images_in(256, large) * large <= 256 * 2**20
     assert images_in(4, large) == 27
@@ -165,7 +165,7 @@ def test_all_of_mnist_fits_into_the_buffer() -> None:
     assert images_in(4, 28 * 28) > 500
 
 
-def test_memory_does_not_grow_with_the_data(
+def test_memory_does_not_grow_with_the_data_set(
     tmp_path: Path, tft_output: TFTransformOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(input_pipeline, "SHUFFLE_BUFFER", buffer := images_in(48))

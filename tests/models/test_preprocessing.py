@@ -1,4 +1,4 @@
-"""The transform graph, as TFT makes it and as later components use it."""
+"""The transform graph that TFT builds and later components run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _transform(tft_output: TFTransformOutput, images: list[bytes]) -> dict[str, 
     return {name: output.numpy() for name, output in outputs.items()}
 
 
-def test_pixels_become_their_255ths_exactly(tft_output: TFTransformOutput) -> None:
+def test_pixels_are_divided_by_255_exactly(tft_output: TFTransformOutput) -> None:
     raw = np.resize(np.arange(256, dtype=np.uint8), IMAGE_BYTES)
     images = _transform(tft_output, [raw.tobytes()])[IMAGE]
     assert images.dtype == np.float32
@@ -28,7 +28,7 @@ def test_pixels_become_their_255ths_exactly(tft_output: TFTransformOutput) -> No
     np.testing.assert_array_equal(images, expected)
 
 
-def test_images_keep_their_places_in_the_batch_and_their_pixels(
+def test_pixels_and_batch_order_are_preserved(
     tft_output: TFTransformOutput,
 ) -> None:
     raw = synthetic_examples(2)[0]
@@ -36,7 +36,7 @@ def test_images_keep_their_places_in_the_batch_and_their_pixels(
     np.testing.assert_array_equal(np.round(images * 255).astype(np.uint8), raw)
 
 
-def test_channels_are_last_in_raw_images_of_any_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_raw_images_of_any_shape_have_channels_last(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.arange(2 * 5 * 4 * 3, dtype=np.uint8).reshape(2, 5, 4, 3)
     monkeypatch.setattr(preprocessing, "IMAGE_SHAPE", pixels.shape[1:])
     monkeypatch.setattr(preprocessing, "IMAGE_BYTES", pixels[0].nbytes)
@@ -57,19 +57,21 @@ def test_an_empty_batch_stays_empty(tft_output: TFTransformOutput) -> None:
 
 
 @pytest.mark.parametrize("length", [0, IMAGE_BYTES - 1, IMAGE_BYTES + 1, 2 * IMAGE_BYTES])
-def test_images_of_another_length_are_an_error(tft_output: TFTransformOutput, length: int) -> None:
+def test_a_raw_image_of_another_length_is_an_error(
+    tft_output: TFTransformOutput, length: int
+) -> None:
     with pytest.raises(
         tf.errors.InvalidArgumentError,
-        match=f"Expected raw images of {IMAGE_BYTES} bytes, one for each value(.|\n)*{length}",
+        match=f"Expected raw images of {IMAGE_BYTES} bytes, one per pixel value(.|\n)*{length}",
     ):
         _transform(tft_output, [bytes(IMAGE_BYTES), bytes(length)])
 
 
-def test_only_image_and_label_come_out(tft_output: TFTransformOutput) -> None:
+def test_outputs_are_image_and_label(tft_output: TFTransformOutput) -> None:
     assert set(tft_output.transformed_feature_spec()) == {IMAGE, LABEL}
 
 
-def test_nothing_but_image_and_label_is_read() -> None:
+def test_inputs_are_image_and_label() -> None:
     inputs = {IMAGE: tf.constant([bytes(IMAGE_BYTES)]), LABEL: tf.constant([1])}
     assert set(preprocessing_fn(inputs)) == {IMAGE, LABEL}
 

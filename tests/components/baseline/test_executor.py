@@ -1,4 +1,4 @@
-"""The baseline without a Resolver, from real releases."""
+"""PushedBaseline selects the baseline from real releases, without a Resolver."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from components.releases.store import ReleaseStore
 from components.releases.writing import PushError
 
 
-class Shelf:
-    """Models with little in them, and releases of them."""
+class Releases:
+    """Creates small models and releases them."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -46,7 +46,7 @@ class Shelf:
         return pushed.path
 
     def find(self, candidate: str) -> Artifact:
-        """Runs the executor; returns its output."""
+        """Runs the executor and returns its output."""
         output = standard_artifacts.Model()
         shutil.rmtree(self.directory / "outputs", ignore_errors=True)
         run_executor(
@@ -59,7 +59,7 @@ class Shelf:
         return output
 
     def found(self, candidate: str) -> str | None:
-        """Content of the model found, None if none was."""
+        """Returns the content of the selected model, None if there is no baseline."""
         output = self.find(candidate)
         if output.get_int_custom_property("absent"):
             assert not self._files(output).exists()
@@ -72,29 +72,29 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path)
+def releases(tmp_path: Path) -> Releases:
+    return Releases(tmp_path)
 
 
-def test_newest_release_is_the_baseline(shelf: Shelf) -> None:
-    shelf.push("first")
-    shelf.push("second")
-    assert shelf.found("candidate") == "second"
+def test_the_newest_release_is_the_baseline(releases: Releases) -> None:
+    releases.push("first")
+    releases.push("second")
+    assert releases.found("candidate") == "second"
 
 
 @pytest.mark.parametrize("other", [{"class_names": ("a", "b")}, {"image_shape": (5, 6, 3)}])
-def test_model_for_other_classes_or_images_is_no_baseline(
-    shelf: Shelf, other: dict[str, object], caplog: pytest.LogCaptureFixture
+def test_a_model_for_other_classes_or_images_is_skipped(
+    releases: Releases, other: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    shelf.push("first")
-    shelf.push("second", **other)
-    assert shelf.found("candidate") == "first"
-    assert "is of another data definition" in caplog.text
+    releases.push("first")
+    releases.push("second", **other)
+    assert releases.found("candidate") == "first"
+    assert "its classes or image shape differ" in caplog.text
 
 
-def test_copy_is_the_released_model_without_its_manifest(shelf: Shelf) -> None:
-    version = shelf.push("first")
-    output = shelf.find("candidate")
+def test_the_output_is_a_copy_of_the_model_without_the_manifest(releases: Releases) -> None:
+    version = releases.push("first")
+    output = releases.find("candidate")
     files = directory_sha256(Path(output.uri))
     assert files == {
         f"Format-Serving/{name}": digest
@@ -106,62 +106,62 @@ def test_copy_is_the_released_model_without_its_manifest(shelf: Shelf) -> None:
     )
 
 
-def test_candidate_is_never_its_own_baseline(shelf: Shelf) -> None:
-    shelf.push("first")
-    shelf.push("candidate")
-    assert shelf.found("candidate") == "first"
+def test_the_candidate_is_never_its_own_baseline(releases: Releases) -> None:
+    releases.push("first")
+    releases.push("candidate")
+    assert releases.found("candidate") == "first"
 
 
-def test_first_model_has_no_baseline(shelf: Shelf) -> None:
-    assert shelf.found("candidate") is None
-    shelf.push("candidate")
-    assert shelf.found("candidate") is None
+def test_the_first_model_has_no_baseline(releases: Releases) -> None:
+    assert releases.found("candidate") is None
+    releases.push("candidate")
+    assert releases.found("candidate") is None
 
 
-def test_absence_leaves_a_file_because_object_stores_have_no_empty_directories(
-    shelf: Shelf,
+def test_the_placeholder_for_an_absent_baseline_contains_a_file(releases: Releases) -> None:
+    assert [path.name for path in Path(releases.find("candidate").uri).iterdir()] == ["absent"]
+
+
+def test_damaged_and_empty_versions_are_skipped(
+    releases: Releases, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert [path.name for path in Path(shelf.find("candidate").uri).iterdir()] == ["absent"]
-
-
-def test_release_that_was_changed_or_is_none_is_passed_over(
-    shelf: Shelf, caplog: pytest.LogCaptureFixture
-) -> None:
-    shelf.push("first")
-    (shelf.push("second") / "variables" / "data").write_text("other")
-    (shelf.store.model_dir / "1999999999").mkdir()
-    assert shelf.found("candidate") == "first"
+    releases.push("first")
+    (releases.push("second") / "variables" / "data").write_text("other")
+    (releases.store.model_dir / "1999999999").mkdir()
+    assert releases.found("candidate") == "first"
     assert "variables/data has changed" in caplog.text
     assert "1999999999" in caplog.text
 
 
-def test_model_that_a_rollback_withdrew_is_no_baseline(shelf: Shelf) -> None:
-    shelf.push("first")
-    shelf.push("second")
-    shelf.store.roll_back()
-    assert shelf.found("candidate") == "first"
-    assert shelf.found("first") is None
+def test_a_rolled_back_model_is_skipped(releases: Releases) -> None:
+    releases.push("first")
+    releases.push("second")
+    releases.store.roll_back()
+    assert releases.found("candidate") == "first"
+    assert releases.found("first") is None
 
 
-def test_release_that_is_not_finished_is_not_seen(shelf: Shelf) -> None:
-    version = shelf.push("first")
+def test_an_unpublished_release_is_ignored(releases: Releases) -> None:
+    version = releases.push("first")
     version.rename(version.with_name(f".staging-{version.name}"))
-    assert newest_other_release(shelf.store, "") is None
+    assert newest_other_release(releases.store, "") is None
 
 
 @pytest.mark.parametrize(
     ("serving_dir", "model_name", "message"),
     [
-        ("s3://bucket", "models", "Expected the serving directory to be a local path"),
-        ("/serving", "../models", "Expected the model's name"),
+        ("s3://bucket", "models", "The serving directory must be a local path"),
+        ("/serving", "../models", "The model name must consist of"),
     ],
 )
-def test_wrong_place_is_refused_at_once(serving_dir: str, model_name: str, message: str) -> None:
+def test_an_invalid_directory_is_rejected_immediately(
+    serving_dir: str, model_name: str, message: str
+) -> None:
     candidate = Channel(type=standard_artifacts.Model)
     with pytest.raises(PushError, match=message):
         PushedBaseline(candidate, serving_dir, model_name)
 
 
-def test_outputs_model_is_one_that_the_evaluator_takes() -> None:
+def test_the_output_is_a_model() -> None:
     baseline = PushedBaseline(Channel(type=standard_artifacts.Model), "/serving", "models")
     assert baseline.outputs["model"].type is standard_artifacts.Model

@@ -1,4 +1,4 @@
-"""The baseline's strategy, alone and between real stages."""
+"""The Resolver strategy for the baseline, alone and in a real pipeline."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def make_blessing(blessing_id: int, model: int, blessed: int | None) -> Artifact
 def resolve(
     models: Sequence[Artifact], blessings: Sequence[Artifact], candidate: Artifact
 ) -> tuple[list[int], list[int]]:
-    """Ids of the models and blessings picked."""
+    """Returns the IDs of the selected models and blessings."""
     result = NewestOtherBlessedModel().resolve_artifacts(
         MetadataStore(_in_memory()),
         {"model": list(models), "blessing": list(blessings), "candidate": [candidate]},
@@ -66,40 +66,40 @@ def _in_memory() -> metadata_store_pb2.ConnectionConfig:
 
 @pytest.fixture
 def models(tmp_path: Path) -> list[Artifact]:
-    """With the ids 1, 2 and 3."""
+    """Models with the IDs 1, 2 and 3."""
     return [make_model(tmp_path, model_id) for model_id in (1, 2, 3)]
 
 
-def test_first_model_has_no_baseline(models: list[Artifact]) -> None:
+def test_the_first_model_has_no_baseline(models: list[Artifact]) -> None:
     assert resolve(models[:1], [], models[0]) == ([], [])
 
 
-def test_model_blessed_last_is_the_baseline(models: list[Artifact]) -> None:
+def test_the_most_recently_blessed_model_is_the_baseline(models: list[Artifact]) -> None:
     blessings = [make_blessing(11, 1, 1), make_blessing(12, 2, 1)]
     assert resolve(models, blessings, models[2]) == ([2], [12])
     assert resolve(models, blessings[::-1], models[2]) == ([2], [12])
 
 
-def test_older_model_blessed_last_is_the_baseline(models: list[Artifact]) -> None:
+def test_an_older_model_can_be_the_most_recently_blessed(models: list[Artifact]) -> None:
     blessings = [make_blessing(11, 2, 1), make_blessing(12, 1, 1)]
     assert resolve(models, blessings, models[2]) == ([1], [12])
 
 
-def test_candidate_is_never_its_own_baseline(models: list[Artifact]) -> None:
+def test_the_candidate_is_never_its_own_baseline(models: list[Artifact]) -> None:
     blessings = [make_blessing(11, 1, 1), make_blessing(12, 2, 1), make_blessing(13, 3, 1)]
     assert resolve(models, blessings, models[2]) == ([2], [12])
     assert resolve(models[2:], blessings[2:], models[2]) == ([], [])
 
 
 @pytest.mark.parametrize("blessed", [0, None])
-def test_model_that_is_not_blessed_is_no_baseline(
+def test_a_model_that_is_not_blessed_is_skipped(
     models: list[Artifact], blessed: int | None
 ) -> None:
     blessings = [make_blessing(11, 1, 1), make_blessing(12, 2, blessed)]
     assert resolve(models, blessings, models[2]) == ([1], [11])
 
 
-def test_model_whose_files_are_gone_is_passed_over(models: list[Artifact]) -> None:
+def test_a_model_with_missing_files_is_skipped(models: list[Artifact]) -> None:
     blessings = [make_blessing(11, 1, 1), make_blessing(12, 2, 1)]
     shutil.rmtree(models[1].uri)
     assert resolve(models, blessings, models[2]) == ([1], [11])
@@ -107,19 +107,19 @@ def test_model_whose_files_are_gone_is_passed_over(models: list[Artifact]) -> No
     assert resolve(models, blessings, models[2]) == ([], [])
 
 
-def test_blessing_of_a_model_no_longer_recorded_is_passed_over(models: list[Artifact]) -> None:
+def test_a_blessing_of_an_unknown_model_is_skipped(models: list[Artifact]) -> None:
     assert resolve(models, [make_blessing(11, 99, 1)], models[2]) == ([], [])
 
 
-class Release:
-    """Importers of examples and a model, and then the real stages up to the Pusher."""
+class ReleasePipeline:
+    """Imports examples and a model, then runs the real components from Baseline to Pusher."""
 
     def __init__(self, toy: Any) -> None:
         self.root = toy.directory
         self.examples = toy.examples(toy.questions(right=97, wrong=3, baseline_wrong=1)).uri
 
     def run(self, model: str, accuracy: str = "0.9") -> dict[str, str]:
-        """Runs the pipeline; returns each stage's state in ML Metadata."""
+        """Runs the pipeline and returns the state of each component in ML Metadata."""
         LocalDagRunner().run(self._pipeline(model, accuracy))
         return self.states()
 
@@ -134,7 +134,7 @@ class Release:
         }
 
     def verdict(self) -> dict[str, Any]:
-        """The gate's newest."""
+        """Returns the gate's newest verdict."""
         files = (self.root / "root" / "ModelGate" / "blessing").glob(f"*/{VERDICT_FILE}")
         newest = max(files, key=lambda path: int(path.parent.name))
         verdict: dict[str, Any] = json.loads(newest.read_text())
@@ -208,9 +208,9 @@ class Release:
         )
 
 
-def test_runs_are_compared_with_the_model_before_and_cached_when_nothing_changed(toy: Any) -> None:
-    first, second = toy.model("first", asks_baseline=True).uri, toy.model("second").uri
-    release = Release(toy)
+def test_a_model_is_compared_with_the_previous_one_and_reruns_are_cached(toy: Any) -> None:
+    first, second = toy.model("first", is_baseline=True).uri, toy.model("second").uri
+    release = ReleasePipeline(toy)
 
     states = release.run(first)
     assert set(states.values()) == {"COMPLETE"}

@@ -19,24 +19,24 @@ def model(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_digest_of_a_file_larger_than_a_chunk(model: Path) -> None:
+def test_a_file_larger_than_a_chunk_has_the_right_checksum(model: Path) -> None:
     expected = hashlib.sha256(bytes(3_000_000)).hexdigest()
     assert file_sha256(model / "variables" / "data") == expected
 
 
-def test_every_file_counts_by_its_relative_path(model: Path) -> None:
+def test_files_are_listed_by_relative_path(model: Path) -> None:
     assert list(directory_sha256(model)) == ["Z", "saved_model.pb", "variables/data"]
 
 
-def test_files_can_be_left_out(model: Path) -> None:
-    assert list(directory_sha256(model, leave_out=["Z"])) == ["saved_model.pb", "variables/data"]
+def test_files_can_be_excluded(model: Path) -> None:
+    assert list(directory_sha256(model, exclude=["Z"])) == ["saved_model.pb", "variables/data"]
 
 
-def test_missing_directory_has_no_files(tmp_path: Path) -> None:
+def test_a_missing_directory_has_no_files(tmp_path: Path) -> None:
     assert directory_sha256(tmp_path / "missing") == {}
 
 
-def test_digest_of_a_model_is_what_common_tools_print(model: Path) -> None:
+def test_the_checksum_of_a_model_matches_sha256sum(model: Path) -> None:
     command = "find * -type f | LC_ALL=C sort | xargs sha256sum | sha256sum"
     printed = subprocess.run(
         command, shell=True, cwd=model, capture_output=True, text=True, check=True
@@ -44,13 +44,13 @@ def test_digest_of_a_model_is_what_common_tools_print(model: Path) -> None:
     assert model_sha256(directory_sha256(model)) == printed.split()[0]
 
 
-@pytest.mark.parametrize("change", ["content", "name", "more"])
-def test_digest_of_a_model_changes_with_any_file(model: Path, change: str) -> None:
+@pytest.mark.parametrize("change", ["content", "name", "new_file"])
+def test_the_checksum_of_a_model_changes_with_any_file(model: Path, change: str) -> None:
     before = model_sha256(directory_sha256(model))
     if change == "content":
         (model / "variables" / "data").write_bytes(bytes(2_999_999) + b"\1")
     elif change == "name":
         (model / "Z").rename(model / "Y")
     else:
-        (model / "variables" / "more").touch()
+        (model / "variables" / "new").touch()
     assert model_sha256(directory_sha256(model)) != before

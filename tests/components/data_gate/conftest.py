@@ -1,4 +1,4 @@
-"""The stages from ExampleGen to DataGate, run one after the other by their own executors."""
+"""Fixtures that run the executors of the components from ExampleGen to DataGate."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ingest(tmp_path: Path) -> Callable[[Examples, Examples], Artifact]:
 
 @pytest.fixture
 def validate(tmp_path: Path) -> Callable[[Artifact], Artifact]:
-    """Runs StatisticsGen's and ExampleValidator's executors; gives the anomalies."""
+    """Runs the executors of StatisticsGen and ExampleValidator; returns the anomalies."""
     from support.tfx_executors import run_executor
     from tfx.components.example_validator.executor import Executor as ExampleValidator
     from tfx.components.statistics_gen.executor import Executor as StatisticsGen
@@ -45,21 +45,21 @@ def validate(tmp_path: Path) -> Callable[[Artifact], Artifact]:
         Path(schema.uri).mkdir()
         (tmp_path / "schema" / "schema.pbtxt").write_text(synthetic_schema())
         statistics = standard_artifacts.ExampleStatistics()
-        of_statistics = {"examples": examples, "schema": schema}
+        inputs = {"examples": examples, "schema": schema}
         directory = tmp_path / "statistics_gen"
-        run_executor(StatisticsGen, directory, of_statistics, {"statistics": statistics}, {})
+        run_executor(StatisticsGen, directory, inputs, {"statistics": statistics}, {})
         anomalies = standard_artifacts.ExampleAnomalies()
-        of_validator = {"statistics": statistics, "schema": schema}
+        inputs = {"statistics": statistics, "schema": schema}
         directory = tmp_path / "example_validator"
-        run_executor(ExampleValidator, directory, of_validator, {"anomalies": anomalies}, {})
+        run_executor(ExampleValidator, directory, inputs, {"anomalies": anomalies}, {})
         return anomalies
 
     return run
 
 
 @pytest.fixture
-def judge(tmp_path: Path) -> Callable[[Artifact], Artifact]:
-    """Runs DataGate's executor on anomalies; gives the verdict."""
+def gate(tmp_path: Path) -> Callable[[Artifact], Artifact]:
+    """Runs DataGate's executor on anomalies; returns the verdict."""
     from support.tfx_executors import run_executor
     from tfx.types import standard_artifacts
 

@@ -8,11 +8,11 @@ def parse(text: str) -> anomalies_pb2.Anomalies:
     return text_format.Parse(text, anomalies_pb2.Anomalies())
 
 
-def test_no_anomaly_is_no_reason() -> None:
+def test_without_anomalies_there_are_no_reasons() -> None:
     assert list_reasons(anomalies_pb2.Anomalies()) == []
 
 
-def test_a_reason_names_the_feature_and_its_description() -> None:
+def test_a_reason_has_the_feature_and_its_description() -> None:
     anomalies = parse("""
         anomaly_info { key: "label" value { description: "large" short_description: "range" } }
         anomaly_info { key: "image" value { short_description: "missing" } }
@@ -20,7 +20,7 @@ def test_a_reason_names_the_feature_and_its_description() -> None:
     assert list_reasons(anomalies) == ["image: missing", "label: large"]
 
 
-def test_a_warning_is_a_reason_too() -> None:
+def test_a_warning_is_also_a_reason() -> None:
     anomalies = parse('anomaly_info { key: "x" value { severity: WARNING description: "odd" } }')
     assert list_reasons(anomalies) == ["x: odd"]
 

@@ -26,7 +26,7 @@ SPLITS = '["train", "validation", "test"]'
 
 @pytest.fixture
 def clean(tmp_path: Path) -> "Artifact":
-    """What ExampleValidator writes when it finds nothing."""
+    """ExampleValidator's output for splits without anomalies."""
     artifact = standard_artifacts.ExampleAnomalies()
     artifact.uri = str(tmp_path / "anomalies")
     artifact.split_names = SPLITS
@@ -48,44 +48,46 @@ def anomaly(feature: str, reason: str) -> bytes:
     return anomalies.SerializeToString()
 
 
-def test_clean_splits_pass(clean: "Artifact", judge: Step) -> None:
-    verdict = judge(clean)
+def test_clean_splits_pass(clean: "Artifact", gate: Step) -> None:
+    verdict = gate(clean)
     assert verdict.read() == {"blessed": True, "splits": ["train", "validation", "test"]}
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_an_anomaly_in_any_split_rejects(split: str, clean: "Artifact", judge: Step) -> None:
+def test_an_anomaly_in_any_split_rejects_the_data(
+    split: str, clean: "Artifact", gate: Step
+) -> None:
     write(clean, split, anomaly("label", f"Unexpectedly large value: {NUM_CLASSES + 1}."))
     with pytest.raises(
         DataRejectedError,
         match=f"does not satisfy the reviewed schema: {split}: label: Unexpectedly large value",
     ) as caught:
-        judge(clean)
-    assert "correct the data, or review the schema" in str(caught.value)
+        gate(clean)
+    assert "correct the data, or update the schema" in str(caught.value)
 
 
-def test_all_findings_are_listed(clean: "Artifact", judge: Step) -> None:
+def test_all_anomalies_are_listed(clean: "Artifact", gate: Step) -> None:
     write(clean, "train", anomaly("bright_fraction", "too low"))
     write(clean, "test", anomaly("label", "too large"))
     with pytest.raises(
         DataRejectedError, match="train: bright_fraction: too low; test: label: too large; "
     ):
-        judge(clean)
+        gate(clean)
 
 
-def test_a_split_without_a_verdict_rejects(clean: "Artifact", judge: Step) -> None:
+def test_a_missing_anomalies_file_rejects_the_data(clean: "Artifact", gate: Step) -> None:
     write(clean, "validation", b"").unlink()
     with pytest.raises(
         DataRejectedError,
-        match=r"validation: what ExampleValidator found is missing \(.*, run it again",
+        match=r"validation: ExampleValidator's output .* is missing, run the pipeline again",
     ):
-        judge(clean)
+        gate(clean)
 
 
-def test_an_unreadable_verdict_rejects(clean: "Artifact", judge: Step) -> None:
+def test_a_corrupt_anomalies_file_rejects_the_data(clean: "Artifact", gate: Step) -> None:
     write(clean, "test", b"\xff not a proto")
-    with pytest.raises(DataRejectedError, match="test: what ExampleValidator found can't be read"):
-        judge(clean)
+    with pytest.raises(DataRejectedError, match=r"test: ExampleValidator's output .* is corrupt"):
+        gate(clean)
 
 
 @pytest.mark.parametrize(
@@ -96,54 +98,54 @@ def test_an_unreadable_verdict_rejects(clean: "Artifact", judge: Step) -> None:
         ('["train", "test"]', "validation"),
     ],
 )
-def test_a_split_that_was_not_validated_rejects(
-    names: str, missing: str, clean: "Artifact", judge: Step
+def test_a_split_that_was_not_validated_rejects_the_data(
+    names: str, missing: str, clean: "Artifact", gate: Step
 ) -> None:
     clean.split_names = names
     with pytest.raises(
-        DataRejectedError, match=f"must all be validated, received none of {missing}; clear"
+        DataRejectedError, match=f"must all be validated, but no .* for {missing}; clear"
     ):
-        judge(clean)
+        gate(clean)
 
 
-def test_the_component_takes_anomalies_and_gives_a_verdict() -> None:
+def test_the_component_outputs_a_verdict() -> None:
     component = DataGate(anomalies=Channel(type=standard_artifacts.ExampleAnomalies))
     assert {name: output.type for name, output in component.outputs.items()} == {
         "verdict": standard_artifacts.JsonValue
     }
 
 
-# From here on with what StatisticsGen and ExampleValidator really say.
+# The remaining tests run the real StatisticsGen and ExampleValidator.
 
 
-def test_good_data_pass(ingest: Ingest, validate: Step, judge: Step) -> None:
+def test_valid_data_passes(ingest: Ingest, validate: Step, gate: Step) -> None:
     examples = ingest(synthetic_examples(60), synthetic_examples(20, seed=1))
-    assert judge(validate(examples)).read()["blessed"] is True
+    assert gate(validate(examples)).read()["blessed"] is True
 
 
-def test_one_blank_test_image_and_one_label_out_of_range_reject(
-    ingest: Ingest, validate: Step, judge: Step
+def test_one_blank_image_or_one_label_out_of_range_rejects_the_data(
+    ingest: Ingest, validate: Step, gate: Step
 ) -> None:
     images, labels = synthetic_examples(60)
     labels[2] = NUM_CLASSES + 1
     test_images, test_labels = synthetic_examples(20, seed=1)
     test_images[0] = 0
     with pytest.raises(DataRejectedError) as caught:
-        judge(validate(ingest((images, labels), (test_images, test_labels))))
+        gate(validate(ingest((images, labels), (test_images, test_labels))))
     message = str(caught.value)
     assert f"train: label: Unexpectedly large value: {NUM_CLASSES + 1}." in message
     assert f"test: {STATISTIC}: Unexpectedly low values: 0<" in message
     assert "validation" not in message
 
 
-def test_a_class_that_is_missing_in_training_rejects(
-    ingest: Ingest, validate: Step, judge: Step
+def test_a_class_missing_from_training_rejects_the_data(
+    ingest: Ingest, validate: Step, gate: Step
 ) -> None:
     images, labels = synthetic_examples(60)
     others = labels != 1
     examples = ingest((images[others], labels[others]), synthetic_examples(20, seed=1))
     with pytest.raises(DataRejectedError) as caught:
-        judge(validate(examples))
+        gate(validate(examples))
     message = str(caught.value)
     for split in ("train", "validation"):
         expected = f"at least {NUM_CLASSES} unique values but found only {NUM_CLASSES - 1}."
@@ -151,7 +153,7 @@ def test_a_class_that_is_missing_in_training_rejects(
     assert "test:" not in message
 
 
-def test_a_scalar_that_is_nan_rejects(ingest: Ingest, validate: Step, judge: Step) -> None:
+def test_a_nan_statistic_rejects_the_data(ingest: Ingest, validate: Step, gate: Step) -> None:
     examples = ingest(synthetic_examples(60), synthetic_examples(20, seed=1))
     (path,) = Path(examples.uri, "Split-validation").iterdir()
     records = list(tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator())
@@ -161,4 +163,4 @@ def test_a_scalar_that_is_nan_rejects(ingest: Ingest, validate: Step, judge: Ste
         for record in (example.SerializeToString(), *records[1:]):
             writer.write(record)
     with pytest.raises(DataRejectedError, match=rf"validation: {STATISTIC}: .* NaN values"):
-        judge(validate(examples))
+        gate(validate(examples))

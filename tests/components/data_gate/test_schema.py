@@ -1,4 +1,4 @@
-"""What MNIST's reviewed schema, and the one proposed for it, let through, by TFDV itself."""
+"""TFDV accepts MNIST and rejects other images, with the reviewed and with the proposed schema."""
 
 import os
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def schema(request: pytest.FixtureRequest) -> schema_pb2.Schema:
 
 @pytest.fixture
 def reasons(schema: schema_pb2.Schema) -> Reasons:
-    """Why a split with these images and labels would be rejected."""
+    """Returns the reasons to reject a split with the given images and labels."""
 
     def find(images: np.ndarray, labels: np.ndarray) -> list[str]:
         columns: dict[str, object] = dict(describe_images(images))
@@ -64,7 +64,7 @@ def inverted() -> np.ndarray:
 
 
 def faint() -> np.ndarray:
-    """Digits scaled to [0, 1] twice: nearly black."""
+    """A digit with pixels in [0, 1] instead of [0, 255]: nearly black."""
     return real_digits(1)[0][:1] // 255
 
 
@@ -73,14 +73,14 @@ def noise() -> np.ndarray:
 
 
 def garment() -> np.ndarray:
-    """As in Fashion-MNIST: a light shape that reaches the upper and lower edge."""
+    """A light shape that touches the top and bottom edges, as in Fashion-MNIST."""
     image = np.zeros((1, 28, 28, 1), np.uint8)
     image[:, :, 8:20] = 180
     return image
 
 
 def other_digits() -> np.ndarray:
-    """Real handwriting of another data set, which fills the frame."""
+    """Handwritten digits from another data set, which fill the frame."""
     pixels = (load_digits().images[:20] * (255 / 16)).astype(np.uint8)
     scaled = [
         Image.fromarray(image).resize((28, 28), Image.Resampling.BILINEAR) for image in pixels
@@ -89,13 +89,13 @@ def other_digits() -> np.ndarray:
 
 
 def photographs() -> np.ndarray:
-    """Gray cuttings of two photographs."""
-    whole = [np.asarray(Image.fromarray(i).convert("L")) for i in load_sample_images().images]
-    cuttings = [image[y : y + 28, 300:328] for image in whole for y in range(100, 300, 28)]
-    return np.stack(cuttings)[..., np.newaxis]
+    """Grayscale crops of two photographs."""
+    photos = [np.asarray(Image.fromarray(i).convert("L")) for i in load_sample_images().images]
+    crops = [photo[y : y + 28, 300:328] for photo in photos for y in range(100, 300, 28)]
+    return np.stack(crops)[..., np.newaxis]
 
 
-def test_real_digits_satisfy_it(reasons: Reasons) -> None:
+def test_real_digits_satisfy_the_schema(reasons: Reasons) -> None:
     assert reasons(*real_digits(500)) == []
 
 
@@ -114,12 +114,12 @@ def test_real_digits_satisfy_it(reasons: Reasons) -> None:
         (photographs, "bright_fraction: Unexpectedly high"),
     ],
 )
-def test_a_few_foreign_images_among_real_ones_are_seen(
+def test_a_few_foreign_images_among_digits_are_detected(
     foreign: Callable[[], np.ndarray], feature: str, reasons: Reasons
 ) -> None:
     images, labels = real_digits(100)
-    strange = foreign()
-    images[100 : 100 + len(strange)] = strange
+    others = foreign()
+    images[100 : 100 + len(others)] = others
     assert [reason for reason in reasons(images, labels) if reason.startswith(feature)]
 
 
@@ -127,7 +127,7 @@ def test_a_few_foreign_images_among_real_ones_are_seen(
     ("label", "reason"),
     [(10, "Unexpectedly large value: 10"), (-1, "Unexpectedly small value: -1")],
 )
-def test_a_label_that_is_no_digit_is_seen(label: int, reason: str, reasons: Reasons) -> None:
+def test_a_label_out_of_range_is_detected(label: int, reason: str, reasons: Reasons) -> None:
     images, labels = real_digits(50)
     labels[7] = label
     (found,) = reasons(images, labels)
@@ -135,14 +135,16 @@ def test_a_label_that_is_no_digit_is_seen(label: int, reason: str, reasons: Reas
 
 
 @pytest.mark.parametrize("digit", [0, 7, 9])
-def test_a_missing_digit_is_seen(digit: int, reasons: Reasons) -> None:
+def test_a_missing_class_is_detected(digit: int, reasons: Reasons) -> None:
     images, labels = real_digits(10)
     kept = np.flatnonzero(labels != digit)
     (found,) = reasons(images[kept], labels[kept])
     assert found == "label: Expected at least 10 unique values but found only 9."
 
 
-def test_without_it_in_the_statistics_validation_fails(schema: schema_pb2.Schema) -> None:
+def test_validation_fails_if_statistics_were_computed_without_the_schema(
+    schema: schema_pb2.Schema,
+) -> None:
     frame = pd.DataFrame({features.LABEL: real_digits(1)[1]})
     statistics = tfdv.generate_statistics_from_dataframe(frame, tfdv.StatsOptions(), 1)
     found = list_reasons(tfdv.validate_statistics(statistics, schema))
@@ -159,7 +161,7 @@ def test_each_feature_is_required(schema: schema_pb2.Schema, reasons: Reasons) -
     ]
 
 
-def test_transform_parses_the_raw_features_by_it(schema: schema_pb2.Schema) -> None:
+def test_transform_derives_the_raw_feature_spec_from_the_schema(schema: schema_pb2.Schema) -> None:
     spec = schema_utils.schema_as_feature_spec(schema).feature_spec
     assert {name: (column.shape, column.dtype.name) for name, column in spec.items()} == {
         features.IMAGE: ([], "string"),
@@ -172,16 +174,16 @@ def test_transform_parses_the_raw_features_by_it(schema: schema_pb2.Schema) -> N
 
 @pytest.mark.parametrize("schema", ["reviewed"], indirect=True)
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_the_whole_of_mnist_satisfies_it(split: str, reasons: Reasons) -> None:
+def test_full_mnist_satisfies_the_reviewed_schema(split: str, reasons: Reasons) -> None:
     from components.example_gen.reading import make_reader
     from components.example_gen.splits import Slice
 
-    beside = SCHEMA_FILE.parents[2] / "shared" / "tensorflow_datasets"
-    data_dir = Path(os.environ.get("TFDS_DATA_DIR") or beside)
+    sibling = SCHEMA_FILE.parents[2] / "shared" / "tensorflow_datasets"
+    data_dir = Path(os.environ.get("TFDS_DATA_DIR") or sibling)
     if not (data_dir / "mnist" / "3.0.1" / "dataset_info.json").is_file():
-        pytest.skip(f"needs the whole MNIST, prepared by TFDS: none in {data_dir}")
+        pytest.skip(f"needs the full MNIST data set, prepared by TFDS: none in {data_dir}")
     reader = make_reader("tfds", str(data_dir))
-    whole = Slice(split, 0, reader.sizes()[split], "")
-    images, labels = (np.concatenate(column) for column in zip(*reader.batches(whole), strict=True))
+    part = Slice(split, 0, reader.sizes()[split], "")
+    images, labels = (np.concatenate(column) for column in zip(*reader.batches(part), strict=True))
     assert len(images) == {"train": 60_000, "test": 10_000}[split]
     assert reasons(images, labels) == []

@@ -1,4 +1,4 @@
-"""Schemas are compared with the data definition, and proposed from it."""
+"""Schemas are checked against the data definition, and proposed from it."""
 
 import re
 
@@ -15,8 +15,8 @@ LAST = NUM_CLASSES - 1
 
 
 def proposed(**measured: Measured) -> str:
-    usual = Measured(0.2, 0.6, 0.4)
-    return propose_schema({name: measured.get(name, usual) for name in DATASET.image_statistics})
+    default = Measured(0.2, 0.6, 0.4)
+    return propose_schema({name: measured.get(name, default) for name in DATASET.image_statistics})
 
 
 def reviewed() -> str:
@@ -30,7 +30,7 @@ def bounds(minimum: float, maximum: float) -> tuple[float, float]:
     return domain.min, domain.max
 
 
-def test_a_proposal_is_refused_until_its_first_line_is_deleted() -> None:
+def test_a_proposal_is_rejected_until_its_first_line_is_deleted() -> None:
     assert proposed().startswith("# UNREVIEWED\n")
     (problem,) = schema_problems(proposed())
     assert problem.startswith("is not reviewed: ")
@@ -49,7 +49,7 @@ def test_a_proposal_is_refused_until_its_first_line_is_deleted() -> None:
         ((0.0004, 0.5), (0.0002, 0.55)),
     ],
 )
-def test_bounds_are_a_tenth_of_the_range_beyond_the_measured_values(
+def test_bounds_extend_the_measured_range_by_a_tenth_or_halfway_to_0_and_1(
     measured: tuple[float, float], expected: tuple[float, float]
 ) -> None:
     least, most = bounds(*measured)
@@ -59,7 +59,7 @@ def test_bounds_are_a_tenth_of_the_range_beyond_the_measured_values(
     assert (least > 0) == (measured[0] > 0)
 
 
-def test_a_reviewer_sees_the_measured_values() -> None:
+def test_a_proposal_shows_the_measured_values() -> None:
     text = proposed(**{STATISTIC: Measured(0.0254, 0.3976, 0.131)})
     assert "# Measured: 0.0254 to 0.3976, mean 0.131." in text
 
@@ -67,7 +67,7 @@ def test_a_reviewer_sees_the_measured_values() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (("feature {", "feature ["), "is no schema in text format: "),
+        (("feature {", "feature ["), "is not a schema in text format: "),
         ((f'name: "{STATISTIC}"', 'name: "sharpness"'), "must have the features .*sharpness"),
         ((f"size: {IMAGE_BYTES}", "size: 7"), f"image: .* must be {IMAGE_BYTES}, received 7"),
         ((f"max: {LAST} is", f"max: {LAST + 1} is"), f"label: .* categorical, 0 to {LAST}"),
@@ -81,7 +81,7 @@ def test_a_reviewer_sees_the_measured_values() -> None:
         (("disallow_nan: true", ""), "float_domain must have min, max and disallow_nan"),
     ],
 )
-def test_a_schema_that_does_not_fit_the_definition_is_refused(
+def test_a_schema_that_contradicts_the_definition_is_rejected(
     change: tuple[str, str], problem: str
 ) -> None:
     assert change[0] in reviewed()
@@ -90,7 +90,7 @@ def test_a_schema_that_does_not_fit_the_definition_is_refused(
     assert re.search(problem, problems[0]), problems
 
 
-def test_the_schema_of_the_project_fits_its_definition() -> None:
+def test_the_reviewed_schema_matches_the_definition() -> None:
     from pipeline.settings import SCHEMA_FILE, check_schema
 
     check_schema(SCHEMA_FILE)

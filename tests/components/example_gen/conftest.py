@@ -1,4 +1,4 @@
-"""Data as TFDS prepares them, few and all of MNIST, and ExampleGen's executor run on them."""
+"""Prepared TFDS data, synthetic and full MNIST, and fixtures that run ExampleGen's executor."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ def originals() -> tuple[Examples, Examples]:
 def small_data(
     originals: tuple[Examples, Examples], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A TFDS data directory with these examples."""
+    """A TFDS data directory with the examples of `originals`."""
     data_dir = tmp_path_factory.mktemp("tensorflow_datasets")
     write_tfds_dataset(data_dir, *originals)
     return data_dir
 
 
 @pytest.fixture(scope="session")
-def whole_mnist() -> Path:
-    """A TFDS data directory with all of MNIST; skips the test where there is none."""
-    beside = PROJECT_ROOT.parent / "shared" / "tensorflow_datasets"
-    data_dir = Path(os.environ.get("TFDS_DATA_DIR") or beside)
+def full_mnist() -> Path:
+    """A TFDS data directory with the full MNIST data set. Skips the test if there is none."""
+    sibling = PROJECT_ROOT.parent / "shared" / "tensorflow_datasets"
+    data_dir = Path(os.environ.get("TFDS_DATA_DIR") or sibling)
     if not (data_dir / "mnist" / "3.0.1" / "dataset_info.json").is_file():
-        pytest.skip(f"needs the whole MNIST, prepared by TFDS: none in {data_dir}")
+        pytest.skip(f"needs the full MNIST data set, prepared by TFDS: none in {data_dir}")
     return data_dir
 
 
 @pytest.fixture
 def ingest(tmp_path: Path) -> Callable[..., Artifact]:
-    """Runs ExampleGen's executor; its artifact goes to a directory of the given name."""
+    """Runs ExampleGen's executor and writes its artifact to a directory with the given name."""
 
     def run(
         source: str, data_dir: Path | str = "", limit: int = 0, name: str = "example_gen"
@@ -59,7 +59,7 @@ def ingest(tmp_path: Path) -> Callable[..., Artifact]:
 
 @pytest.fixture(scope="session")
 def ingested(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """What ExampleGen writes for these examples."""
+    """ExampleGen's output for `small_data`."""
     return _ingest(tmp_path_factory.mktemp("ingested"), "tfds", small_data)
 
 
@@ -77,7 +77,7 @@ def _ingest(directory: Path, source: str, data_dir: Path | str, limit: int = 0) 
 
 @pytest.fixture
 def define(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Changes fields of the data definition, as the modules of ExampleGen see it."""
+    """Overrides fields of the data definition for the modules of ExampleGen."""
 
     def change(**fields: object) -> None:
         changed = DATASET.model_copy(update=fields)

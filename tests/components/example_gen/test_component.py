@@ -4,7 +4,7 @@ from tfx.types import standard_artifacts
 from components.example_gen.component import ImageExampleGen
 
 
-def test_the_component_has_one_output_of_examples() -> None:
+def test_the_component_outputs_examples() -> None:
     component = ImageExampleGen(source="bundled")
     assert component.exec_properties == {
         "source": "bundled",
@@ -18,11 +18,11 @@ def test_the_component_has_one_output_of_examples() -> None:
 
 
 @pytest.mark.parametrize("source", ["auto", "csv", ""])
-def test_an_unresolved_source_is_refused(source: str) -> None:
+def test_an_unresolved_source_is_rejected(source: str) -> None:
     with pytest.raises(ValueError, match=f"must be tfds or bundled, received '{source}'"):
         ImageExampleGen(source=source)
 
 
-def test_a_negative_limit_is_refused() -> None:
+def test_a_negative_limit_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"must be 0 \(all\) or more, received -1"):
         ImageExampleGen(source="bundled", limit=-1)

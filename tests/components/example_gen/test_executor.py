@@ -45,7 +45,7 @@ class Written(NamedTuple):
 
 
 def read(examples: "Artifact", split: str) -> list[Written]:
-    """The examples of a split, in the order of its files."""
+    """Returns the examples of a split, in file order."""
     paths = sorted(str(path) for path in Path(examples.uri, f"Split-{split}").iterdir())
     return list(_parse(tf.data.TFRecordDataset(paths, "GZIP").as_numpy_iterator()))
 
@@ -86,8 +86,8 @@ def test_validation_is_a_stratified_tenth_of_the_training_images(ingested: "Arti
 def test_every_image_is_written_once_with_its_label(
     ingested: "Artifact", originals: tuple[Examples, Examples]
 ) -> None:
-    of_training = labeled(read(ingested, "train")) + labeled(read(ingested, "validation"))
-    assert Counter(of_training) == Counter(pairs(*originals[0]))
+    training = labeled(read(ingested, "train")) + labeled(read(ingested, "validation"))
+    assert Counter(training) == Counter(pairs(*originals[0]))
     assert labeled(read(ingested, "test")) == pairs(*originals[1])
 
 
@@ -96,14 +96,14 @@ def test_no_image_is_in_two_splits(ingested: "Artifact") -> None:
     assert sum(map(len, images)) == len(set.union(*images)) > 0
 
 
-def test_scalars_describe_the_image_beside_them(ingested: "Artifact") -> None:
+def test_statistics_match_the_image_of_each_example(ingested: "Artifact") -> None:
     for example in read(ingested, "validation"):
         image = np.frombuffer(example.image, np.uint8).reshape(1, *features.IMAGE_SHAPE)
         expected = {name: values.item() for name, values in describe_images(image).items()}
         assert example.scalars == expected
 
 
-def test_the_artifact_says_what_is_in_it(ingested: "Artifact") -> None:
+def test_the_artifact_properties_describe_the_data(ingested: "Artifact") -> None:
     assert json.loads(ingested.split_names) == ["train", "validation", "test"]
     assert ingested.get_string_custom_property("payload_format") == "FORMAT_TF_EXAMPLE"
     assert ingested.get_string_custom_property("file_format") == "tfrecords_gzip"
@@ -119,27 +119,27 @@ def test_the_artifact_says_what_is_in_it(ingested: "Artifact") -> None:
 def test_a_second_run_writes_the_same_bytes(
     ingest: Ingest, ingested: "Artifact", small_data: Path
 ) -> None:
-    again = ingest("tfds", small_data)
-    assert files_of(again) == files_of(ingested)
-    fingerprints = {e.get_string_custom_property("fingerprint") for e in (again, ingested)}
+    second = ingest("tfds", small_data)
+    assert files_of(second) == files_of(ingested)
+    fingerprints = {e.get_string_custom_property("fingerprint") for e in (second, ingested)}
     assert len(fingerprints) == 1
 
 
-def test_the_fingerprint_changes_with_one_pixel_and_with_two_labels_exchanged(
+def test_the_fingerprint_changes_with_one_pixel_or_two_swapped_labels(
     ingest: Ingest, ingested: "Artifact", originals: tuple[Examples, Examples], tmp_path: Path
 ) -> None:
     train, (images, labels) = originals
-    pixel, exchanged = images.copy(), labels.copy()
+    pixel, swapped = images.copy(), labels.copy()
     pixel[3, 1, 1, 0] ^= 1
-    exchanged[[0, 1]] = labels[[1, 0]]
+    swapped[[0, 1]] = labels[[1, 0]]
     write_tfds_dataset(tmp_path / "pixel", train, (pixel, labels))
-    write_tfds_dataset(tmp_path / "exchanged", train, (images, exchanged))
-    others = [ingest("tfds", tmp_path / name, name=f"of_{name}") for name in ("pixel", "exchanged")]
+    write_tfds_dataset(tmp_path / "swapped", train, (images, swapped))
+    others = [ingest("tfds", tmp_path / name, name=f"of_{name}") for name in ("pixel", "swapped")]
     fingerprints = {e.get_string_custom_property("fingerprint") for e in (ingested, *others)}
     assert len(fingerprints) == 3
 
 
-def test_slices_change_the_files_but_no_split(
+def test_the_slice_size_changes_the_files_but_not_the_splits(
     ingest: Ingest, ingested: "Artifact", small_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor, "EXAMPLES_PER_SLICE", 70)
@@ -166,7 +166,7 @@ def test_a_limit_keeps_the_first_of_each_class(
     assert labeled(read(examples, "test")) == pairs(*first)
 
 
-def test_a_limit_that_leaves_a_split_empty_is_refused(ingest: Ingest, small_data: Path) -> None:
+def test_a_limit_that_leaves_a_split_empty_is_rejected(ingest: Ingest, small_data: Path) -> None:
     with pytest.raises(
         DataRejectedError, match=r"at least one example, received .*'validation': 0"
     ):
@@ -187,13 +187,13 @@ def test_the_bundled_digits_are_divided_350_50_100_in_each_class(ingest: Ingest)
 
 
 @about_mnist
-def test_bundled_classes_are_mixed_in_the_files(ingest: Ingest) -> None:
+def test_the_classes_of_the_bundled_sample_are_shuffled(ingest: Ingest) -> None:
     labels = [example.label for example in read(ingest("bundled", limit=500), "train")]
     assert len(labels) == 350
     assert set(labels[:20]) == set(range(10))
 
 
-def test_labels_out_of_range_are_written_for_the_schema_to_refuse(
+def test_labels_out_of_range_are_left_for_the_schema_to_reject(
     ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
 ) -> None:
     (images, labels), test = originals
@@ -201,8 +201,8 @@ def test_labels_out_of_range_are_written_for_the_schema_to_refuse(
     labels[[2, 3]] = NUM_CLASSES + 1, -1
     write_tfds_dataset(tmp_path / "data", (images, labels), test)
     examples = ingest("tfds", tmp_path / "data")
-    of_training = labeled(read(examples, "train")) + labeled(read(examples, "validation"))
-    assert Counter(of_training) == Counter(pairs(images, labels))
+    training = labeled(read(examples, "train")) + labeled(read(examples, "validation"))
+    assert Counter(training) == Counter(pairs(images, labels))
 
 
 def _truncate(directory: Path) -> None:
@@ -225,7 +225,7 @@ def _remove(directory: Path) -> None:
     records_path(directory, "test").unlink()
 
 
-def _tear_metadata(directory: Path) -> None:
+def _truncate_metadata(directory: Path) -> None:
     (directory / "dataset_info.json").write_text("{")
 
 
@@ -255,12 +255,12 @@ def _garble_one(directory: Path) -> None:
         (_corrupt, "split train can't be read .*corrupted record"),
         (_empty, f"split test can't be read between examples 0 and {TEST}: .*{TEST} elements"),
         (_remove, "split test can't be read .*No such file"),
-        (_tear_metadata, "can't be read as a TFDS data set: "),
+        (_truncate_metadata, "is not a readable TFDS data set: "),
         (_shrink_one, rf"split train can't be read .*\[{SHAPE}\].*\[20,20,{CHANNELS}\]"),
         (_garble_one, "split train can't be read .*Unknown image file format"),
     ],
 )
-def test_damaged_data_is_refused_with_one_clear_line(
+def test_damaged_data_is_rejected_in_one_line(
     damage: Callable[[Path], None],
     message: str,
     ingest: Ingest,
@@ -270,12 +270,12 @@ def test_damaged_data_is_refused_with_one_clear_line(
     damage(write_tfds_dataset(tmp_path / "data", *originals))
     with pytest.raises(DataRejectedError, match=message) as caught:
         ingest("tfds", tmp_path / "data")
-    assert str(caught.value).endswith("; prepare it anew")
+    assert str(caught.value).endswith("; delete this directory and prepare the data again")
     assert "\n" not in str(caught.value)
     assert "{{" not in str(caught.value)
 
 
-def test_damage_past_the_first_slice_leaves_no_partial_file(
+def test_no_partial_files_remain_after_an_error(
     ingest: Ingest,
     originals: tuple[Examples, Examples],
     tmp_path: Path,
@@ -286,13 +286,13 @@ def test_damage_past_the_first_slice_leaves_no_partial_file(
     _garble_one(directory)
     with pytest.raises(DataRejectedError, match="between examples 0 and 70"):
         ingest("tfds", tmp_path / "data")
-    left = [path.name for path in (tmp_path / "example_gen" / "examples").rglob("*")]
-    assert left
-    assert not [name for name in left if name.startswith("partial")]
+    names = [path.name for path in (tmp_path / "example_gen" / "examples").rglob("*")]
+    assert names
+    assert not [name for name in names if name.startswith("partial")]
 
 
 @pytest.mark.parametrize("side", [20, 40])
-def test_images_of_another_size_are_refused_whatever_the_metadata_says(
+def test_images_of_another_size_are_rejected_regardless_of_the_metadata(
     side: int, ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
 ) -> None:
     (_, labels), test = originals
@@ -308,24 +308,24 @@ def test_images_of_another_size_are_refused_whatever_the_metadata_says(
         ingest("tfds", tmp_path / "declared")
 
 
-def test_an_empty_data_set_is_refused(ingest: Ingest, tmp_path: Path) -> None:
+def test_an_empty_data_set_is_rejected(ingest: Ingest, tmp_path: Path) -> None:
     images, labels = synthetic_examples(0)
     write_tfds_dataset(tmp_path / "data", (images, labels), (images, labels))
     with pytest.raises(DataRejectedError, match="each split needs at least one example, received"):
         ingest("tfds", tmp_path / "data")
 
 
-def test_class_names_in_another_order_are_refused(
+def test_class_names_in_another_order_are_rejected(
     ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
 ) -> None:
     names = features.CLASS_NAMES[::-1]
     write_tfds_dataset(tmp_path / "data", *originals, declared_names=names)
     with pytest.raises(DataRejectedError, match=r"class 0 must be .* received ") as caught:
         ingest("tfds", tmp_path / "data")
-    assert "correct the definition, or name other data" in str(caught.value)
+    assert "correct the definition or use other data" in str(caught.value)
 
 
-def test_classes_without_names_are_known_by_their_numbers(
+def test_unnamed_classes_are_named_by_their_numbers(
     ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
 ) -> None:
     write_tfds_dataset(tmp_path / "data", *originals, declared_names=None)
@@ -337,7 +337,7 @@ def test_classes_without_names_are_known_by_their_numbers(
             ingest("tfds", tmp_path / "data")
 
 
-def test_another_number_of_classes_is_refused(
+def test_another_number_of_classes_is_rejected(
     ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
 ) -> None:
     names = [*features.CLASS_NAMES, "one more"]
@@ -347,7 +347,7 @@ def test_another_number_of_classes_is_refused(
 
 
 @pytest.mark.parametrize("changed", [{"name": "other_data"}, {"version": "99.0.0"}])
-def test_another_data_set_in_the_directory_is_refused(
+def test_another_data_set_in_the_directory_is_rejected(
     changed: dict[str, str],
     ingest: Ingest,
     originals: tuple[Examples, Examples],
@@ -357,15 +357,15 @@ def test_another_data_set_in_the_directory_is_refused(
     info.write_text(json.dumps({**json.loads(info.read_text()), **changed}))
     (value,) = changed.values()
     with pytest.raises(
-        DataRejectedError, match=f"data set must be {DATASET.tfds_id}, .* received .*{value}"
+        DataRejectedError, match=f"data set must be {DATASET.tfds_id} .* received .*{value}"
     ):
         ingest("tfds", tmp_path / "data")
 
 
-def test_other_features_of_the_data_are_not_read(
+def test_other_features_are_ignored(
     ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
 ) -> None:
-    """Values of different lengths, which TensorFlow can't batch."""
+    """The extra feature has a variable length, so TensorFlow could not batch it."""
     directory = write_tfds_dataset(tmp_path / "data", *originals)
     tfds.features.FeaturesDict(
         {
@@ -390,11 +390,11 @@ def test_other_features_of_the_data_are_not_read(
     [
         ("def load(): return np.zeros((2, 5, 5, 1), np.uint8), np.arange(2)", r"\(2, 5, 5, 1\)"),
         ("def load(): return np.zeros((2, *SHAPE)), np.arange(2)", "received float64"),
-        ("def load(): return np.zeros((2, *SHAPE), np.uint8), np.arange(3)", "and 3$"),
+        ("def load(): return np.zeros((2, *SHAPE), np.uint8), np.arange(3)", r"\(3,\)$"),
         ("", "can't load .*; correct models/definition.py"),
     ],
 )
-def test_a_sample_that_differs_from_the_definition_is_refused(
+def test_a_sample_that_contradicts_the_definition_is_rejected(
     code: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"sample_{abs(hash(code))}"

@@ -20,12 +20,12 @@ def test_prepared_data_is_not_downloaded(small_data: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("unreachable")
-def test_nothing_is_downloaded_from_a_host_that_does_not_answer(tmp_path: Path) -> None:
+def test_an_unreachable_host_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(sources.SourceUnavailableError, match=r"no-such-host\.invalid can't be"):
         reading.make_reader("tfds", str(tmp_path))
 
 
-def test_unknown_source_is_refused(small_data: Path) -> None:
+def test_an_unknown_source_is_rejected(small_data: Path) -> None:
     with pytest.raises(ValueError, match="must be tfds or bundled, received 'auto'"):
         reading.make_reader("auto", str(small_data))
 
@@ -36,19 +36,19 @@ def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("reachable")
-def test_a_download_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_hangs_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = threading.Event()
     monkeypatch.setattr(reading, "_download", lambda directory: done.wait(60))
     with pytest.raises(
         sources.SourceUnavailableError,
-        match=r"failed to prepare it in .* \(no answer within 0\.05 s\); set TFDS_DATA_DIR",
+        match=r"failed to prepare it in .* \(no response within 0\.05 s\); set TFDS_DATA_DIR",
     ):
         reading.prepare_tfds(str(tmp_path), timeout=0.05)
     done.set()
 
 
 @pytest.mark.usefixtures("reachable")
-def test_a_download_that_another_process_finished_is_used(
+def test_data_that_another_process_prepared_meanwhile_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lose_the_race(directory: str) -> None:
@@ -63,12 +63,12 @@ def test_a_download_that_another_process_finished_is_used(
 
 
 @pytest.mark.parametrize(
-    "named", [{"tfds_name": "no_such_data_set"}, {"tfds_version": "999.0.0"}], ids=str
+    "fields", [{"tfds_name": "no_such_data_set"}, {"tfds_version": "999.0.0"}], ids=str
 )
-def test_what_tfds_does_not_have_is_refused_in_one_line(
-    named: dict[str, str], tmp_path: Path, define: Callable[..., None]
+def test_an_unknown_data_set_or_version_is_rejected_in_one_line(
+    fields: dict[str, str], tmp_path: Path, define: Callable[..., None]
 ) -> None:
-    define(**named, download_url=None, bundled_sample=None)
+    define(**fields, download_url=None, bundled_sample=None)
     with pytest.raises(sources.SourceUnavailableError, match=r"could not load .*Dataset") as caught:
         reading.make_reader("tfds", str(tmp_path))
     assert "\n" not in str(caught.value)

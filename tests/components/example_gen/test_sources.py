@@ -43,20 +43,20 @@ def prepared(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def silent_url() -> Iterator[str]:
-    """A host that takes connections and never answers."""
+    """A host that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/"
 
 
 @pytest.fixture
 def refused_url() -> str:
-    """A port on which nothing listens."""
+    """A host that refuses connections."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     return f"http://127.0.0.1:{port}/"
 
 
-class _Answers(http.server.BaseHTTPRequestHandler):
+class _Responder(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.send_response(int(self.path.strip("/")))
         self.end_headers()
@@ -66,16 +66,16 @@ class _Answers(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def answering_url() -> Iterator[str]:
-    """A host that answers with the HTTP status that the path says."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
+def responding_url() -> Iterator[str]:
+    """A host that responds with the HTTP status given in the path."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Responder) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
 
 
 @pytest.mark.parametrize("data", ["auto", "tfds"])
-def test_prepared_data_needs_no_host(
+def test_prepared_data_needs_no_network(
     data: Literal["auto", "tfds"], prepared: Path, refused_url: str, define: Define
 ) -> None:
     define(download_url=refused_url)
@@ -84,22 +84,24 @@ def test_prepared_data_needs_no_host(
 
 
 @pytest.mark.parametrize("data", ["auto", "tfds"])
-def test_a_host_that_answers_is_enough(
-    data: Literal["auto", "tfds"], tmp_path: Path, answering_url: str, define: Define
+def test_data_can_be_downloaded_from_a_reachable_host(
+    data: Literal["auto", "tfds"], tmp_path: Path, responding_url: str, define: Define
 ) -> None:
-    define(download_url=answering_url + "200")
+    define(download_url=responding_url + "200")
     resolved = resolve_source(data, tmp_path)
     assert resolved == ResolvedSource("tfds", str(tmp_path))
 
 
-def test_bundled_asks_for_nothing(prepared: Path, refused_url: str, define: Define) -> None:
+def test_the_bundled_sample_needs_no_network(
+    prepared: Path, refused_url: str, define: Define
+) -> None:
     define(download_url=refused_url, bundled_sample=SAMPLE)
     assert resolve_source("bundled", prepared).source == "bundled"
 
 
-def test_bundled_needs_a_sample(define: Define) -> None:
+def test_bundled_requires_a_sample(define: Define) -> None:
     define(bundled_sample=None)
-    with pytest.raises(SourceUnavailableError, match=r"^data: .* names no bundled sample of"):
+    with pytest.raises(SourceUnavailableError, match=r"^data: .* defines no bundled sample of"):
         resolve_source("bundled")
 
 
@@ -112,7 +114,7 @@ def test_auto_without_a_sample_never_uses_other_data(
     assert "bundled" not in str(caught.value)
 
 
-def test_without_a_url_tfds_tries_the_download(tmp_path: Path, define: Define) -> None:
+def test_without_a_download_url_tfds_is_used(tmp_path: Path, define: Define) -> None:
     define(download_url=None, bundled_sample=SAMPLE)
     assert resolve_source("auto", tmp_path) == ResolvedSource("tfds", str(tmp_path))
 
@@ -125,20 +127,20 @@ def test_auto_falls_back_to_bundled_with_a_warning(
     resolved = resolve_source("auto", tmp_path, timeout=0.3)
     assert resolved.source == "bundled"
     assert resolved.warning is not None
-    assert f"small sample of {DATASET.title}" in resolved.warning
+    assert f"small {DATASET.title} sample" in resolved.warning
     assert f"no prepared data in {tmp_path}/{DATASET.tfds_id}" in resolved.warning
 
 
 @pytest.mark.parametrize(
     ("host", "path", "reason"),
     [
-        ("silent_url", "", r"no answer within 0\.3 s"),
+        ("silent_url", "", r"no response within 0\.3 s"),
         ("refused_url", "", "no connection"),
-        ("answering_url", "403", "403 Client Error"),
-        ("answering_url", "503", "503 Server Error"),
+        ("responding_url", "403", "403 Client Error"),
+        ("responding_url", "503", "503 Server Error"),
     ],
 )
-def test_tfds_without_data_or_host_says_what_to_do(  # noqa: PLR0913, PLR0917 - fixtures
+def test_missing_data_is_reported_with_the_reason_and_the_options(  # noqa: PLR0913, PLR0917 - fixtures
     host: str,
     path: str,
     reason: str,
@@ -152,7 +154,7 @@ def test_tfds_without_data_or_host_says_what_to_do(  # noqa: PLR0913, PLR0917 - 
     message = str(caught.value)
     assert f"no prepared data in {tmp_path}/{DATASET.tfds_id}" in message
     assert "127.0.0.1 can't be reached" in message
-    assert "directory with prepared data, or use the bundled sample" in message
+    assert "directory with prepared data, or set data to bundled" in message
     assert "\n" not in message
 
 
@@ -169,7 +171,7 @@ def test_an_incomplete_directory_is_not_prepared(prepared: Path) -> None:
     assert not is_prepared(str(prepared))
 
 
-def test_the_data_directory_is_that_of_tfds(
+def test_the_data_directory_defaults_to_that_of_tfds(
     monkeypatch: pytest.MonkeyPatch, prepared: Path
 ) -> None:
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
@@ -178,25 +180,27 @@ def test_the_data_directory_is_that_of_tfds(
     assert default_data_dir() == Path.home() / "tensorflow_datasets"
 
 
-def test_source_names_have_a_version() -> None:
+def test_the_source_name_has_the_version_of_the_data_set() -> None:
     assert source_name("tfds") == f"tfds:{DATASET.tfds_id}"
 
 
-def test_name_of_a_sample_has_the_version_of_its_package(define: Define) -> None:
+def test_the_source_name_of_a_sample_has_the_version_of_its_package(define: Define) -> None:
     define(bundled_sample=SAMPLE)
     assert source_name("bundled").startswith("bundled:numpy-")
     define(bundled_sample=SAMPLE.model_copy(update={"package": "no-such-package"}))
-    with pytest.raises(SourceUnavailableError, match="install the package no-such-package"):
+    with pytest.raises(SourceUnavailableError, match="package no-such-package is missing"):
         source_name("bundled")
 
 
-def test_the_stamp_stays_while_the_data_does(prepared: Path, define: Define) -> None:
+def test_the_stamp_is_stable(prepared: Path, define: Define) -> None:
     define(bundled_sample=SAMPLE)
     assert data_stamp("tfds", str(prepared)) == data_stamp("tfds", str(prepared))
     assert data_stamp("bundled", "") == data_stamp("bundled", str(prepared))
 
 
-def test_the_stamp_changes_with_source_time_size_and_files(prepared: Path, define: Define) -> None:
+def test_the_stamp_changes_with_the_source_and_with_any_file(
+    prepared: Path, define: Define
+) -> None:
     define(bundled_sample=SAMPLE)
     records = prepared / DATASET.tfds_id / "train.tfrecord-00000-of-00001"
     stamps = [data_stamp("bundled", ""), data_stamp("tfds", str(prepared))]
@@ -210,21 +214,21 @@ def test_the_stamp_changes_with_source_time_size_and_files(prepared: Path, defin
     assert len(set(stamps)) == len(stamps)
 
 
-def test_within_returns_or_raises_what_the_work_does() -> None:
+def test_within_returns_the_result_or_raises_the_error() -> None:
     assert within(5, lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
         within(5, lambda: 1 // 0)
 
 
-def test_within_does_not_wait_for_work_that_hangs() -> None:
+def test_within_times_out() -> None:
     done = threading.Event()
-    with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
+    with pytest.raises(TimeoutError, match=r"no response within 0\.05 s"):
         within(0.05, lambda: done.wait(60))
     assert not done.is_set()
     done.set()
 
 
-def test_the_module_is_light() -> None:
+def test_the_module_imports_nothing_heavy() -> None:
     heavy = "{'tensorflow', 'tensorflow_datasets', 'tfx', 'apache_beam', 'mlxtend', 'numpy'}"
     code = f"import components.example_gen.sources, sys; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

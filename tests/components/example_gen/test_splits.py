@@ -51,14 +51,14 @@ def totals(plan: Plan) -> Counter[str | None]:
         ({}, 0, {}),
     ],
 )
-def test_apportion_is_by_largest_remainder(
+def test_apportion_uses_the_largest_remainder_method(
     sizes: dict[str, int], total: int, expected: dict[str, int]
 ) -> None:
     assert apportion(sizes, total) == expected
 
 
 @pytest.mark.parametrize("total", [0, 1, 5999, 6000, 59_999, 60_000])
-def test_apportion_gives_the_exact_total_and_no_part_above_its_size(total: int) -> None:
+def test_apportioned_parts_sum_to_the_total_and_do_not_exceed_their_sizes(total: int) -> None:
     parts = apportion(MNIST_TRAIN, total)
     assert sum(parts.values()) == total
     for label, size in MNIST_TRAIN.items():
@@ -66,7 +66,7 @@ def test_apportion_gives_the_exact_total_and_no_part_above_its_size(total: int) 
         assert abs(parts[label] - size * total / 60_000) < 1
 
 
-def test_a_tenth_of_mnist_is_validation_exactly_and_stratified() -> None:
+def test_validation_receives_a_stratified_tenth_of_mnist() -> None:
     plan = make_plan(count_all(MNIST_TRAIN), TENTH, limit=0)
     assert totals(plan) == {"train": 54_000, "validation": 6_000}
     by_label = splits_of(plan)
@@ -81,20 +81,20 @@ def test_bundled_classes_are_divided_350_50_100() -> None:
     assert splits_of(plan, "all") == expected | {("validation", d): 50 for d in range(10)}
 
 
-def test_a_split_is_spread_evenly_over_its_class() -> None:
+def test_a_split_is_spread_evenly_over_a_class() -> None:
     plan = ClassPlan(kept=100, quotas=(("validation", 10),), rest="train")
     chosen = [index for index in range(100) if plan.split_of(index) == "validation"]
     assert chosen == list(range(9, 100, 10))
 
 
-def test_a_second_split_is_spread_over_what_the_first_left() -> None:
+def test_a_second_split_is_spread_over_the_remaining_examples() -> None:
     plan = ClassPlan(kept=10, quotas=(("test", 5), ("validation", 1)), rest="train")
     splits = [plan.split_of(index) for index in range(10)]
     assert splits[1::2] == ["test"] * 5
     assert splits[0::2] == ["train"] * 4 + ["validation"]
 
 
-def test_examples_past_the_limit_are_not_kept() -> None:
+def test_examples_beyond_the_limit_are_dropped() -> None:
     plan = ClassPlan(kept=2, quotas=(), rest="train")
     assert [plan.split_of(index) for index in range(4)] == ["train", "train", None, None]
 
@@ -114,13 +114,13 @@ def test_a_limit_above_the_data_keeps_all() -> None:
     assert make_plan(counts, TENTH, limit=21) == make_plan(counts, TENTH, limit=0)
 
 
-def test_labels_that_are_no_digits_are_a_class_too() -> None:
+def test_labels_out_of_range_are_treated_as_classes() -> None:
     plan = make_plan(count_all({-1: 1, 3: 18, 11: 1}), TENTH, limit=0)
     assert totals(plan) == {"train": 18, "validation": 2}
     assert {label for _, label in splits_of(plan)} == {-1, 3, 11}
 
 
-def test_slices_know_what_comes_before_them_in_whatever_order_they_are_counted() -> None:
+def test_labels_in_earlier_slices_are_counted_in_any_order() -> None:
     first, second, third = make_slices({"train": 25}, 10)
     counts = [
         SliceCount(third, {0: 5}),
@@ -131,20 +131,20 @@ def test_slices_know_what_comes_before_them_in_whatever_order_they_are_counted()
     assert plan.first == {first: {}, second: {0: 4, 1: 6}, third: {0: 4, 1: 16}}
 
 
-def test_a_slice_past_the_limit_keeps_nothing() -> None:
+def test_a_slice_beyond_the_limit_keeps_nothing() -> None:
     slices = make_slices({"train": 30}, 10)
     counts = [SliceCount(part, {0: 5, 1: 5}) for part in slices]
     plan = make_plan(counts, TENTH, limit=20)
     assert [plan.keeps_any_of(part) for part in slices] == [True, True, False]
 
 
-def test_one_unreadable_slice_spoils_the_plan() -> None:
+def test_the_error_of_an_unreadable_slice_becomes_the_plans_error() -> None:
     good, bad = make_slices({"train": 20}, 10)
-    plan = make_plan([SliceCount(good, {0: 10}), SliceCount(bad, error="torn")], TENTH, limit=0)
-    assert plan == Plan(error="torn")
+    plan = make_plan([SliceCount(good, {0: 10}), SliceCount(bad, error="damaged")], TENTH, limit=0)
+    assert plan == Plan(error="damaged")
 
 
-def test_slices_cover_each_official_split_once_and_are_numbered_within_it() -> None:
+def test_slices_cover_and_number_each_official_split() -> None:
     assert make_slices({"train": 25, "test": 10}, 10) == [
         Slice("train", 0, 10, "00000-of-00003"),
         Slice("train", 10, 20, "00001-of-00003"),
@@ -153,7 +153,7 @@ def test_slices_cover_each_official_split_once_and_are_numbered_within_it() -> N
     ]
 
 
-def test_a_plan_names_the_splits_that_an_official_split_feeds() -> None:
+def test_a_plan_lists_the_splits_derived_from_an_official_split() -> None:
     counts = count_all({0: 10}, "train") + count_all({0: 10}, "test")
     plan = make_plan(counts, TENTH | {"test": Rule("test")}, limit=0)
     assert (plan.splits("train"), plan.splits("test")) == (["train", "validation"], ["test"])

@@ -18,7 +18,7 @@ from components.model_gate.eval_config import make_eval_config
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What went into the Evaluator, and what came out."""
+    """The Evaluator's inputs and output."""
 
     artifact: Artifact
     model: Artifact
@@ -40,16 +40,16 @@ Evaluate = Callable[..., Evaluation]
 def evaluate(toy: Any) -> Evaluate:
     """Evaluates the toy model on its examples, with or without a baseline."""
 
-    def run(asked: Iterable[Any], with_baseline: bool = False) -> Evaluation:
+    def run(questions: Iterable[Any], with_baseline: bool = False) -> Evaluation:
         model = toy.model(model_id=1)
-        baselines = [toy.model("baseline", asks_baseline=True, model_id=2)] if with_baseline else []
+        baselines = [toy.model("baseline", is_baseline=True, model_id=2)] if with_baseline else []
         evaluation = standard_artifacts.ModelEvaluation()
         evaluation.uri = str(toy.directory / "evaluation")
         context = BaseBeamExecutor.Context(
             beam_pipeline_args=list(BEAM_ARGS), tmp_dir=str(toy.directory), unique_id="1"
         )
         executor.Executor(context).Do(
-            {"examples": [toy.examples(asked)], "model": [model], "baseline_model": baselines},
+            {"examples": [toy.examples(questions)], "model": [model], "baseline_model": baselines},
             {"evaluation": [evaluation], "blessing": [standard_artifacts.ModelBlessing()]},
             {
                 "eval_config": proto_utils.proto_to_json(make_eval_config()),

@@ -1,4 +1,4 @@
-"""What the stock Evaluator reports about models whose predictions are known."""
+"""Metrics that the stock Evaluator reports for models with known predictions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = tuple(f"class {label}" for label in range(SIZE))
 
 @pytest.fixture
 def toy(toy: Any) -> Any:
-    """With ten classes, whatever the data definition says."""
+    """The toy model with ten classes, regardless of the data definition."""
     toy.classes = SIZE
     return toy
 
@@ -25,10 +25,11 @@ def toy(toy: Any) -> Any:
 @pytest.mark.parametrize("size", [2, 3, 40])
 def test_counts_are_exact_for_any_number_of_classes(toy, evaluate, size: int) -> None:  # type: ignore[no-untyped-def]
     toy.classes = size
-    asked = [toy.Question(label=0, answer=0)] * 7 + [toy.Question(label=0, answer=size - 1)] * 2
-    asked += [toy.Question(label=size - 1, answer=size - 1)]
+    questions = [toy.Question(label=0, answer=0)] * 7
+    questions += [toy.Question(label=0, answer=size - 1)] * 2
+    questions += [toy.Question(label=size - 1, answer=size - 1)]
     names = tuple(f"class {label}" for label in range(size))
-    candidate, baseline = read_evaluation(evaluate(asked).artifact.uri, False, names)
+    candidate, baseline = read_evaluation(evaluate(questions).artifact.uri, False, names)
     assert baseline is None
     assert candidate.confusion.class_names == names
     assert candidate.confusion.counts[0] == (7, *[0] * (size - 2), 2)
@@ -37,9 +38,9 @@ def test_counts_are_exact_for_any_number_of_classes(toy, evaluate, size: int) ->
     assert candidate.confusion.invalid == (0,) * size
 
 
-def test_loss_and_top_2_are_those_of_the_probabilities(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    asked = [toy.Question(label, answer=1) for label in (1, 1, 2, 9)]
-    candidate, _ = read_evaluation(evaluate(asked).artifact.uri, False, NAMES)
+def test_loss_and_top_2_accuracy_match_the_probabilities(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
+    questions = [toy.Question(label, answer=1) for label in (1, 1, 2, 9)]
+    candidate, _ = read_evaluation(evaluate(questions).artifact.uri, False, NAMES)
     logs = [math.log(probability) for probability in (0.81, 0.81, 0.11, 0.01)]
     assert candidate.loss == pytest.approx(-sum(logs) / 4, rel=1e-5)
     assert candidate.top_2_accuracy == 0.75
@@ -47,10 +48,10 @@ def test_loss_and_top_2_are_those_of_the_probabilities(toy, evaluate) -> None:  
 
 
 @pytest.mark.parametrize("answer", ["NAN", "NAN_AT_0", "INFINITY_AT_0", "ZEROS"])
-def test_predictions_that_are_no_probabilities_are_invalid(toy, evaluate, answer: str) -> None:  # type: ignore[no-untyped-def]
-    strange = toy.Question(label=0, answer=getattr(toy, answer))
-    asked = [strange] * 3 + toy.questions(right=20)
-    candidate, _ = read_evaluation(evaluate(asked).artifact.uri, False, NAMES)
+def test_non_finite_and_zero_predictions_are_invalid(toy, evaluate, answer: str) -> None:  # type: ignore[no-untyped-def]
+    invalid = toy.Question(label=0, answer=getattr(toy, answer))
+    questions = [invalid] * 3 + toy.questions(right=20)
+    candidate, _ = read_evaluation(evaluate(questions).artifact.uri, False, NAMES)
     assert candidate.confusion.invalid == (3, *[0] * 9)
     assert candidate.confusion.counts[0] == (2, *[0] * 9)
     assert (candidate.confusion.examples, candidate.confusion.correct) == (23, 20)
@@ -59,29 +60,29 @@ def test_predictions_that_are_no_probabilities_are_invalid(toy, evaluate, answer
         assert math.isnan(candidate.loss)
 
 
-def test_baseline_is_evaluated_on_the_same_examples(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    asked = toy.questions(right=97, wrong=3, baseline_wrong=5)
-    evaluation = evaluate(asked, with_baseline=True)
+def test_the_baseline_is_evaluated_on_the_same_examples(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
+    questions = toy.questions(right=97, wrong=3, baseline_wrong=5)
+    evaluation = evaluate(questions, with_baseline=True)
     candidate, baseline = read_evaluation(evaluation.artifact.uri, True, NAMES)
     assert baseline is not None
     assert (candidate.confusion.correct, candidate.confusion.examples) == (97, 100)
     assert (baseline.confusion.correct, baseline.confusion.examples) == (95, 100)
 
 
-def test_missing_metrics_of_a_baseline_are_an_error(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
+def test_missing_baseline_metrics_are_an_error(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
     evaluation = evaluate(toy.questions(right=10))
-    with pytest.raises(EvidenceError, match="the evaluation has no confusion matrix of the model"):
+    with pytest.raises(EvidenceError, match="the evaluation has no confusion matrix for the model"):
         read_evaluation(evaluation.artifact.uri, True, NAMES)
 
 
-def test_evaluation_without_examples_is_an_error(evaluate) -> None:  # type: ignore[no-untyped-def]
+def test_an_evaluation_without_examples_is_an_error(evaluate) -> None:  # type: ignore[no-untyped-def]
     evaluation = evaluate([])
-    with pytest.raises(EvidenceError, match="no confusion matrix of the model: was any example"):
+    with pytest.raises(EvidenceError, match="no confusion matrix for the model; check that"):
         read_evaluation(evaluation.artifact.uri, False, NAMES)
 
 
 @pytest.mark.parametrize(("label", "answer"), [(SIZE, 1), (1, SIZE)])
-def test_label_without_a_class_is_an_error(toy, evaluate, label: int, answer: int) -> None:  # type: ignore[no-untyped-def]
+def test_a_label_without_a_class_name_is_an_error(toy, evaluate, label: int, answer: int) -> None:  # type: ignore[no-untyped-def]
     toy.classes = SIZE + 1
     evaluation = evaluate([*toy.questions(right=10), toy.Question(label, answer)])
     reason = f"predictions from 0 to 9, received label {label} predicted as {answer}"
@@ -99,14 +100,14 @@ def test_damaged_metrics_are_an_error(toy, evaluate) -> None:  # type: ignore[no
             read_evaluation(str(directory), False, NAMES)
 
 
-@pytest.mark.parametrize("what", ["half", "empty", "none"])
-def test_missing_metrics_are_an_error(toy, evaluate, what: str) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("damage", ["truncated", "empty", "missing"])
+def test_missing_metrics_are_an_error(toy, evaluate, damage: str) -> None:  # type: ignore[no-untyped-def]
     directory = Path(evaluate(toy.questions(right=10)).artifact.uri)
     (metrics,) = directory.glob("metrics*")
-    if what == "none":
+    if damage == "missing":
         shutil.rmtree(directory)
     else:
         content = metrics.read_bytes()
-        metrics.write_bytes(content[: len(content) // 2] if what == "half" else b"")
+        metrics.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"")
     with pytest.raises(EvidenceError):
         read_evaluation(str(directory), False, NAMES)

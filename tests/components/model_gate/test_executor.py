@@ -24,7 +24,7 @@ THRESHOLDS = {
 
 @pytest.fixture(autouse=True)
 def names(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three classes, whatever the data definition says."""
+    """Uses three classes, regardless of the data definition."""
     toy.classes = len(NAMES)
     monkeypatch.setattr("components.model_gate.executor.CLASS_NAMES", NAMES)
 
@@ -41,7 +41,7 @@ def files(blessing: Any) -> list[str]:
     return sorted(path.name for path in Path(blessing.uri).iterdir())
 
 
-def test_first_model_at_its_threshold_is_blessed(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
+def test_a_first_model_exactly_at_the_threshold_is_blessed(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
     evaluation = evaluate(toy.questions(right=97, wrong=3))
     blessing, verdict = run_gate(evaluation)
     assert verdict.blessed
@@ -66,7 +66,7 @@ def test_nineteen_of_twenty_are_95_percent(toy, evaluate) -> None:  # type: igno
         (96, 4, "accuracy 96% is below the 97% gate (96 of 100)"),
     ],
 )
-def test_model_below_its_threshold_is_not_blessed(  # type: ignore[no-untyped-def]
+def test_a_model_below_the_threshold_is_not_blessed(  # type: ignore[no-untyped-def]
     toy, evaluate, right: int, wrong: int, reason: str
 ) -> None:
     evaluation = evaluate(toy.questions(right, wrong))
@@ -79,7 +79,7 @@ def test_model_below_its_threshold_is_not_blessed(  # type: ignore[no-untyped-de
 
 
 @pytest.mark.parametrize(("tolerance", "blessed"), [("0.02", True), ("0.01", False)])
-def test_model_is_compared_with_the_baseline(  # type: ignore[no-untyped-def]
+def test_the_model_is_compared_with_the_baseline(  # type: ignore[no-untyped-def]
     toy, evaluate, tolerance: str, blessed: bool
 ) -> None:
     evaluation = evaluate(toy.questions(97, 3, baseline_wrong=1), with_baseline=True)
@@ -90,26 +90,26 @@ def test_model_is_compared_with_the_baseline(  # type: ignore[no-untyped-def]
     assert blessing.get_string_custom_property("baseline_model").endswith("/baseline")
 
 
-def test_model_that_predicts_nan_is_not_blessed(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    asked = [toy.Question(label=0, answer=toy.NAN)] * 50 + toy.questions(right=50)
-    _, verdict = run_gate(evaluate(asked), accuracy_threshold="0.5", class_recall_threshold="0")
+def test_a_model_that_predicts_nan_is_not_blessed(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
+    questions = [toy.Question(label=0, answer=toy.NAN)] * 50 + toy.questions(right=50)
+    _, verdict = run_gate(evaluate(questions), accuracy_threshold="0.5", class_recall_threshold="0")
     assert verdict.metrics["correct"] == 50
     assert verdict.reason == "loss: nan is not finite"
 
 
-def test_model_evaluated_on_nothing_is_not_blessed(evaluate) -> None:  # type: ignore[no-untyped-def]
+def test_a_model_evaluated_without_examples_is_not_blessed(evaluate) -> None:  # type: ignore[no-untyped-def]
     blessing, verdict = run_gate(evaluate([]))
     assert [check.name for check in verdict.checks] == ["evidence"]
     assert files(blessing) == ["NOT_BLESSED", VERDICT_FILE]
 
 
-def test_baseline_that_was_not_evaluated_blocks(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
+def test_a_baseline_without_metrics_prevents_the_blessing(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
     evaluation = evaluate(toy.questions(right=100))
     evaluation.baselines.append(toy.model("baseline", model_id=2))
     assert not run_gate(evaluation)[1].blessed
 
 
-def test_verdict_names_the_very_model(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
+def test_the_verdict_has_the_checksum_of_the_model(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
     evaluation = evaluate(toy.questions(right=100))
     before = run_gate(evaluation)[1].model_sha256
     Path(evaluation.model.uri, "Format-Serving", "assets").mkdir(exist_ok=True)
@@ -118,7 +118,7 @@ def test_verdict_names_the_very_model(toy, evaluate) -> None:  # type: ignore[no
     assert run_gate(evaluation)[1].model_sha256 != before
 
 
-def test_component_refuses_malformed_thresholds_at_once() -> None:
+def test_the_component_rejects_invalid_thresholds_immediately() -> None:
     with pytest.raises(ThresholdsError, match="missing: accuracy_threshold, baseline_tolerance"):
         ModelGate(
             evaluation=Channel(type=standard_artifacts.ModelEvaluation),

@@ -26,7 +26,7 @@ def thresholds(**changes: object) -> Thresholds:
 
 
 def confusion(right: list[int], wrong: list[int], invalid: list[int] | None = None) -> Confusion:
-    """Of examples by label; each wrong one is predicted as the next class."""
+    """Creates a confusion matrix from counts by label. Errors are predicted as the next class."""
     size = len(right)
     counts = [[0] * size for _ in range(size)]
     for label in range(size):
@@ -37,10 +37,10 @@ def confusion(right: list[int], wrong: list[int], invalid: list[int] | None = No
 
 
 def spread(right: int, wrong: int, size: int = SIZE) -> Confusion:
-    """The same, spread over the classes: the wrong ones from 0 on, of equally many examples."""
-    examples = [(right + wrong + size - 1 - label) // size for label in range(size)]
-    wrongs = [(wrong + size - 1 - label) // size for label in range(size)]
-    return confusion([e - w for e, w in zip(examples, wrongs, strict=True)], wrongs)
+    """Creates a confusion matrix with examples and errors spread evenly over the classes."""
+    supports = [(right + wrong + size - 1 - label) // size for label in range(size)]
+    errors = [(wrong + size - 1 - label) // size for label in range(size)]
+    return confusion([s - e for s, e in zip(supports, errors, strict=True)], errors)
 
 
 def evaluated(confusion: Confusion, loss: float | None = 0.1) -> Evaluated:
@@ -52,7 +52,7 @@ def failed(verdict: Verdict) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [2, 3, 10, 40])
-def test_good_model_is_blessed_with_every_check_reported(size: int) -> None:
+def test_a_good_model_is_blessed_and_every_check_is_reported(size: int) -> None:
     good = spread(9938, 62, size)
     verdict = judge(evaluated(good, 0.0196198), None, thresholds(), model_sha256="abc")
     assert verdict.blessed
@@ -92,7 +92,7 @@ def test_good_model_is_blessed_with_every_check_reported(size: int) -> None:
         (9512, 10000, "0.951201", False, "95.12% < 95.1201% (9,512 of 10,000)"),
     ],
 )
-def test_accuracy_is_decided_exactly_and_never_rounded_to_its_threshold(
+def test_accuracy_is_compared_exactly_and_never_rounded_to_the_threshold(
     right: int, examples: int, least: str, blessed: bool, detail: str
 ) -> None:
     verdict = judge(
@@ -112,7 +112,9 @@ def test_accuracy_is_decided_exactly_and_never_rounded_to_its_threshold(
     ("correct", "blessed", "detail"),
     [(9, True, "90% ≥ 90% (class no. 8: 9 of 10)"), (8, False, "80% < 90% (class no. 8: 8 of 10)")],
 )
-def test_each_class_has_a_threshold_of_its_own(correct: int, blessed: bool, detail: str) -> None:
+def test_each_class_must_reach_the_recall_threshold(
+    correct: int, blessed: bool, detail: str
+) -> None:
     right, wrong = [100] * 10, [0] * 10
     right[8], wrong[8] = correct, 10 - correct
     verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
@@ -121,7 +123,7 @@ def test_each_class_has_a_threshold_of_its_own(correct: int, blessed: bool, deta
     assert str(verdict.checks[3].row) == f"lowest class recall {detail}"
 
 
-def test_classes_below_the_threshold_are_named_the_worst_first() -> None:
+def test_classes_below_the_threshold_are_listed_worst_first() -> None:
     right, wrong = [100] * 10, [0] * 10
     right[3], wrong[3] = 80, 20
     right[8], wrong[8] = 70, 30
@@ -132,13 +134,13 @@ def test_classes_below_the_threshold_are_named_the_worst_first() -> None:
     assert verdict.checks[3].value == 0.7
 
 
-def test_only_the_worst_of_many_classes_are_named() -> None:
+def test_only_the_worst_of_many_classes_are_listed() -> None:
     verdict = judge(evaluated(confusion([1] * 40, [9] * 40)), None, thresholds())
     detail = verdict.checks[3].detail
     assert detail.endswith("class no. 4: 1 of 10 and 35 more")
 
 
-def test_absent_class_blocks_though_all_others_are_right() -> None:
+def test_an_absent_class_fails_even_if_all_others_are_correct() -> None:
     right = [100] * 10
     right[4] = right[7] = 0
     verdict = judge(evaluated(confusion(right, [0] * 10)), None, thresholds())
@@ -155,7 +157,7 @@ def test_too_few_examples_block(least: int, reason: str) -> None:
     assert verdict.reason == reason
 
 
-def test_no_examples_at_all_block() -> None:
+def test_an_empty_evaluation_fails() -> None:
     verdict = judge(
         evaluated(spread(0, 0)),
         None,
@@ -189,7 +191,7 @@ def test_invalid_predictions_are_never_correct(invalid: int) -> None:
         (None, False, "loss: not reported"),
     ],
 )
-def test_loss_must_be_reported_finite_and_low(
+def test_loss_must_be_reported_finite_and_at_most_the_threshold(
     loss: float | None, blessed: bool, detail: str
 ) -> None:
     verdict = judge(evaluated(spread(100, 0), loss), None, thresholds())
@@ -198,7 +200,7 @@ def test_loss_must_be_reported_finite_and_low(
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
-def test_float_just_above_a_decimal_is_told_apart_from_it() -> None:
+def test_a_float_slightly_above_the_decimal_threshold_fails() -> None:
     verdict = judge(evaluated(spread(100, 0), 0.1), None, thresholds(max_loss="0.1"))
     assert str(verdict.checks[4].row) == "loss 0.10000000000000001 > 0.1"
 
@@ -207,7 +209,7 @@ def test_float_just_above_a_decimal_is_told_apart_from_it() -> None:
     ("right", "baseline_right", "blessed"),
     [(990, 985, True), (985, 990, True), (984, 990, False), (990, 990, True)],
 )
-def test_candidate_may_be_worse_than_the_baseline_by_the_tolerance(
+def test_the_candidate_may_be_worse_than_the_baseline_by_the_tolerance(
     right: int, baseline_right: int, blessed: bool
 ) -> None:
     verdict = judge(
@@ -226,7 +228,7 @@ def test_candidate_may_be_worse_than_the_baseline_by_the_tolerance(
     )
 
 
-def test_accuracy_is_never_rounded_to_that_of_the_baseline() -> None:
+def test_accuracy_is_never_rounded_to_the_accuracy_of_the_baseline() -> None:
     verdict = judge(
         evaluated(spread(99998, 2)), evaluated(spread(99999, 1)), thresholds(baseline_tolerance="0")
     )
@@ -235,7 +237,7 @@ def test_accuracy_is_never_rounded_to_that_of_the_baseline() -> None:
     )
 
 
-def test_first_model_has_no_baseline_and_passes_saying_so() -> None:
+def test_a_first_model_passes_without_a_baseline() -> None:
     check = judge(evaluated(spread(100, 0)), None, thresholds()).checks[5]
     assert check.passed
     assert check.threshold is None
@@ -243,19 +245,19 @@ def test_first_model_has_no_baseline_and_passes_saying_so() -> None:
 
 
 @pytest.mark.parametrize("other", [spread(110, 0), spread(100, 0, size=11)])
-def test_baseline_on_other_examples_blocks(other: Confusion) -> None:
+def test_a_baseline_evaluated_on_other_examples_fails(other: Confusion) -> None:
     verdict = judge(evaluated(spread(100, 0)), evaluated(other), thresholds())
     assert verdict.reason == (
         "accuracy vs. baseline: candidate and baseline were evaluated on different examples"
     )
 
 
-def test_baseline_without_examples_blocks() -> None:
+def test_a_baseline_without_examples_fails() -> None:
     empty = evaluated(spread(0, 0))
     assert "baseline" in failed(judge(empty, empty, thresholds()))
 
 
-def test_per_class_metrics_are_those_of_the_confusion_matrix() -> None:
+def test_per_class_metrics_match_the_confusion_matrix() -> None:
     right, wrong = [10] * 10, [0] * 10
     right[1], wrong[1] = 6, 4
     verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
@@ -269,7 +271,7 @@ def test_per_class_metrics_are_those_of_the_confusion_matrix() -> None:
     assert verdict.confusion_matrix[1] == (0, 6, 4, 0, 0, 0, 0, 0, 0, 0)
 
 
-def test_per_class_metrics_are_scikit_learns() -> None:
+def test_per_class_metrics_match_scikit_learn() -> None:
     generator = np.random.default_rng(1)
     actual, predicted = generator.integers(0, 4, (2, 50))
     counts = np.bincount(actual * 4 + predicted, minlength=16).reshape(4, 4)
@@ -281,7 +283,7 @@ def test_per_class_metrics_are_scikit_learns() -> None:
         assert found == pytest.approx(tuple(values[metrics.label] for values in expected))
 
 
-def test_precision_of_a_class_never_predicted_is_undefined() -> None:
+def test_the_precision_of_a_class_never_predicted_is_undefined() -> None:
     right, wrong = [10] * 10, [0] * 10
     right[0], wrong[0] = 0, 10
     verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
@@ -289,14 +291,14 @@ def test_precision_of_a_class_never_predicted_is_undefined() -> None:
     assert verdict.per_class[0].f1 == 0
 
 
-def test_refusal_is_not_blessed_and_says_why() -> None:
+def test_a_model_without_evidence_is_rejected_with_the_reason() -> None:
     verdict = refuse("the metrics can't be read", "abc")
     assert not verdict.blessed
     assert verdict.reason == "evidence: the metrics can't be read"
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
-def test_verdict_survives_json_and_holds_only_standard_json() -> None:
+def test_a_verdict_round_trips_through_standard_json() -> None:
     verdict = judge(evaluated(spread(100, 0), float("nan")), None, thresholds())
     text = verdict.to_json()
     assert "NaN" not in text
@@ -305,18 +307,18 @@ def test_verdict_survives_json_and_holds_only_standard_json() -> None:
 
 
 @pytest.mark.parametrize("checks", ["none", "failed"])
-def test_verdict_that_does_not_follow_from_its_checks_is_refused(checks: str) -> None:
+def test_a_verdict_that_contradicts_its_checks_is_rejected(checks: str) -> None:
     blessed = json.loads(judge(evaluated(spread(100, 0)), None, thresholds()).to_json())
     if checks == "none":
         blessed["checks"] = []
     else:
         blessed["checks"][0]["passed"] = False
-    with pytest.raises(VerdictError, match="Expected a verdict that follows from its checks"):
+    with pytest.raises(VerdictError, match="Expected a verdict that matches its checks"):
         Verdict.from_json(json.dumps(blessed))
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"blessed": true}'])
-def test_text_that_is_no_verdict_is_refused(text: str) -> None:
+def test_other_text_is_not_a_verdict(text: str) -> None:
     with pytest.raises(VerdictError, match="Expected a gate's verdict: "):
         Verdict.from_json(text)
 
@@ -335,23 +337,23 @@ def test_text_that_is_no_verdict_is_refused(text: str) -> None:
         ("extra", 1, "Extra inputs are not permitted"),
     ],
 )
-def test_thresholds_out_of_range_are_refused(name: str, value: object, problem: str) -> None:
+def test_thresholds_out_of_range_are_rejected(name: str, value: object, problem: str) -> None:
     with pytest.raises(ThresholdsError, match=f"Expected the gate's thresholds: {name}: {problem}"):
         thresholds(**{name: value})
 
 
 @pytest.mark.parametrize("name", sorted(VALUES))
-def test_every_threshold_must_be_given(name: str) -> None:
+def test_every_threshold_is_required(name: str) -> None:
     values = {key: value for key, value in VALUES.items() if key != name}
     with pytest.raises(ThresholdsError, match=f"all of the gate's thresholds, missing: {name}.$"):
         Thresholds.from_json(json.dumps(values))
 
 
-def test_thresholds_given_as_json_numbers_mean_their_decimals() -> None:
+def test_json_numbers_are_read_as_exact_decimals() -> None:
     assert thresholds(accuracy_threshold=0.95) == thresholds()
 
 
-def test_rules_need_neither_tensorflow_nor_tfx() -> None:
+def test_rules_import_neither_tensorflow_nor_tfx() -> None:
     code = (
         "import sys, components.model_gate.rules; "
         "print(sorted({'tensorflow', 'tfx', 'apache_beam', 'numpy'} & sys.modules.keys()))"

@@ -18,8 +18,8 @@ from components.releases.store import ReleaseStore
 from components.releases.writing import PushError
 
 
-class Stage:
-    """A Pusher's inputs, with a gate's verdict on them."""
+class PusherInputs:
+    """Artifacts for the Pusher: a model, examples and a verdict of the gate."""
 
     def __init__(self, toy: Any) -> None:
         self.model = toy.model(model_id=5)
@@ -29,14 +29,14 @@ class Stage:
         self.blessing.id = 6
         self.serving = toy.directory / "serving"
         Path(self.blessing.uri).mkdir()
-        self.judge(right=100)
+        self.write_verdict(right=100)
 
     @property
     def saved_model(self) -> Path:
         return Path(self.model.uri) / "Format-Serving"
 
-    def judge(self, right: int) -> Verdict:
-        """Of a hundred examples."""
+    def write_verdict(self, right: int) -> Verdict:
+        """Writes the verdict for a model with `right` of 100 examples correct."""
         confusion = Confusion(("a", "b"), ((right - 50, 100 - right), (0, 50)), (0, 0))
         verdict = judge(
             Evaluated(confusion, 0.1, 1.0),
@@ -62,24 +62,24 @@ class Stage:
 
 
 @pytest.fixture
-def stage(toy: Any) -> Stage:
-    return Stage(toy)
+def inputs(toy: Any) -> PusherInputs:
+    return PusherInputs(toy)
 
 
-def test_blessed_model_is_pushed(stage: Stage) -> None:
-    pushed = stage.push()
-    (version,) = stage.versions()
-    destination = stage.serving / "models" / version
+def test_a_blessed_model_is_pushed(inputs: PusherInputs) -> None:
+    pushed = inputs.push()
+    (version,) = inputs.versions()
+    destination = inputs.serving / "models" / version
     assert pushed.get_int_custom_property("pushed") == 1
     assert pushed.get_int_custom_property("up_to_date") == 0
     assert pushed.get_string_custom_property("pushed_version") == version
     assert pushed.get_string_custom_property("pushed_destination") == str(destination)
-    assert directory_sha256(destination, ["release.json"]) == directory_sha256(stage.saved_model)
+    assert directory_sha256(destination, ["release.json"]) == directory_sha256(inputs.saved_model)
 
 
-def test_manifest_tells_where_the_model_comes_from(stage: Stage) -> None:
-    verdict = stage.judge(right=96)
-    release = read_release(Path(stage.push().get_string_custom_property("pushed_destination")))
+def test_the_manifest_records_provenance(inputs: PusherInputs) -> None:
+    verdict = inputs.write_verdict(right=96)
+    release = read_release(Path(inputs.push().get_string_custom_property("pushed_destination")))
     assert release.model == "models"
     assert release.model_sha256 == verdict.model_sha256
     assert release.metrics == verdict.metrics
@@ -92,99 +92,98 @@ def test_manifest_tells_where_the_model_comes_from(stage: Stage) -> None:
         "blessing": 6,
         "examples": 7,
     }
-    assert release.ml_metadata["model"].uri == stage.model.uri
+    assert release.ml_metadata["model"].uri == inputs.model.uri
     assert release.ml_metadata["model"].type == "Model"
     assert "tensorflow" in release.packages
 
 
-def test_examples_without_origin_are_said_to_have_none(stage: Stage) -> None:
+def test_missing_artifact_properties_are_recorded_as_unknown(inputs: PusherInputs) -> None:
     unknown = standard_artifacts.Examples()
-    unknown.uri, unknown.split_names = stage.examples.uri, stage.examples.split_names
-    stage.examples = unknown
-    release = read_release(Path(stage.push().get_string_custom_property("pushed_destination")))
+    unknown.uri, unknown.split_names = inputs.examples.uri, inputs.examples.split_names
+    inputs.examples = unknown
+    release = read_release(Path(inputs.push().get_string_custom_property("pushed_destination")))
     assert (release.data.source, release.data.fingerprint) == (None, None)
     assert release.data.counts == {}
 
 
-def test_second_push_is_up_to_date(stage: Stage) -> None:
-    first, again = stage.push(), stage.push()
-    assert again.get_int_custom_property("pushed") == 0
-    assert again.get_int_custom_property("up_to_date") == 1
+def test_a_second_push_is_up_to_date(inputs: PusherInputs) -> None:
+    first, second = inputs.push(), inputs.push()
+    assert second.get_int_custom_property("pushed") == 0
+    assert second.get_int_custom_property("up_to_date") == 1
     for name in ("pushed_version", "pushed_destination"):
-        assert again.get_string_custom_property(name) == first.get_string_custom_property(name)
-    assert len(stage.versions()) == 1
+        assert second.get_string_custom_property(name) == first.get_string_custom_property(name)
+    assert len(inputs.versions()) == 1
 
 
-def test_model_that_a_rollback_withdrew_is_rejected(stage: Stage) -> None:
-    stage.push()
-    (stage.saved_model / "assets.extra").touch()
-    stage.judge(right=100)
-    stage.push()
-    ReleaseStore(stage.serving / "models").roll_back()
+def test_a_rolled_back_model_is_rejected(inputs: PusherInputs) -> None:
+    inputs.push()
+    (inputs.saved_model / "assets.extra").touch()
+    inputs.write_verdict(right=100)
+    inputs.push()
+    ReleaseStore(inputs.serving / "models").roll_back()
     with pytest.raises(
-        ModelRejectedError, match=r"^a rollback to version .* Nothing was pushed\. "
+        ModelRejectedError,
+        match=r"^this model, version .* was rolled back to .* Nothing was pushed\. ",
     ):
-        stage.push()
-    assert len(stage.versions()) == 3
+        inputs.push()
+    assert len(inputs.versions()) == 3
 
 
-def test_model_that_is_not_blessed_is_rejected_and_the_served_one_stays(stage: Stage) -> None:
-    stage.push()
-    before = stage.versions()
-    (stage.saved_model / "assets.extra").touch()
-    stage.judge(right=94)
+def test_a_model_that_is_not_blessed_is_rejected(inputs: PusherInputs) -> None:
+    inputs.push()
+    before = inputs.versions()
+    (inputs.saved_model / "assets.extra").touch()
+    inputs.write_verdict(right=94)
     with pytest.raises(
         ModelRejectedError,
         match=r"^accuracy 94% is below the 95% gate \(94 of 100\)\. Nothing was pushed\.$",
     ):
-        stage.push()
-    assert stage.versions() == before
+        inputs.push()
+    assert inputs.versions() == before
 
 
 @pytest.mark.parametrize("text", [None, "", "{}"])
-def test_model_without_verdict_is_rejected(stage: Stage, text: str | None) -> None:
-    verdict = Path(stage.blessing.uri) / VERDICT_FILE
+def test_a_model_without_a_verdict_is_rejected(inputs: PusherInputs, text: str | None) -> None:
+    verdict = Path(inputs.blessing.uri) / VERDICT_FILE
     verdict.unlink() if text is None else verdict.write_text(text)
     with pytest.raises(ModelRejectedError, match="the gate's verdict can't be"):
-        stage.push()
-    assert stage.versions() == []
+        inputs.push()
+    assert inputs.versions() == []
 
 
-def test_verdict_edited_to_bless_is_rejected(stage: Stage) -> None:
-    stage.judge(right=94)
-    path = Path(stage.blessing.uri) / VERDICT_FILE
+def test_a_verdict_edited_to_bless_the_model_is_rejected(inputs: PusherInputs) -> None:
+    inputs.write_verdict(right=94)
+    path = Path(inputs.blessing.uri) / VERDICT_FILE
     edited = json.loads(path.read_text()) | {"blessed": True}
     path.write_text(json.dumps(edited))
+    with pytest.raises(ModelRejectedError, match=r"Expected a verdict that matches its checks"):
+        inputs.push()
+
+
+def test_a_model_that_ml_metadata_does_not_bless_is_rejected(inputs: PusherInputs) -> None:
+    inputs.blessing.set_int_custom_property("blessed", 0)
+    with pytest.raises(ModelRejectedError, match="blesses the model, but its blessing in ML"):
+        inputs.push()
+
+
+def test_a_model_other_than_the_evaluated_one_is_rejected(inputs: PusherInputs) -> None:
+    (inputs.saved_model / "variables" / "variables.index").write_bytes(b"swapped")
     with pytest.raises(
-        ModelRejectedError, match=r"Expected a verdict that follows from its checks"
+        ModelRejectedError, match=r"the gate evaluated a model with SHA-256 [0-9a-f]"
     ):
-        stage.push()
+        inputs.push()
+    assert inputs.versions() == []
 
 
-def test_model_that_ml_metadata_does_not_bless_is_rejected(stage: Stage) -> None:
-    stage.blessing.set_int_custom_property("blessed", 0)
-    with pytest.raises(ModelRejectedError, match="blesses the model, but ML Metadata doesn't"):
-        stage.push()
+def test_a_model_that_fails_the_smoke_check_is_not_pushed(inputs: PusherInputs) -> None:
+    (inputs.saved_model / "variables" / "variables.index").write_bytes(b"damaged")
+    inputs.write_verdict(right=100)
+    with pytest.raises(PushError, match=r"The model can't be served \(.*\)\. Nothing was pushed"):
+        inputs.push()
+    assert inputs.versions() == []
 
 
-def test_model_other_than_the_judged_one_is_rejected(stage: Stage) -> None:
-    (stage.saved_model / "variables" / "variables.index").write_bytes(b"swapped")
-    with pytest.raises(
-        ModelRejectedError, match=r"the gate judged the model with SHA-256 [0-9a-f]"
-    ):
-        stage.push()
-    assert stage.versions() == []
-
-
-def test_model_that_can_not_be_served_is_not_pushed(stage: Stage) -> None:
-    (stage.saved_model / "variables" / "variables.index").write_bytes(b"damaged")
-    stage.judge(right=100)
-    with pytest.raises(PushError, match="The model can't be served; nothing was pushed"):
-        stage.push()
-    assert stage.versions() == []
-
-
-def test_component_refuses_a_url_at_once() -> None:
+def test_the_component_rejects_a_url_immediately() -> None:
     with pytest.raises(PushError, match="received 'gs://bucket'"):
         Pusher(
             model=Channel(type=standard_artifacts.Model),

@@ -13,72 +13,72 @@ from models.features import NUM_CLASSES
 
 
 @pytest.fixture
-def asked(toy: Any) -> Any:
-    """The serialized examples of questions."""
+def examples(toy: Any) -> Any:
+    """Returns serialized examples for which the toy model returns the given predictions."""
 
-    def make(*answers: int) -> list[bytes]:
-        questions = [toy.Question(label=0, answer=answer) for answer in answers]
+    def make(*predictions: int) -> list[bytes]:
+        questions = [toy.Question(label=0, answer=prediction) for prediction in predictions]
         return read_examples(f"{toy.examples(questions).uri}/Split-test", 100)
 
     return make
 
 
-def test_model_that_answers_passes(toy, asked, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    check_model(toy.saved_model(tmp_path / "model"), asked(*range(NUM_CLASSES)))
+def test_a_model_with_valid_predictions_passes(toy, examples, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    check_model(toy.saved_model(tmp_path / "model"), examples(*range(NUM_CLASSES)))
 
 
 @pytest.mark.parametrize(
-    ("answer", "problem"),
+    ("prediction", "problem"),
     [
-        ("NAN", "Expected finite probabilities of at least 0 from the model, received nan to nan"),
-        ("INFINITY_AT_0", r"Expected finite .*, received 0\.\d+ to inf"),
-        ("ZEROS", "Expected probabilities that sum to 1 from the model, received sums from 0.0"),
-        ("TOO_MUCH", "Expected probabilities that sum to 1 .* to 2.0; nothing was pushed"),
+        ("NAN", "must return finite probabilities of at least 0, received nan to nan"),
+        ("INFINITY_AT_0", r"must return finite .*, received 0\.\d+ to inf"),
+        ("ZEROS", "must return probabilities that sum to 1, received sums from 0.0"),
+        ("SUM_OF_2", r"must return probabilities that sum to 1, .* to 2\.0\. Nothing was pushed"),
     ],
 )
-def test_model_that_answers_nonsense_is_refused(  # type: ignore[no-untyped-def]
-    toy, asked, tmp_path: Path, answer: str, problem: str
+def test_a_model_with_invalid_predictions_is_rejected(  # type: ignore[no-untyped-def]
+    toy, examples, tmp_path: Path, prediction: str, problem: str
 ) -> None:
     with pytest.raises(PushError, match=problem):
-        check_model(toy.saved_model(tmp_path / "model"), asked(1, getattr(toy, answer)))
+        check_model(toy.saved_model(tmp_path / "model"), examples(1, getattr(toy, prediction)))
 
 
-def test_model_with_other_classes_is_refused(toy, asked, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_model_with_another_number_of_classes_is_rejected(toy, examples, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     toy.classes = NUM_CLASSES + 1
     model = toy.saved_model(tmp_path / "model")
-    expected = rf"of shape \(2, {NUM_CLASSES}\) from the model, received \(2, {toy.classes}\)"
+    expected = rf"of shape \(2, {NUM_CLASSES}\), received \(2, {toy.classes}\)"
     with pytest.raises(PushError, match=expected):
-        check_model(model, asked(1, 2))
+        check_model(model, examples(1, 2))
 
 
 @pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.index"])
-def test_model_that_does_not_load_is_refused(  # type: ignore[no-untyped-def]
-    toy, asked, tmp_path: Path, file: str
+def test_a_model_that_does_not_load_is_rejected(  # type: ignore[no-untyped-def]
+    toy, examples, tmp_path: Path, file: str
 ) -> None:
     model = toy.saved_model(tmp_path / "model")
     (model / file).write_bytes(b"damaged")
-    with pytest.raises(PushError, match="The model can't be served; nothing was pushed: "):
-        check_model(model, asked(1))
+    with pytest.raises(PushError, match=r"The model can't be served \(.*\)\. Nothing was pushed"):
+        check_model(model, examples(1))
 
 
-def test_model_that_can_not_read_the_examples_is_refused(toy, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_model_that_cannot_parse_the_examples_is_rejected(toy, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(PushError, match=r"InvalidArgumentError: .*Could not parse example") as e:
         check_model(toy.saved_model(tmp_path / "model"), [b"not a tf.Example"])
-    assert "\n" not in str(e.value), "TensorFlow's message has five lines"
+    assert "\n" not in str(e.value), "TensorFlow's multi-line message must become one line"
 
 
-def test_model_is_not_pushed_untried(toy, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(PushError, match="Expected examples for the smoke check, found none"):
+def test_a_check_without_examples_is_an_error(toy, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(PushError, match="The smoke check needs at least one test example"):
         check_model(toy.saved_model(tmp_path / "model"), [])
 
 
 @pytest.mark.parametrize(("count", "read"), [(2, 2), (5, 3), (0, 0)])
 def test_only_the_first_examples_are_read(toy, count: int, read: int) -> None:  # type: ignore[no-untyped-def]
-    examples = toy.examples(toy.questions(right=3))
-    assert len(read_examples(f"{examples.uri}/Split-test", count)) == read
+    artifact = toy.examples(toy.questions(right=3))
+    assert len(read_examples(f"{artifact.uri}/Split-test", count)) == read
 
 
-def test_missing_split_has_no_examples(tmp_path: Path) -> None:
+def test_a_missing_split_has_no_examples(tmp_path: Path) -> None:
     assert read_examples(str(tmp_path / "missing"), 5) == []
 
 
@@ -89,7 +89,7 @@ def test_missing_split_has_no_examples(tmp_path: Path) -> None:
         ("models.pictures.PictureError", "Expected uint8 of shape"),
     ],
 )
-def test_preprocessing_that_can_not_be_used_is_refused(
+def test_invalid_picture_preprocessing_is_rejected(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str, problem: str
 ) -> None:
     changed = DATASET.model_copy(update={"picture_preprocessing": path})

@@ -1,4 +1,4 @@
-"""Small models to release."""
+"""The fixture `make_model`, which creates small models to release."""
 
 from support.release_fixtures import make_model
 

@@ -25,7 +25,7 @@ def version_dir(make_model: MakeModel, tmp_path: Path) -> Path:
     return store.push(make_model("a"), release_facts(), no_check, lambda: 1000.0).path
 
 
-def test_manifest_lists_every_file_with_size_and_digest(version_dir: Path) -> None:
+def test_the_manifest_lists_every_file_with_size_and_checksum(version_dir: Path) -> None:
     release = read_release(version_dir)
     assert release.format == 2
     assert release.version == 1000
@@ -40,17 +40,17 @@ def test_manifest_lists_every_file_with_size_and_digest(version_dir: Path) -> No
     )
 
 
-def test_manifest_survives_json(version_dir: Path) -> None:
+def test_the_manifest_round_trips_through_json(version_dir: Path) -> None:
     text = (version_dir / RELEASE_FILE).read_text()
     assert read_release(version_dir).to_json() == text
     assert json.loads(text)["created"] == "1970-01-01T00:16:40Z"
 
 
-def test_intact_release_has_no_problems(version_dir: Path) -> None:
+def test_an_intact_release_has_no_problems(version_dir: Path) -> None:
     assert release_problems(version_dir) == []
 
 
-def test_each_damage_is_named(version_dir: Path) -> None:
+def test_each_damaged_file_is_listed(version_dir: Path) -> None:
     (version_dir / "saved_model.pb").write_text("b")
     (version_dir / "variables" / "data").unlink()
     (version_dir / "new").touch()
@@ -61,14 +61,14 @@ def test_each_damage_is_named(version_dir: Path) -> None:
     ]
 
 
-def test_version_without_manifest_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_manifest_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"Can't read .*/release.json: No such file"):
         read_release(tmp_path)
     (problem,) = release_problems(tmp_path)
     assert "No such file" in problem
 
 
-def test_verified_release_is_intact_or_of_another_tool(version_dir: Path) -> None:
+def test_a_verified_release_is_intact_or_has_no_manifest(version_dir: Path) -> None:
     assert verified_release(version_dir) == read_release(version_dir)
     (version_dir / "new").touch()
     with pytest.raises(ManifestError, match=r"damaged: new is not in the manifest\. Push it again"):
@@ -77,7 +77,7 @@ def test_verified_release_is_intact_or_of_another_tool(version_dir: Path) -> Non
     assert verified_release(version_dir) is None
 
 
-def test_manifest_describes_the_data(version_dir: Path) -> None:
+def test_the_manifest_describes_the_data(version_dir: Path) -> None:
     data = json.loads((version_dir / RELEASE_FILE).read_text())["data"]
     assert data["title"] == DATASET.title
     assert data["noun"] == DATASET.noun
@@ -87,7 +87,9 @@ def test_manifest_describes_the_data(version_dir: Path) -> None:
     assert data["picture_preprocessing"] == DATASET.picture_preprocessing
 
 
-def test_manifest_of_format_1_is_of_mnist_whatever_the_definition_says(version_dir: Path) -> None:
+def test_a_manifest_of_format_1_describes_mnist_regardless_of_the_definition(
+    version_dir: Path,
+) -> None:
     path = version_dir / RELEASE_FILE
     manifest = json.loads(path.read_text())
     data = {name: manifest["data"][name] for name in ("source", "fingerprint", "counts")}
@@ -105,10 +107,10 @@ def test_manifest_of_format_1_is_of_mnist_whatever_the_definition_says(version_d
         ({"format": 3}, "format: Input should be 2"),
         ({"version": "newest"}, "version: Input should be a valid integer"),
         ({"created": "2024-01-01T00:00:00"}, "created: Input should have timezone info"),
-        ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
+        ({"unknown": 1}, "unknown: Extra inputs are not permitted"),
     ],
 )
-def test_malformed_manifest_is_an_error(
+def test_a_malformed_manifest_is_an_error(
     version_dir: Path, change: dict[str, object], problem: str
 ) -> None:
     path = version_dir / RELEASE_FILE
@@ -117,14 +119,14 @@ def test_malformed_manifest_is_an_error(
         read_release(version_dir)
 
 
-def test_truncated_manifest_is_an_error(version_dir: Path) -> None:
+def test_a_truncated_manifest_is_an_error(version_dir: Path) -> None:
     path = version_dir / RELEASE_FILE
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(ManifestError, match="JSON: Invalid JSON"):
         read_release(version_dir)
 
 
-def test_releases_are_read_without_tensorflow_and_tfx() -> None:
+def test_the_package_imports_neither_tensorflow_nor_tfx() -> None:
     code = (
         "import sys, components.releases.store; "
         "print(sorted({'tensorflow', 'tfx', 'apache_beam', 'numpy'} & sys.modules.keys()))"

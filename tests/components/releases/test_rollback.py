@@ -8,11 +8,11 @@ from support.release_fixtures import MakeModel, no_check, release_facts
 from components.common.checksums import directory_sha256, model_sha256
 from components.releases.manifest import RELEASE_FILE
 from components.releases.rollback import RollbackError
-from components.releases.store import ReleaseStore, WithdrawnError
+from components.releases.store import ReleaseStore, RolledBackError
 
 
-class Shelf:
-    """A directory of versions, numbered from 1 on by a clock that stands still."""
+class Releases:
+    """A directory of versions. The clock is fixed, so they are numbered consecutively from 1."""
 
     def __init__(self, model_dir: Path, make_model: MakeModel) -> None:
         self.store = ReleaseStore(model_dir)
@@ -30,7 +30,7 @@ class Shelf:
         return pushed.version
 
     def contents(self) -> list[str]:
-        """What each version holds, oldest first."""
+        """Returns the content of each version, oldest first."""
         paths = self.store.versions().values()
         return [(path / "saved_model.pb").read_text() for path in paths]
 
@@ -39,29 +39,29 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, make_model: MakeModel) -> Shelf:
-    return Shelf(tmp_path / "models", make_model)
+def releases(tmp_path: Path, make_model: MakeModel) -> Releases:
+    return Releases(tmp_path / "models", make_model)
 
 
-def test_rollback_makes_the_earlier_model_the_newest_version(shelf: Shelf) -> None:
-    shelf.push("a", "b")
-    before = {version: directory_sha256(shelf.path(version)) for version in (1, 2)}
-    assert shelf.roll_back(reason="b confuses 4 and 9") == 3
-    assert shelf.store.live() == 3
-    assert shelf.contents() == ["a", "b", "a"]
-    assert shelf.store.problems(3) == []
-    assert {version: directory_sha256(shelf.path(version)) for version in (1, 2)} == before
+def test_a_rollback_adds_a_version_with_the_earlier_model(releases: Releases) -> None:
+    releases.push("a", "b")
+    before = {version: directory_sha256(releases.path(version)) for version in (1, 2)}
+    assert releases.roll_back(reason="b confuses 4 and 9") == 3
+    assert releases.store.live() == 3
+    assert releases.contents() == ["a", "b", "a"]
+    assert releases.store.problems(3) == []
+    assert {version: directory_sha256(releases.path(version)) for version in (1, 2)} == before
 
 
-def test_rollback_is_recorded_in_the_manifest(shelf: Shelf) -> None:
-    shelf.push("a", "b")
-    shelf.roll_back(reason="b confuses 4 and 9")
-    release, target = shelf.store.read(3), shelf.store.read(1)
+def test_a_rollback_is_recorded_in_the_manifest(releases: Releases) -> None:
+    releases.push("a", "b")
+    releases.roll_back(reason="b confuses 4 and 9")
+    release, target = releases.store.read(3), releases.store.read(1)
     assert release.version == 3
     assert release.rollback is not None
     assert release.rollback.model_dump() == {
         "from_version": 2,
-        "from_model_sha256": shelf.store.read(2).model_sha256,
+        "from_model_sha256": releases.store.read(2).model_sha256,
         "to_version": 1,
         "reason": "b confuses 4 and 9",
     }
@@ -69,143 +69,143 @@ def test_rollback_is_recorded_in_the_manifest(shelf: Shelf) -> None:
     assert release.model_dump(exclude=changing) == target.model_dump(exclude=changing)
 
 
-def test_next_rollback_goes_further_back(shelf: Shelf) -> None:
-    shelf.push("a", "b", "c")
-    shelf.roll_back()
-    shelf.roll_back()
-    assert shelf.contents() == ["a", "b", "c", "b", "a"]
-    with pytest.raises(RollbackError, match="another model before version 1, found none"):
-        shelf.roll_back()
+def test_consecutive_rollbacks_go_further_back(releases: Releases) -> None:
+    releases.push("a", "b", "c")
+    releases.roll_back()
+    releases.roll_back()
+    assert releases.contents() == ["a", "b", "c", "b", "a"]
+    with pytest.raises(RollbackError, match="No version before 1 has another model"):
+        releases.roll_back()
 
 
-def test_rollback_after_a_later_push_goes_to_what_was_live_before(shelf: Shelf) -> None:
-    shelf.push("a", "b")
-    shelf.roll_back()
-    shelf.push("c")
-    shelf.roll_back()
-    assert shelf.contents() == ["a", "b", "a", "c", "a"], "and not to b, which was withdrawn"
-    with pytest.raises(RollbackError, match="another model before version 1, found none"):
-        shelf.roll_back()
+def test_a_rollback_after_a_later_push_restores_the_previous_live_model(releases: Releases) -> None:
+    releases.push("a", "b")
+    releases.roll_back()
+    releases.push("c")
+    releases.roll_back()
+    assert releases.contents() == ["a", "b", "a", "c", "a"], "b was rolled back and stays so"
+    with pytest.raises(RollbackError, match="No version before 1 has another model"):
+        releases.roll_back()
 
 
-def test_version_that_is_a_rollback_can_be_gone_back_to(shelf: Shelf) -> None:
-    shelf.push("a", "b", "c")
-    shelf.roll_back()
-    shelf.push("d")
-    shelf.roll_back(4)
-    shelf.roll_back()
-    assert shelf.contents() == ["a", "b", "c", "b", "d", "b", "a"]
+def test_a_rollback_can_restore_a_version_that_is_itself_a_rollback(releases: Releases) -> None:
+    releases.push("a", "b", "c")
+    releases.roll_back()
+    releases.push("d")
+    releases.roll_back(4)
+    releases.roll_back()
+    assert releases.contents() == ["a", "b", "c", "b", "d", "b", "a"]
 
 
-def test_version_under_another_number_is_not_gone_back_to(shelf: Shelf) -> None:
-    shelf.push("a", "b")
-    shelf.path(1).rename(shelf.path(7))
-    shelf.push("c")
-    with pytest.raises(RollbackError, match="version 7: the manifest is of version 1"):
-        shelf.roll_back(7)
+def test_a_renamed_version_cannot_be_restored(releases: Releases) -> None:
+    releases.push("a", "b")
+    releases.path(1).rename(releases.path(7))
+    releases.push("c")
+    with pytest.raises(RollbackError, match="version 7: the manifest belongs to version 1"):
+        releases.roll_back(7)
 
 
-def test_version_to_go_to_can_be_chosen(shelf: Shelf) -> None:
-    shelf.push("a", "b", "c")
-    shelf.roll_back(1)
-    shelf.roll_back(3)
-    assert shelf.contents() == ["a", "b", "c", "a", "c"]
+def test_the_version_to_restore_can_be_chosen(releases: Releases) -> None:
+    releases.push("a", "b", "c")
+    releases.roll_back(1)
+    releases.roll_back(3)
+    assert releases.contents() == ["a", "b", "c", "a", "c"]
 
 
-def test_later_push_works_as_before(shelf: Shelf) -> None:
-    shelf.push("a", "b")
-    shelf.roll_back()
-    shelf.push("a")
-    assert shelf.contents() == ["a", "b", "a"], "a is live already"
-    shelf.push("c")
-    assert shelf.contents() == ["a", "b", "a", "c"]
+def test_models_can_be_pushed_after_a_rollback(releases: Releases) -> None:
+    releases.push("a", "b")
+    releases.roll_back()
+    releases.push("a")
+    assert releases.contents() == ["a", "b", "a"], "a is live already"
+    releases.push("c")
+    assert releases.contents() == ["a", "b", "a", "c"]
 
 
-def test_withdrawn_model_does_not_come_back_by_a_push(shelf: Shelf) -> None:
-    shelf.push("a", "b", "c")
-    shelf.roll_back()
-    shelf.roll_back()
+def test_a_push_never_restores_a_rolled_back_model(releases: Releases) -> None:
+    releases.push("a", "b", "c")
+    releases.roll_back()
+    releases.roll_back()
     for content, version in {"b": 4, "c": 3}.items():
-        with pytest.raises(WithdrawnError, match=rf"rollback --to {version}$"):
-            shelf.push(content)
-    assert len(shelf.contents()) == 5
+        with pytest.raises(RolledBackError, match=rf"rollback --to {version}$"):
+            releases.push(content)
+    assert len(releases.contents()) == 5
 
 
-def test_withdrawn_model_comes_back_by_a_rollback(shelf: Shelf) -> None:
-    shelf.push("a", "b")
-    shelf.roll_back()
-    shelf.roll_back(2)
-    assert shelf.contents() == ["a", "b", "a", "b"]
-    assert list(shelf.store.withdrawals()) == [shelf.store.read(1).model_sha256]
+def test_a_rollback_can_restore_a_rolled_back_model(releases: Releases) -> None:
+    releases.push("a", "b")
+    releases.roll_back()
+    releases.roll_back(2)
+    assert releases.contents() == ["a", "b", "a", "b"]
+    assert list(releases.store.rolled_back_models()) == [releases.store.read(1).model_sha256]
 
 
-def test_damaged_live_version_can_be_left(shelf: Shelf) -> None:
-    shelf.push("a", "b")
-    (shelf.path(2) / "saved_model.pb").write_text("damaged")
-    (shelf.path(2) / RELEASE_FILE).unlink()
-    shelf.roll_back()
-    assert shelf.contents() == ["a", "damaged", "a"]
-    damaged = directory_sha256(shelf.path(2))
-    assert list(shelf.store.withdrawals()) == [model_sha256(damaged)]
+def test_a_damaged_version_without_a_manifest_can_be_rolled_back(releases: Releases) -> None:
+    releases.push("a", "b")
+    (releases.path(2) / "saved_model.pb").write_text("damaged")
+    (releases.path(2) / RELEASE_FILE).unlink()
+    releases.roll_back()
+    assert releases.contents() == ["a", "damaged", "a"]
+    damaged = directory_sha256(releases.path(2))
+    assert list(releases.store.rolled_back_models()) == [model_sha256(damaged)]
 
 
-def test_damaged_newest_version_is_replaced_though_an_older_one_is_live(shelf: Shelf) -> None:
-    """TensorFlow Serving, which verifies nothing, serves the damaged one until then."""
-    shelf.push("a", "b")
-    (shelf.path(2) / "saved_model.pb").write_text("damaged")
-    assert shelf.store.live() == 1
-    assert shelf.roll_back() == 3
-    assert shelf.contents() == ["a", "damaged", "a"]
-    assert shelf.store.live() == 3
+def test_a_rollback_replaces_a_damaged_newest_version(releases: Releases) -> None:
+    """TensorFlow Serving doesn't verify files, so it serves the damaged version until then."""
+    releases.push("a", "b")
+    (releases.path(2) / "saved_model.pb").write_text("damaged")
+    assert releases.store.live() == 1
+    assert releases.roll_back() == 3
+    assert releases.contents() == ["a", "damaged", "a"]
+    assert releases.store.live() == 3
 
 
-def test_damaged_version_is_not_gone_back_to(shelf: Shelf) -> None:
-    shelf.push("a", "b")
-    (shelf.path(1) / "variables" / "data").write_text("damaged")
+def test_a_damaged_version_cannot_be_restored(releases: Releases) -> None:
+    releases.push("a", "b")
+    (releases.path(1) / "variables" / "data").write_text("damaged")
     with pytest.raises(RollbackError, match=r"version 1: variables/data has changed\. Choose"):
-        shelf.roll_back()
-    assert shelf.contents() == ["a", "b"]
+        releases.roll_back()
+    assert releases.contents() == ["a", "b"]
 
 
 @pytest.mark.parametrize(
     ("to_version", "message"),
     [
-        (7, r"Expected one of the versions 1, 2, received 7\."),
-        (2, r"The model of version 2 is already the newest, as version 2\."),
+        (7, r"Version 7 doesn't exist\. Choose one of 1, 2\."),
+        (2, r"The newest version, 2, already has the model of version 2\."),
     ],
 )
-def test_wrong_target_is_refused(shelf: Shelf, to_version: int, message: str) -> None:
-    shelf.push("a", "b")
+def test_an_invalid_target_is_rejected(releases: Releases, to_version: int, message: str) -> None:
+    releases.push("a", "b")
     with pytest.raises(RollbackError, match=message):
-        shelf.roll_back(to_version)
-    assert shelf.contents() == ["a", "b"]
+        releases.roll_back(to_version)
+    assert releases.contents() == ["a", "b"]
 
 
-def test_nothing_is_made_where_there_are_no_releases(shelf: Shelf) -> None:
-    with pytest.raises(RollbackError, match="found none"):
-        shelf.roll_back()
-    assert not shelf.store.model_dir.exists()
+def test_a_rollback_without_releases_creates_nothing(releases: Releases) -> None:
+    with pytest.raises(RollbackError, match="No releases found in"):
+        releases.roll_back()
+    assert not releases.store.model_dir.exists()
 
 
-def test_rollback_that_is_killed_leaves_all_as_it_was(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+def test_a_killed_rollback_changes_nothing(
+    releases: Releases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelf.push("a", "b")
+    releases.push("a", "b")
 
     class Killed(BaseException):
-        """Like a signal: nothing catches it."""
+        """Simulates a kill: no handler catches it."""
 
     def kill(source: Path, target: Path) -> None:
         raise Killed
 
     monkeypatch.setattr(Path, "rename", kill)
     with pytest.raises(Killed):
-        shelf.roll_back()
+        releases.roll_back()
     monkeypatch.undo()
-    assert shelf.contents() == ["a", "b"]
-    shelf.roll_back()
-    assert shelf.contents() == ["a", "b", "a"]
-    assert sorted(path.name for path in shelf.store.model_dir.iterdir()) == [
+    assert releases.contents() == ["a", "b"]
+    releases.roll_back()
+    assert releases.contents() == ["a", "b", "a"]
+    assert sorted(path.name for path in releases.store.model_dir.iterdir()) == [
         ".push.lock",
         "1",
         "2",
@@ -213,22 +213,22 @@ def test_rollback_that_is_killed_leaves_all_as_it_was(
     ]
 
 
-def test_manifest_of_before_there_were_rollbacks_can_be_read(shelf: Shelf) -> None:
-    shelf.push("a", "b")
-    path = shelf.path(1) / RELEASE_FILE
+def test_a_manifest_without_the_field_rollback_can_be_read(releases: Releases) -> None:
+    releases.push("a", "b")
+    path = releases.path(1) / RELEASE_FILE
     text = path.read_text()
     assert '\n  "rollback": null,' in text
     path.write_text(text.replace('\n  "rollback": null,', ""))
-    shelf.roll_back()
-    assert shelf.contents() == ["a", "b", "a"]
+    releases.roll_back()
+    assert releases.contents() == ["a", "b", "a"]
 
 
-def test_release_whose_preprocessing_is_gone_can_not_be_gone_back_to(shelf: Shelf) -> None:
-    shelf.push("a", "b")
-    manifest = shelf.path(1) / RELEASE_FILE
-    release = shelf.store.read(1)
+def test_a_release_with_missing_preprocessing_cannot_be_restored(releases: Releases) -> None:
+    releases.push("a", "b")
+    manifest = releases.path(1) / RELEASE_FILE
+    release = releases.store.read(1)
     data = release.data.model_copy(update={"picture_preprocessing": "models.gone.prepare"})
     manifest.write_text(release.model_copy(update={"data": data}).to_json())
-    with pytest.raises(RollbackError, match=r"Can't go back to version 1: .* no longer here"):
-        shelf.roll_back(1)
-    assert shelf.contents() == ["a", "b"]
+    with pytest.raises(RollbackError, match=r"Can't roll back to version 1: .* no longer exists"):
+        releases.roll_back(1)
+    assert releases.contents() == ["a", "b"]

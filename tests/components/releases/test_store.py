@@ -45,14 +45,14 @@ def hidden(model_dir: Path) -> list[str]:
     return sorted(path.name for path in model_dir.iterdir() if path.name.startswith("."))
 
 
-def test_model_becomes_a_version_named_after_the_time(
+def test_a_pushed_model_becomes_a_version_named_after_the_time(
     make_model: MakeModel, model_dir: Path
 ) -> None:
     source = make_model("a")
     pushed = push(source, model_dir, no_check, lambda: 1000.7)
     assert (pushed.version, pushed.path) == (1000, model_dir / "1000")
     assert not pushed.up_to_date
-    assert directory_sha256(pushed.path, leave_out=[RELEASE_FILE]) == directory_sha256(source)
+    assert directory_sha256(pushed.path, exclude=[RELEASE_FILE]) == directory_sha256(source)
     assert (pushed.path / "assets").is_dir(), "empty directories are part of a SavedModel"
     assert read_release(pushed.path).version == 1000
     assert release_problems(pushed.path) == []
@@ -60,7 +60,7 @@ def test_model_becomes_a_version_named_after_the_time(
     assert hidden(model_dir) == [writing.LOCK_FILE]
 
 
-def test_server_of_another_user_can_read_a_release(make_model: MakeModel, model_dir: Path) -> None:
+def test_a_release_is_readable_by_other_users(make_model: MakeModel, model_dir: Path) -> None:
     previous = os.umask(0o022)
     try:
         path = push(make_model("a"), model_dir, no_check).path
@@ -70,18 +70,16 @@ def test_server_of_another_user_can_read_a_release(make_model: MakeModel, model_
         assert entry.stat().st_mode & 0o044 == 0o044, entry
 
 
-def test_same_model_again_is_up_to_date(make_model: MakeModel, model_dir: Path) -> None:
+def test_pushing_the_same_model_twice_is_up_to_date(make_model: MakeModel, model_dir: Path) -> None:
     source = make_model("a")
     first = push(source, model_dir, no_check, lambda: 1000.0)
-    again = push(source, model_dir, no_check, lambda: 2000.0)
-    assert again.up_to_date
-    assert (again.version, again.path) == (first.version, first.path)
+    second = push(source, model_dir, no_check, lambda: 2000.0)
+    assert second.up_to_date
+    assert (second.version, second.path) == (first.version, first.path)
     assert visible(model_dir) == ["1000"]
 
 
-def test_model_older_than_the_newest_is_pushed_again(
-    make_model: MakeModel, model_dir: Path
-) -> None:
+def test_an_earlier_model_can_be_pushed_again(make_model: MakeModel, model_dir: Path) -> None:
     a, b = make_model("a"), make_model("b")
     for source in (a, b, a):
         push(source, model_dir, no_check, lambda: 1000.0)
@@ -90,7 +88,7 @@ def test_model_older_than_the_newest_is_pushed_again(
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "extra", "no manifest", "manifest"])
-def test_damaged_newest_version_is_not_up_to_date(
+def test_a_damaged_newest_version_is_not_up_to_date(
     make_model: MakeModel, model_dir: Path, damage: str
 ) -> None:
     source = make_model("a")
@@ -110,12 +108,14 @@ def test_damaged_newest_version_is_not_up_to_date(
     assert push(source, model_dir, no_check, lambda: 1000.0).version == 1001
 
 
-def test_versions_grow_when_the_clock_goes_back(make_model: MakeModel, model_dir: Path) -> None:
+def test_versions_increase_even_if_the_clock_is_set_back(
+    make_model: MakeModel, model_dir: Path
+) -> None:
     push(make_model("a"), model_dir, no_check, lambda: 5000.0)
     assert push(make_model("b"), model_dir, no_check, lambda: 100.0).version == 5001
 
 
-def test_live_is_the_highest_saved_model_that_matches_its_manifest(
+def test_the_live_version_is_the_highest_that_matches_its_manifest(
     make_model: MakeModel, model_dir: Path
 ) -> None:
     store = ReleaseStore(model_dir)
@@ -128,27 +128,27 @@ def test_live_is_the_highest_saved_model_that_matches_its_manifest(
     (model_dir / "2" / "variables" / "data").unlink()
     assert (store.live(), list(store.servable())) == (1, [2, 1])
     (model_dir / "2" / RELEASE_FILE).unlink()
-    assert store.live() == 2, "what another tool has pushed has no manifest"
+    assert store.live() == 2, "a model from another tool has no manifest"
     (model_dir / "2" / RELEASE_FILE).write_text("{}")
-    assert store.live() == 1, "a malformed one is damage"
+    assert store.live() == 1, "a malformed manifest counts as damage"
 
 
 @pytest.mark.parametrize("kind", ["directory", "file"])
-def test_version_of_someone_else_counts_and_stays(
+def test_a_version_of_another_tool_is_preserved(
     make_model: MakeModel, model_dir: Path, kind: str
 ) -> None:
     model_dir.mkdir(parents=True)
-    theirs = model_dir / "9000"
-    theirs.mkdir() if kind == "directory" else theirs.write_text("theirs")
-    before = theirs.stat()
+    other = model_dir / "9000"
+    other.mkdir() if kind == "directory" else other.write_text("other")
+    before = other.stat()
     assert push(make_model("a"), model_dir, no_check, lambda: 1000.0).version == 9001
-    assert (theirs.stat().st_ino, theirs.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert (other.stat().st_ino, other.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_version_that_appears_during_the_push_is_not_overwritten(
+def test_a_version_created_during_the_push_is_not_overwritten(
     make_model: MakeModel, model_dir: Path
 ) -> None:
-    with pytest.raises(PushError, match="1000 appeared meanwhile"):
+    with pytest.raises(PushError, match="1000 was created by another process"):
         push(
             make_model("a"),
             model_dir,
@@ -159,30 +159,32 @@ def test_version_that_appears_during_the_push_is_not_overwritten(
     assert hidden(model_dir) == [writing.LOCK_FILE]
 
 
-def test_nothing_comes_after_the_last_version(make_model: MakeModel, model_dir: Path) -> None:
+def test_nothing_can_be_pushed_above_the_maximum_version(
+    make_model: MakeModel, model_dir: Path
+) -> None:
     (model_dir / str(MAX_VERSION)).mkdir(parents=True)
-    with pytest.raises(PushError, match=f"Expected a newest version below {MAX_VERSION}"):
+    with pytest.raises(PushError, match=f"version {MAX_VERSION} is the largest that TensorFlow"):
         push(make_model("a"), model_dir, no_check)
 
 
-def test_check_sees_the_finished_copy_and_calls_the_push_off(
+def test_a_failed_check_of_the_complete_copy_cancels_the_push(
     make_model: MakeModel, model_dir: Path
 ) -> None:
     seen: list[set[str]] = []
 
-    def refuse(staging: Path) -> None:
+    def fail(staging: Path) -> None:
         seen.append({path.name for path in staging.iterdir()})
-        assert visible(model_dir) == [], "nothing is visible before the check"
-        raise PushError("no good")
+        assert visible(model_dir) == [], "nothing is published before the check"
+        raise PushError("check failed")
 
-    with pytest.raises(PushError, match=r"^no good$"):
-        push(make_model("a"), model_dir, refuse)
+    with pytest.raises(PushError, match=r"^check failed$"):
+        push(make_model("a"), model_dir, fail)
     assert seen == [{"saved_model.pb", "variables", "assets", RELEASE_FILE}]
     assert visible(model_dir) == []
     assert hidden(model_dir) == [writing.LOCK_FILE]
 
 
-def test_copy_that_differs_from_the_model_is_not_pushed(
+def test_a_copy_that_differs_from_the_model_is_not_published(
     make_model: MakeModel, model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync = os.fsync
@@ -190,18 +192,18 @@ def test_copy_that_differs_from_the_model_is_not_pushed(
     def corrupting_sync(descriptor: int) -> None:
         sync(descriptor)
         for copy in model_dir.glob(".staging-*/variables/data"):
-            copy.write_text("flipped")
+            copy.write_text("corrupted")
 
     monkeypatch.setattr(os, "fsync", corrupting_sync)
     with pytest.raises(
-        PushError, match=r"Expected the copy to equal the model, but variables/data"
+        PushError, match=r"The copy must equal the model, .* differ: variables/data\."
     ):
         push(make_model("a"), model_dir)
     assert visible(model_dir) == []
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "file"])
-def test_source_must_be_a_saved_model(model_dir: Path, tmp_path: Path, kind: str) -> None:
+def test_the_source_must_be_a_saved_model(model_dir: Path, tmp_path: Path, kind: str) -> None:
     source = tmp_path / "source"
     if kind == "empty":
         source.mkdir()
@@ -234,15 +236,17 @@ def test_every_file_and_directory_is_synced_before_the_rename(
     assert order[len(names) :] == ["rename", str(model_dir)]
 
 
-def test_unusable_directory_gives_one_clear_line(make_model: MakeModel, tmp_path: Path) -> None:
+def test_an_unusable_directory_is_reported_in_one_line(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
     (tmp_path / "serving").write_text("a file where the directory should be")
     with pytest.raises(PushError, match=r"Can't push to .*/serving/models: .*Not a directory") as e:
         push(make_model("a"), tmp_path / "serving" / "models", no_check)
     assert "\n" not in str(e.value)
-    assert "make sure that the directory is writable and has room" in str(e.value)
+    assert "Check that the directory is writable and the disk is not full" in str(e.value)
 
 
-def test_full_disk_leaves_nothing_behind(make_model: MakeModel, model_dir: Path) -> None:
+def test_a_full_disk_leaves_no_partial_version(make_model: MakeModel, model_dir: Path) -> None:
     model_dir.mkdir(parents=True)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     source = make_model("a")
@@ -258,7 +262,7 @@ def test_full_disk_leaves_nothing_behind(make_model: MakeModel, model_dir: Path)
     assert visible(model_dir) == ["1000"]
 
 
-def test_push_gives_up_on_a_lock_that_is_held(
+def test_a_push_times_out_if_another_process_holds_the_lock(
     make_model: MakeModel, model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "LOCK_SECONDS", 0.1)
@@ -271,28 +275,28 @@ def test_push_gives_up_on_a_lock_that_is_held(
 
     push(source, model_dir, push_meanwhile, lambda: 1000.0)
     assert "Another push has held" in errors[0]
-    assert "try again when it has ended" in errors[0]
+    assert "Try again after it ends" in errors[0]
     assert visible(model_dir) == ["1000"]
 
 
 @pytest.mark.parametrize("serving_dir", ["gs://bucket/models", "s3://bucket", "hdfs://host/x"])
-def test_url_is_refused(serving_dir: str) -> None:
-    with pytest.raises(PushError, match=f"to be a local path, received '{serving_dir}'"):
+def test_a_url_is_rejected(serving_dir: str) -> None:
+    with pytest.raises(PushError, match=f"must be a local path, .* received '{serving_dir}'"):
         model_directory(serving_dir, "mnist")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", ".hidden", "-rf", "a b"])
-def test_name_unfit_for_a_directory_is_refused(name: str) -> None:
-    with pytest.raises(PushError, match="Expected the model's name to be of letters"):
+def test_an_invalid_model_name_is_rejected(name: str) -> None:
+    with pytest.raises(PushError, match="The model name must consist of letters"):
         model_directory("/serving", name)
 
 
-def test_models_have_directories_of_their_own() -> None:
+def test_each_model_has_its_own_directory() -> None:
     assert model_directory("/serving", "models") == Path("/serving/models")
 
 
-# For processes of their own: <source> <model_dir> <lock seconds> [<crash>]. With "copy" the process
-# kills itself at its second file, with "check" when everything is copied.
+# A script for subprocesses: <source> <model_dir> <lock seconds> [<crash>]. If <crash> is "copy",
+# the process kills itself at the second file; if it is "check", after copying everything.
 PUSH = textwrap.dedent(
     """
     import os, signal, sys
@@ -335,7 +339,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_pushes_at_once_get_versions_of_their_own(make_model: MakeModel, model_dir: Path) -> None:
+def test_concurrent_pushes_get_different_versions(make_model: MakeModel, model_dir: Path) -> None:
     sources = [make_model(letter) for letter in "abcdefgh"]
     processes = [
         subprocess.Popen(
@@ -358,7 +362,7 @@ def test_pushes_at_once_get_versions_of_their_own(make_model: MakeModel, model_d
     assert hidden(model_dir) == [writing.LOCK_FILE]
 
 
-def test_pushes_of_one_model_at_once_make_one_version(
+def test_concurrent_pushes_of_one_model_create_one_version(
     make_model: MakeModel, model_dir: Path
 ) -> None:
     source = make_model("a")
@@ -376,7 +380,7 @@ def test_pushes_of_one_model_at_once_make_one_version(
 
 
 @pytest.mark.parametrize("moment", ["copy", "check"])
-def test_killed_push_leaves_nothing_visible_and_the_next_cleans_up(
+def test_the_next_push_cleans_up_after_a_killed_push(
     make_model: MakeModel, model_dir: Path, moment: str
 ) -> None:
     source = make_model("a")
@@ -395,6 +399,6 @@ def test_killed_push_leaves_nothing_visible_and_the_next_cleans_up(
     assert release_problems(pushed.path) == []
 
 
-def test_manifest_is_json_for_any_tool(make_model: MakeModel, model_dir: Path) -> None:
+def test_the_manifest_is_standard_json(make_model: MakeModel, model_dir: Path) -> None:
     path = push(make_model("a"), model_dir, no_check).path
     assert json.loads((path / RELEASE_FILE).read_text())["metrics"] == {"accuracy": ACCURACY}

@@ -30,21 +30,21 @@ from components.releases.versions import MAX_VERSION, list_versions, next_versio
         ("latest", None),
     ],
 )
-def test_version_is_a_positive_int64(name: str, version: int | None) -> None:
+def test_a_version_is_a_positive_int64(name: str, version: int | None) -> None:
     assert parse_version(name) == version
 
 
-def test_versions_are_listed_oldest_first_whoever_made_them(tmp_path: Path) -> None:
+def test_versions_are_listed_oldest_first_including_files_and_links(tmp_path: Path) -> None:
     for name in ("10", "9", ".staging-11", "latest", "2.bak"):
         (tmp_path / name).mkdir()
-    (tmp_path / "12").write_text("a file takes its number too")
+    (tmp_path / "12").write_text("a file also reserves its number")
     (tmp_path / "13").symlink_to("nowhere")
     assert list(list_versions(tmp_path).items()) == [
         (version, tmp_path / str(version)) for version in (9, 10, 12, 13)
     ]
 
 
-def test_directory_that_is_missing_holds_no_versions(tmp_path: Path) -> None:
+def test_a_missing_directory_has_no_versions(tmp_path: Path) -> None:
     assert list_versions(tmp_path / "missing") == {}
 
 
@@ -60,12 +60,12 @@ def test_directory_that_is_missing_holds_no_versions(tmp_path: Path) -> None:
         ([MAX_VERSION - 1], 1000.0, MAX_VERSION),
     ],
 )
-def test_next_version_is_the_time_but_always_the_newest(
+def test_the_next_version_is_the_time_or_above_the_newest_version(
     existing: list[int], now: float, version: int
 ) -> None:
     assert next_version(existing, now) == version
 
 
-def test_no_version_comes_after_the_last() -> None:
-    with pytest.raises(ValueError, match=f"below {MAX_VERSION}, received {MAX_VERSION}: remove"):
+def test_there_is_no_version_above_the_maximum() -> None:
+    with pytest.raises(ValueError, match=f"version {MAX_VERSION} is the largest that TensorFlow"):
         next_version([MAX_VERSION], 1000.0)

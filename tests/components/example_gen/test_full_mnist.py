@@ -1,4 +1,4 @@
-"""ExampleGen on all 70,000 images, against TFDS read directly."""
+"""Compares ExampleGen on all 70,000 images with data read directly from TFDS."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def test_the_official_splits_become_54000_6000_and_10000(
-    ingest: Callable[..., Artifact], whole_mnist: Path
+    ingest: Callable[..., Artifact], full_mnist: Path
 ) -> None:
     import tensorflow_datasets as tfds
 
-    examples = ingest("tfds", whole_mnist)
+    examples = ingest("tfds", full_mnist)
     counts = {s: examples.get_int_custom_property(f"count_{s}") for s in ("train", "validation")}
     assert counts == {"train": 54_000, "validation": 6_000}
     assert examples.get_int_custom_property("count_test") == 10_000
@@ -30,7 +30,7 @@ def test_the_official_splits_become_54000_6000_and_10000(
             for batch in tfds.load(
                 "mnist:3.0.1",
                 split=split,
-                data_dir=str(whole_mnist),
+                data_dir=str(full_mnist),
                 decoders={"image": tfds.decode.SkipDecoding()},
                 download=False,
                 batch_size=10_000,
@@ -47,17 +47,17 @@ def test_the_official_splits_become_54000_6000_and_10000(
         assert abs(validation - n / 10) < 1
 
 
-def test_slices_of_the_whole_are_what_tfds_reads_at_once(whole_mnist: Path) -> None:
+def test_slices_match_a_single_read(full_mnist: Path) -> None:
     from components.example_gen.reading import make_reader
     from components.example_gen.splits import make_slices
 
-    reader = make_reader("tfds", str(whole_mnist))
-    whole = make_slices(reader.sizes(), 70_000)[1]
+    reader = make_reader("tfds", str(full_mnist))
+    test_split = make_slices(reader.sizes(), 70_000)[1]
     parts = make_slices({"test": 10_000}, 3_000)
     sliced = [batch for part in parts for batch in reader.batches(part)]
-    at_once = list(reader.batches(whole))
+    single = list(reader.batches(test_split))
     for column in (0, 1):
-        first = np.concatenate([batch[column] for batch in sliced])
-        second = np.concatenate([batch[column] for batch in at_once])
-        np.testing.assert_array_equal(first, second)
-        assert len(first) == 10_000
+        received = np.concatenate([batch[column] for batch in sliced])
+        expected = np.concatenate([batch[column] for batch in single])
+        np.testing.assert_array_equal(received, expected)
+        assert len(received) == 10_000
