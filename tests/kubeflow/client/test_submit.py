@@ -629,7 +629,7 @@ def test_second_interruption_does_not_wait_for_the_run_id(
 
     server.on_create = interrupt_twice
     assert process.wait(timeout=60) == 130
-    assert list(lines) == ["Error: interrupted; the run may have been created; look in the UI\n"]
+    assert list(lines) == ["Error: interrupted; the run may have been created; check the UI\n"]
     assert not server.terminated
 
 
@@ -647,7 +647,7 @@ def test_interruption_followed_by_a_server_error_warns_that_the_run_may_exist(
 
     server.on_create = interrupt_and_fail
     assert process.wait(timeout=60) == 130
-    assert list(lines) == ["Error: interrupted; the run may have been created; look in the UI\n"]
+    assert list(lines) == ["Error: interrupted; the run may have been created; check the UI\n"]
 
 
 def test_interrupted_schedule_warns_that_two_schedules_may_exist(
