@@ -38,7 +38,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
 
     Returns:
       The pipeline. Its component ids are `pipeline.stages.STAGES`, without BASELINE if
-      `settings.baseline` is `none`. `metadata.sqlite` in the pipeline root is its ML Metadata store.
+      `settings.baseline` is `none`. Its ML Metadata is `metadata.sqlite` in the pipeline root.
     """
     example_gen = ImageExampleGen(
         source=settings.data, data_dir=str(settings.data_dir or ""), limit=settings.limit
