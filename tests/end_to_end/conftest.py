@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.pipeline_runs import Place, write_inputs
+from support.pipeline_runs import Workspace, write_inputs
 
 
 @pytest.fixture(scope="session")
@@ -13,12 +13,12 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, inputs: Path) -> Place:
-    return Place(tmp_path / "root", tmp_path / "serving", inputs)
+def workspace(tmp_path: Path, inputs: Path) -> Workspace:
+    return Workspace(tmp_path / "root", tmp_path / "serving", inputs)
 
 
 @pytest.fixture(scope="module")
-def shared_place(tmp_path_factory: pytest.TempPathFactory, inputs: Path) -> Place:
+def shared_workspace(tmp_path_factory: pytest.TempPathFactory, inputs: Path) -> Workspace:
     """For a sequence of runs that build on one another."""
     base = tmp_path_factory.mktemp("shared")
-    return Place(base / "root", base / "serving", inputs)
+    return Workspace(base / "root", base / "serving", inputs)

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 from support.forks import ROOT
-from support.pipeline_runs import Place
+from support.pipeline_runs import Workspace
 
 from pipeline.runs import metadata
 from pipeline.runs.root_lock import locked
 from pipeline.stages import TRAINER
 
 
-def _command(place: Place, *options: str) -> Sequence[str]:
-    values = place.settings()
+def _command(workspace: Workspace, *options: str) -> Sequence[str]:
+    values = workspace.settings()
     given = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
     return [sys.executable, "-m", "pipeline", "run", *given, *options]
 
@@ -39,49 +39,51 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_wrong_usage_exits_with_2_and_one_clear_line(
-    place: Place, options: list[str], message: str
+    workspace: Workspace, options: list[str], message: str
 ) -> None:
-    ended = _run(_command(place, *options))
+    ended = _run(_command(workspace, *options))
     assert ended.returncode == 2
     assert message in ended.stderr
-    assert not place.root.exists()
+    assert not workspace.root.exists()
 
 
-def test_settings_file_is_read_and_options_win_over_it(place: Place, tmp_path: Path) -> None:
+def test_settings_file_is_read_and_options_win_over_it(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text("limit: -1\nseed: -1\n")
-    ended = _run(_command(place, f"--settings={path}", "--seed=1"))
+    ended = _run(_command(workspace, f"--settings={path}", "--seed=1"))
     assert ended.returncode == 2
     assert ended.stderr.startswith("Error: limit: ")
     assert "seed" not in ended.stderr
 
 
-def test_second_run_on_a_pipeline_root_is_refused(place: Place) -> None:
-    with locked(place.root):
-        ended = _run(_command(place))
+def test_second_run_on_a_pipeline_root_is_refused(workspace: Workspace) -> None:
+    with locked(workspace.root):
+        ended = _run(_command(workspace))
     assert ended.returncode == 1
     assert "in use by another run" in ended.stdout
-    assert not (place.root / "metadata.sqlite").exists()
+    assert not (workspace.root / "metadata.sqlite").exists()
 
 
-def test_unwritable_root_gets_one_clear_line(place: Place, tmp_path: Path) -> None:
+def test_unwritable_root_gets_one_clear_line(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    ended = _run(_command(place, f"--pipeline-root={tmp_path}/file/root"))
+    ended = _run(_command(workspace, f"--pipeline-root={tmp_path}/file/root"))
     assert ended.returncode == 1
     assert ended.stdout.startswith("Error: ")
     assert "file" in ended.stdout
     assert not ended.stderr
 
 
-def test_interrupted_training_resumes_from_its_last_completed_epoch(place: Place) -> None:
-    command = _command(place, "--epochs=6", "--early-stopping-patience=6")
+def test_interrupted_training_resumes_from_its_last_completed_epoch(workspace: Workspace) -> None:
+    command = _command(workspace, "--epochs=6", "--early-stopping-patience=6")
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if "epoch 3/6" in line:
                 os.kill(process.pid, signal.SIGKILL)
                 break
-    (killed,) = _executions(place, TRAINER)
+    (killed,) = _executions(workspace, TRAINER)
     assert killed.state == "RUNNING"
 
     ended = _run(command)
@@ -90,10 +92,10 @@ def test_interrupted_training_resumes_from_its_last_completed_epoch(place: Place
     assert "epoch 6/6" in ended.stdout
     assert f"{TRAINER:<18}done" in ended.stdout
     assert "6 epochs, best" in ended.stdout
-    assert [stage.state for stage in _executions(place, TRAINER)] == ["FAILED", "COMPLETE"]
+    assert [stage.state for stage in _executions(workspace, TRAINER)] == ["FAILED", "COMPLETE"]
 
 
-def _executions(place: Place, name: str) -> list[metadata.Stage]:
-    store = metadata.open_store(place.root / "metadata.sqlite")
+def _executions(workspace: Workspace, name: str) -> list[metadata.Stage]:
+    store = metadata.open_store(workspace.root / "metadata.sqlite")
     runs = sorted(store.get_contexts_by_type("pipeline_run"), key=lambda run: run.id)
     return [metadata.read_run(store, run.name)[name] for run in runs]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.pipeline_runs import Place
+from support.pipeline_runs import Workspace
 from support.tfds_directory import (
     Examples,
     records_path,
@@ -57,56 +57,60 @@ def _without_a_class(images: np.ndarray, labels: np.ndarray) -> Examples:
     ],
 )
 def test_bad_images_or_labels_are_rejected_before_training(
-    place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str], spoil: Spoil, message: str
+    workspace: Workspace,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    spoil: Spoil,
+    message: str,
 ) -> None:
     train, test = _examples()
     write_tfds_dataset(tmp_path / "data", spoil(*train), test)
-    status = place.run(data_dir=tmp_path / "data")
+    status = workspace.run(data_dir=tmp_path / "data")
     printed = capfd.readouterr().out
     assert status == ExitStatus.DATA_REJECTED
     assert printed.splitlines()[-1].startswith("Data rejected: ")
     assert message in printed.splitlines()[-1]
-    assert place.states()[DATA_GATE] == "FAILED"
-    assert TRANSFORM not in place.states()
-    assert not place.versions()
+    assert workspace.states()[DATA_GATE] == "FAILED"
+    assert TRANSFORM not in workspace.states()
+    assert not workspace.versions()
 
 
 def test_truncated_file_is_rejected_with_its_directory(
-    place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    workspace: Workspace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     directory = write_tfds_dataset(tmp_path / "data", *_examples())
     record_file = records_path(directory, "train")
     record_file.write_bytes(record_file.read_bytes()[:-100])
-    status = place.run(data_dir=tmp_path / "data")
+    status = workspace.run(data_dir=tmp_path / "data")
     printed = capfd.readouterr().out
     assert status == ExitStatus.DATA_REJECTED
     assert printed.splitlines()[-1].startswith("Data rejected: ")
     assert str(directory) in printed.splitlines()[-1]
-    assert place.states()[EXAMPLE_GEN] == "FAILED"
-    assert STATISTICS_GEN not in place.states()
+    assert workspace.states()[EXAMPLE_GEN] == "FAILED"
+    assert STATISTICS_GEN not in workspace.states()
 
 
-def test_too_few_test_images_end_the_run_before_training(place: Place) -> None:
+def test_too_few_test_images_end_the_run_before_training(workspace: Workspace) -> None:
     with pytest.raises(SettingsError, match=r"^min_test_examples: expected at least 1,000,000 "):
-        place.run(min_test_examples=1_000_000)
-    assert place.states()[EXAMPLE_GEN] == "COMPLETE"
-    assert STATISTICS_GEN not in place.states()
+        workspace.run(min_test_examples=1_000_000)
+    assert workspace.states()[EXAMPLE_GEN] == "COMPLETE"
+    assert STATISTICS_GEN not in workspace.states()
 
 
 def test_model_of_wrong_labels_is_blocked_and_the_served_one_stays(
-    place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    workspace: Workspace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert place.run() == ExitStatus.SUCCESS
-    served = place.versions()
+    assert workspace.run() == ExitStatus.SUCCESS
+    served = workspace.versions()
 
     (images, labels), test = _examples()
     write_tfds_dataset(tmp_path / "data", (images, (labels + 1) % NUM_CLASSES), test)
-    assert place.run(data_dir=tmp_path / "data") == ExitStatus.MODEL_REJECTED
+    assert workspace.run(data_dir=tmp_path / "data") == ExitStatus.MODEL_REJECTED
     last = capfd.readouterr().out.splitlines()[-1]
     assert last.startswith("Model rejected: ")
-    assert f" Report: {place.root / 'reports'}" in last
-    assert place.versions() == served
-    assert (place.release(served[0]) / "saved_model.pb").is_file()
+    assert f" Report: {workspace.root / 'reports'}" in last
+    assert workspace.versions() == served
+    assert (workspace.release(served[0]) / "saved_model.pb").is_file()
 
 
 def _cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,29 +123,29 @@ def _cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(DATASET.download_url is None, reason="there is no host to ask first")
 def test_unreachable_host_ends_the_run_before_any_stage(
-    place: Place,
+    workspace: Workspace,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     _cut_off(monkeypatch)
-    assert place.run(data_dir=tmp_path) == ExitStatus.FAILED
+    assert workspace.run(data_dir=tmp_path) == ExitStatus.FAILED
     printed = capfd.readouterr().out
     assert printed.splitlines()[-1].startswith("Error: ")
     assert str(tmp_path) in printed.splitlines()[-1]
-    assert not (place.root / "metadata.sqlite").exists()
+    assert not (workspace.root / "metadata.sqlite").exists()
 
 
 @about_mnist
 def test_auto_falls_back_to_the_bundled_sample_with_a_warning_at_both_ends(
-    place: Place,
+    workspace: Workspace,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     _cut_off(monkeypatch)
     # The reviewed schema, as is: the real digits must satisfy it.
-    status = place.run(
+    status = workspace.run(
         data="auto", data_dir=tmp_path, schema_file=SCHEMA_FILE, limit=1000, accuracy_threshold="0"
     )
     printed = capfd.readouterr().out

@@ -27,7 +27,7 @@ LOOSE_GATES = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """The directories of a run.
 
     Attributes:
@@ -78,7 +78,7 @@ class Place:
 
 
 def write_inputs(directory: Path) -> Path:
-    """Writes synthetic data and their schema for `Place.inputs`."""
+    """Writes synthetic data and their schema for `Workspace.inputs`."""
     train, test = synthetic_examples(TRAIN_PER_CLASS), synthetic_examples(TEST_PER_CLASS, seed=1)
     write_tfds_dataset(directory, train, test)
     (directory / SCHEMA_FILE.name).write_text(synthetic_schema())
