@@ -1,4 +1,4 @@
-"""Places for runs: a pipeline root and a serving directory each, with the same inputs."""
+"""Workspaces with a pipeline root and a serving directory each, and shared inputs."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from support.pipeline_runs import Workspace, write_inputs
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Synthetic data and a schema; for reading only."""
+    """A read-only directory with synthetic data and their schema."""
     return write_inputs(tmp_path_factory.mktemp("inputs"))
 
 
@@ -19,6 +19,6 @@ def workspace(tmp_path: Path, inputs: Path) -> Workspace:
 
 @pytest.fixture(scope="module")
 def shared_workspace(tmp_path_factory: pytest.TempPathFactory, inputs: Path) -> Workspace:
-    """For a sequence of runs that build on one another."""
+    """A workspace for a module's tests, whose runs build on each other."""
     base = tmp_path_factory.mktemp("shared")
     return Workspace(base / "root", base / "serving", inputs)

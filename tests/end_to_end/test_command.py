@@ -1,4 +1,4 @@
-"""The command as a process: exit status, concurrent runs, resuming after a kill."""
+"""Runs the command as a process: exit status, concurrent runs, resuming after a kill."""
 
 from __future__ import annotations
 
@@ -38,41 +38,41 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         (["--settings=absent.yaml"], "'absent.yaml' does not exist"),
     ],
 )
-def test_wrong_usage_exits_with_2_and_one_clear_line(
+def test_invalid_usage_exits_with_2_and_an_error_message(
     workspace: Workspace, options: list[str], message: str
 ) -> None:
-    ended = _run(_command(workspace, *options))
-    assert ended.returncode == 2
-    assert message in ended.stderr
+    process = _run(_command(workspace, *options))
+    assert process.returncode == 2
+    assert message in process.stderr
     assert not workspace.root.exists()
 
 
-def test_settings_file_is_read_and_options_win_over_it(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+def test_options_override_the_settings_file(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text("limit: -1\nseed: -1\n")
-    ended = _run(_command(workspace, f"--settings={path}", "--seed=1"))
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("Error: limit: ")
-    assert "seed" not in ended.stderr
+    process = _run(_command(workspace, f"--settings={path}", "--seed=1"))
+    assert process.returncode == 2
+    assert process.stderr.startswith("Error: limit: ")
+    assert "seed" not in process.stderr
 
 
-def test_second_run_on_a_pipeline_root_is_refused(workspace: Workspace) -> None:
+def test_concurrent_run_on_the_same_pipeline_root_is_an_error(workspace: Workspace) -> None:
     with locked(workspace.root):
-        ended = _run(_command(workspace))
-    assert ended.returncode == 1
-    assert "in use by another run" in ended.stdout
+        process = _run(_command(workspace))
+    assert process.returncode == 1
+    assert "in use by another run" in process.stdout
     assert not (workspace.root / "metadata.sqlite").exists()
 
 
-def test_unwritable_root_gets_one_clear_line(workspace: Workspace, tmp_path: Path) -> None:
+def test_error_for_an_unwritable_pipeline_root_has_no_traceback(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
-    ended = _run(_command(workspace, f"--pipeline-root={tmp_path}/file/root"))
-    assert ended.returncode == 1
-    assert ended.stdout.startswith("Error: ")
-    assert "file" in ended.stdout
-    assert not ended.stderr
+    process = _run(_command(workspace, f"--pipeline-root={tmp_path}/file/root"))
+    assert process.returncode == 1
+    assert process.stdout.startswith("Error: ")
+    assert "file" in process.stdout
+    assert not process.stderr
 
 
 def test_interrupted_training_resumes_from_its_last_completed_epoch(workspace: Workspace) -> None:
@@ -86,12 +86,12 @@ def test_interrupted_training_resumes_from_its_last_completed_epoch(workspace: W
     (killed,) = _executions(workspace, TRAINER)
     assert killed.state == "RUNNING"
 
-    ended = _run(command)
-    assert ended.returncode == 0, ended.stdout
-    assert "epoch 1/6" not in ended.stdout
-    assert "epoch 6/6" in ended.stdout
-    assert f"{TRAINER:<18}done" in ended.stdout
-    assert "6 epochs, best" in ended.stdout
+    resumed = _run(command)
+    assert resumed.returncode == 0, resumed.stdout
+    assert "epoch 1/6" not in resumed.stdout
+    assert "epoch 6/6" in resumed.stdout
+    assert f"{TRAINER:<18}done" in resumed.stdout
+    assert "6 epochs, best" in resumed.stdout
     assert [stage.state for stage in _executions(workspace, TRAINER)] == ["FAILED", "COMPLETE"]
 
 

@@ -1,4 +1,4 @@
-"""Bad data ends a run before training, a bad model before the push, and nothing is lost."""
+"""Tests that bad data stops a run before training, and a bad model before the push."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _without_a_class(images: np.ndarray, labels: np.ndarray) -> Examples:
         pytest.param(_inverted, "train: mean_intensity: ", marks=about_mnist),
     ],
 )
-def test_bad_images_or_labels_are_rejected_before_training(
+def test_bad_data_is_rejected_before_training(
     workspace: Workspace,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
@@ -75,7 +75,7 @@ def test_bad_images_or_labels_are_rejected_before_training(
     assert not workspace.versions()
 
 
-def test_truncated_file_is_rejected_with_its_directory(
+def test_error_for_a_truncated_file_names_the_directory(
     workspace: Workspace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     directory = write_tfds_dataset(tmp_path / "data", *_examples())
@@ -90,14 +90,14 @@ def test_truncated_file_is_rejected_with_its_directory(
     assert STATISTICS_GEN not in workspace.states()
 
 
-def test_too_few_test_images_end_the_run_before_training(workspace: Workspace) -> None:
+def test_too_few_test_images_stop_the_run_before_training(workspace: Workspace) -> None:
     with pytest.raises(SettingsError, match=r"^min_test_examples: expected at least 1,000,000 "):
         workspace.run(min_test_examples=1_000_000)
     assert workspace.states()[EXAMPLE_GEN] == "COMPLETE"
     assert STATISTICS_GEN not in workspace.states()
 
 
-def test_model_of_wrong_labels_is_blocked_and_the_served_one_stays(
+def test_model_trained_on_wrong_labels_is_rejected_and_the_served_model_kept(
     workspace: Workspace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert workspace.run() == ExitStatus.SUCCESS
@@ -113,22 +113,22 @@ def test_model_of_wrong_labels_is_blocked_and_the_served_one_stays(
     assert (workspace.release(served[0]) / "saved_model.pb").is_file()
 
 
-def _cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes every host unreachable, whatever proxies this machine has."""
+def _disable_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes every host unreachable, regardless of the machine's proxy settings."""
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.skipif(DATASET.download_url is None, reason="there is no host to ask first")
-def test_unreachable_host_ends_the_run_before_any_stage(
+@pytest.mark.skipif(DATASET.download_url is None, reason="the data set has no download URL")
+def test_unreachable_host_stops_the_run_before_any_stage(
     workspace: Workspace,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    _cut_off(monkeypatch)
+    _disable_network(monkeypatch)
     assert workspace.run(data_dir=tmp_path) == ExitStatus.FAILED
     printed = capfd.readouterr().out
     assert printed.splitlines()[-1].startswith("Error: ")
@@ -137,14 +137,14 @@ def test_unreachable_host_ends_the_run_before_any_stage(
 
 
 @about_mnist
-def test_auto_falls_back_to_the_bundled_sample_with_a_warning_at_both_ends(
+def test_auto_falls_back_to_the_bundled_sample_and_warns_before_and_after_the_run(
     workspace: Workspace,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    _cut_off(monkeypatch)
-    # The reviewed schema, as is: the real digits must satisfy it.
+    _disable_network(monkeypatch)
+    # The bundled digits must satisfy the reviewed schema.
     status = workspace.run(
         data="auto", data_dir=tmp_path, schema_file=SCHEMA_FILE, limit=1000, accuracy_threshold="0"
     )

@@ -1,6 +1,6 @@
-"""From data to a pushed model, and later runs on the same pipeline root.
+"""Tests a run from data to a pushed model, and later runs on the same pipeline root.
 
-The tests of this module run in order: each continues from the state that the previous one left.
+The tests run in order. Each one continues from the state after the previous test.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pipeline.stages import (
 
 
 def report_of(workspace: Workspace) -> Path:
-    """Report page of the newest run."""
+    """Returns the report page of the newest run."""
     return max((workspace.root / "reports").glob("*/report.html"))
 
 
@@ -91,16 +91,16 @@ def test_manifest_has_the_provenance(shared_workspace: Workspace) -> None:
     assert examples.properties["source"] in text
 
 
-def test_second_run_with_nothing_changed_uses_the_cache(
+def test_rerun_without_changes_uses_the_cache(
     shared_workspace: Workspace, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before = shared_workspace.versions()
+    versions = shared_workspace.versions()
     assert shared_workspace.run() == ExitStatus.SUCCESS
     states = shared_workspace.states()
     assert states.pop(BASELINE) == "COMPLETE", "resolvers are not cached"
-    assert states.pop(PUSHER) == "COMPLETE", "the Pusher checks the served releases in each run"
+    assert states.pop(PUSHER) == "COMPLETE", "the Pusher always checks the served releases"
     assert set(states.values()) == {"CACHED"}
-    assert shared_workspace.versions() == before
+    assert shared_workspace.versions() == versions
     assert "up to date" in capfd.readouterr().out
     assert "already released as version" in report_of(shared_workspace).read_text(encoding="utf-8")
 
@@ -112,15 +112,15 @@ def test_deleted_release_is_pushed_again_from_the_cache(shared_workspace: Worksp
     assert len(shared_workspace.versions()) == 1
 
 
-def test_blocked_model_leaves_the_served_one(
+def test_rejected_model_does_not_replace_the_served_model(
     shared_workspace: Workspace, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before = shared_workspace.versions()
+    versions = shared_workspace.versions()
     assert shared_workspace.run(max_loss="0.0000001") == ExitStatus.MODEL_REJECTED
     states = shared_workspace.states()
     assert (states[EVALUATOR], states[MODEL_GATE]) == ("CACHED", "COMPLETE")
     assert states[PUSHER] == "FAILED"
-    assert shared_workspace.versions() == before
+    assert shared_workspace.versions() == versions
     printed = capfd.readouterr().out
     assert "Model rejected: " in printed
     assert f"report       {report_of(shared_workspace)}" in printed
@@ -129,18 +129,18 @@ def test_blocked_model_leaves_the_served_one(
     assert "not pushed" in text
 
 
-def test_page_that_can_not_be_drawn_does_not_change_the_exit_status(
+def test_failure_to_write_the_report_does_not_change_the_exit_status(
     shared_workspace: Workspace, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pages = shared_workspace.root / "reports"
-    pages.rename(shared_workspace.root / "other")
-    pages.write_text("in the way")
+    reports = shared_workspace.root / "reports"
+    reports.rename(shared_workspace.root / "other")
+    reports.write_text("a file instead of the directory")
     assert shared_workspace.run() == ExitStatus.SUCCESS
     assert "report       WARNING: could not draw the page: " in capfd.readouterr().out
-    pages.unlink()
+    reports.unlink()
 
 
-def test_changed_setting_reruns_its_stage_and_the_following(shared_workspace: Workspace) -> None:
+def test_changed_setting_reruns_its_stage_and_the_later_ones(shared_workspace: Workspace) -> None:
     assert shared_workspace.run(seed=7) == ExitStatus.SUCCESS
     states = shared_workspace.states()
     first = STAGES.index(TRAINER)
@@ -149,13 +149,13 @@ def test_changed_setting_reruns_its_stage_and_the_following(shared_workspace: Wo
     assert len(shared_workspace.versions()) == 2
 
 
-def test_later_model_is_compared_with_the_earlier_one(shared_workspace: Workspace) -> None:
+def test_second_model_is_compared_with_the_first(shared_workspace: Workspace) -> None:
     blessing = shared_workspace.last_run()[MODEL_GATE].outputs["blessing"][0]
     verdict = json.loads(Path(blessing.uri, "verdict.json").read_text())
     assert verdict["metrics"]["baseline_accuracy"] is not None
 
 
-def test_rerun_of_the_later_model_is_cached_too(shared_workspace: Workspace) -> None:
+def test_rerun_of_the_second_model_uses_the_cache(shared_workspace: Workspace) -> None:
     assert shared_workspace.run(seed=7) == ExitStatus.SUCCESS
     states = shared_workspace.states()
     assert (states[EVALUATOR], states[MODEL_GATE]) == ("CACHED", "CACHED")
