@@ -100,7 +100,7 @@ class Api:
         """Creates a recurring run, then deletes older ones with the same name and experiment.
 
         Args:
-          body: a V2beta1Run, which each scheduled run is created from.
+          body: the V2beta1Run to create at each scheduled time.
           cron: six fields, seconds first, or a macro such as @daily.
 
         Returns:
@@ -128,7 +128,8 @@ class Api:
             return Run.model_validate(received)
         except ValidationError as error:
             details = " ".join(str(error).split())
-            raise ApiError(f"expected a run, received {details}", transient=False) from error
+            message = f"expected a run from the API server, received {details}; check --host"
+            raise ApiError(message, transient=False) from error
 
     def terminate(self, run_id: str) -> None:
         """Requests that the run stop; does not wait until it has stopped."""

@@ -19,7 +19,7 @@ TIMEOUT = (10.0, 60.0)
 """Connect timeout and read timeout, in seconds."""
 
 _TRANSIENT = frozenset({408, 429})
-_HINTS = {401: "; check the token", 403: "; check the token's rights"}
+_HINTS = {401: "; check the token", 403: "; check the token's permissions"}
 
 
 class ApiError(Exception):
@@ -104,7 +104,7 @@ class RestClient:
             message = f"can't reach {self._host}: {_root_cause(error)}; {hint}"
             raise ApiError(message, transient=not isinstance(error, ValueError)) from error
         if not response.ok or response.is_redirect:
-            raise _refusal(response)
+            raise _http_error(response)
         return response.content.decode("utf-8", errors="replace")
 
 
@@ -129,10 +129,10 @@ def _read_token(path: Path) -> str:
         raise ApiError(f"can't read the token in {path}: {error}", transient=True) from error
 
 
-def _checked(secret: str, place: str) -> str:
+def _checked(secret: str, source: str) -> str:
     """Rejects invalid header values here, because `requests` would print the secret."""
     if not re.fullmatch("[ -~]+", secret):
-        message = f"expected one line of ASCII in {place}, received other characters"
+        message = f"expected one line of ASCII in {source}, received other characters"
         raise ApiError(message, transient=False)
     return secret
 
@@ -150,7 +150,7 @@ def _root_cause(error: OSError) -> OSError:
     return cause
 
 
-def _refusal(response: requests.Response) -> ApiError:
+def _http_error(response: requests.Response) -> ApiError:
     status = response.status_code
     hint = _HINTS.get(status, "")
     if response.is_redirect:

@@ -22,11 +22,11 @@ from components.common.errors import DataRejectedError, ModelRejectedError
 from pipeline import stages
 from pipeline.exit_status import ExitStatus
 
-# Tasks that can reject the data or the model: the error raised, the exit status, and its title.
+# Tasks that can reject the data or the model, with the error, the exit status and the title.
 REJECTIONS = {
-    stages.EXAMPLE_GEN: (DataRejectedError, ExitStatus.DATA_REJECTED, "data rejected"),
-    stages.DATA_GATE: (DataRejectedError, ExitStatus.DATA_REJECTED, "data rejected"),
-    stages.PUSHER: (ModelRejectedError, ExitStatus.MODEL_REJECTED, "model rejected"),
+    stages.EXAMPLE_GEN: (DataRejectedError, ExitStatus.DATA_REJECTED, "Data rejected"),
+    stages.DATA_GATE: (DataRejectedError, ExitStatus.DATA_REJECTED, "Data rejected"),
+    stages.PUSHER: (ModelRejectedError, ExitStatus.MODEL_REJECTED, "Model rejected"),
 }
 FINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
 

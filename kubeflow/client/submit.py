@@ -221,7 +221,7 @@ def submit(
     except KeyboardInterrupt:
         echo(f"Error: interrupted; {_stop(api, run_id) if run_id else started}")
         return ExitStatus.INTERRUPTED
-    prefix = "" if outcome.status is ExitStatus.SUCCESS else "Error: "
+    prefix = "Error: " if outcome.status is ExitStatus.FAILED else ""
     echo(f"{prefix}{outcome.reason}")
     return outcome.status
 
@@ -236,7 +236,7 @@ def _stop(api: Api, run_id: str) -> str:
     try:
         api.terminate(run_id)
     except ApiError as error:
-        return f"run {run_id} continues, because stopping it failed: {error}"
+        return f"run {run_id} could not be stopped and continues: {error}"
     return f"stopping run {run_id}"
 
 

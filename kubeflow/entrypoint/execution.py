@@ -38,8 +38,8 @@ def execute(
       prepareOutputFolders).
     - The ids of input artifacts are their ids in ML Metadata, which KFP's launcher passes as names
       (converter.go, toRuntimeArtifact). Vertex AI's names are not numbers, and TFX uses their
-      hashes as ids. Blessings then identify their models by the names, because nothing can be
-      looked up by a hash, and JSON numbers, which are doubles, would round it.
+      hashes as ids. Blessings then record the names instead, because a hash can't be looked up, and
+      JSON numbers, which are doubles, would round it.
     - The output file is not read for the output of a TFX driver. The compiler rejects pipelines
       that need a driver, so an existing file is from an earlier attempt.
 

@@ -103,7 +103,7 @@ def test_rejected_model_is_exit_status_3_and_prints_the_reason(
     }
     result = run_submit(server, pipeline)
     assert result.exit_code == 3, result.output
-    assert result.output.endswith("Error: model rejected: accuracy 0.93 is below 0.95\n")
+    assert result.output.endswith("Model rejected: accuracy 0.93 is below 0.95\n")
 
 
 def test_reason_comes_from_the_last_attempt_of_a_retried_task(
@@ -116,7 +116,7 @@ def test_reason_comes_from_the_last_attempt_of_a_retried_task(
     server.logs = {"DataGate": "components.common.errors.DataRejectedError: label: out of domain\n"}
     result = run_submit(server, pipeline)
     assert result.exit_code == 4, result.output
-    assert "Error: data rejected: label: out of domain" in result.output
+    assert "Data rejected: label: out of domain" in result.output
     assert sum("retry-system-container-impl" in request for request in server.requests) == 2
 
 
@@ -132,7 +132,7 @@ def test_pod_message_proves_a_rejection_when_the_log_is_gone_or_forbidden(
     server.messages = {EXAMPLE_GEN: message}
     result = run_submit(server, pipeline)
     assert result.exit_code == 4, result.output
-    assert "Error: data rejected: truncated" in result.output
+    assert "Data rejected: truncated" in result.output
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_error_while_following_names_the_run_that_continues(
     server.outages = [403]
     result = run_submit(server, pipeline)
     (run_id,) = server.runs
-    assert last_line(result).endswith(f"check the token's rights; run {run_id} continues\n")
+    assert last_line(result).endswith(f"check the token's permissions; run {run_id} continues\n")
 
 
 def test_redirect_to_a_login_page_is_an_error_with_its_url(
@@ -393,7 +393,7 @@ def test_transient_errors_are_retried_and_permanent_ones_are_not(
     server.outages = [403, 503]
     result = run_submit(server, pipeline)
     assert result.exit_code == 1
-    assert "HTTP status 403: upstream connect error; check the token's rights" in result.output
+    assert "HTTP status 403: upstream connect error; check the token's permissions" in result.output
 
 
 @pytest.mark.parametrize(
