@@ -45,8 +45,8 @@ def add_cache_keys(
 
     Args:
       pipeline: modified in place.
-      data_stamps: for components that read external data, a text that changes with that data, by
-        component id.
+      data_stamps: maps the ids of components that read external data to strings that change when
+        the data changes.
       root: directory that contains the project's packages.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Turns the spec that TFX compiles into one that Kubeflow Pipelines can run. Does not import TFX.
+"""Turns the spec that TFX compiles into one that KFP can run, without importing TFX.
 
 Based on kubeflow/pipelines at commit 7b70c7b (after 2.17.0).
 """

@@ -55,7 +55,7 @@ def _secret_name(name: str) -> Spec:
 
 
 def _named(name: str, parameter: str) -> Spec:
-    """The field for a name in newer backends. Older ones read the plain field."""
+    """Returns a name in the form that newer backends read; older ones read the plain field."""
     return {parameter: {"runtimeValue": {"constant": name}}}
 
 

@@ -42,11 +42,11 @@ def add_run_parameters(spec: Spec) -> None:
 def _add(spec: Spec, name: str, task: Spec, parameter: str) -> None:
     """Connects a component's parameter to a pipeline parameter.
 
-    A parameter that is the setting itself is replaced. If the setting is a key in a JSON object,
-    the task gets an additional input, and the object gets a placeholder for it. The launcher first
-    replaces `{{$}}` by the task's inputs as JSON and then replaces the placeholders in that text
-    (`component/launcher_v2.go:1067`). A number in quotes stays in quotes, so it remains an exact
-    decimal.
+    If the component's parameter is the setting itself, the pipeline parameter replaces it. If the
+    setting is a key in a JSON object, the task gets an additional input, and the object gets a
+    placeholder for that input. The launcher first replaces `{{$}}` with the task's inputs as JSON
+    and then replaces the placeholders in that text (`component/launcher_v2.go:1067`). A number in
+    quotes stays in quotes, so it remains an exact decimal.
     """
     inputs = task["inputs"]["parameters"]
     constant = inputs[parameter]["runtimeValue"]["constant"]

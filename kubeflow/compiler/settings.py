@@ -23,7 +23,7 @@ _IMAGE = re.compile(
 
 
 def _check_immutable(image: str) -> str:
-    """Rejects movable image names, because KFP's cache identifies an image by its name only."""
+    """Rejects mutable image references, because KFP's cache compares only the reference."""
     if image.endswith(":latest") or not _IMAGE.fullmatch(image):
         raise ValueError("expected <registry>/<name> with @sha256:<digest> or :<tag>, not latest")
     return image
@@ -116,7 +116,7 @@ class KubeflowSettings(Frozen):
     stages: dict[str, Stage] = {}
 
     def stage(self, name: str) -> Stage:
-        """Merges a stage's settings; `stages` overrides STAGE_DEFAULTS, then `all_stages`."""
+        """Returns a stage's settings. Precedence: `stages`, STAGE_DEFAULTS, `all_stages`."""
         default = STAGE_DEFAULTS.get(name, Stage())
         layers = (self.all_stages, default, self.stages.get(name, Stage()))
         return Stage(

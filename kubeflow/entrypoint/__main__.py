@@ -53,7 +53,7 @@ def report_failure(error: Exception, path: Path) -> None:
 
     Args:
       error: the error.
-      path: Kubernetes' file for the termination message. A missing file is not created.
+      path: file that Kubernetes reads the termination message from. It is not created if missing.
     """
     try:
         with path.open("r+b") as file:

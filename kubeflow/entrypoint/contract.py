@@ -45,8 +45,8 @@ def adapt_input(executor_input: Json, inputs_spec: Json) -> Json:
     - Inputs that are marked absent are removed, so TFX receives an empty list.
     - The launcher's output `executor-logs` is removed, because TFX does not have its type,
       system.Artifact (driver.go, provisionOutputs).
-    - An output with the type system.HTML gets the type of this project's class for it, because TFX
-      expects a class path in the type's title.
+    - An output of type system.HTML gets this project's artifact class for HTML as its type, because
+      TFX expects an import path in the type's title.
     - URIs are replaced by the local paths of the launcher's copies (launcher_v2.go,
       retrieveArtifactPath). For `gs://` these are also the paths at which Vertex AI mounts Cloud
       Storage. The metadata of inputs keeps the URI as ORIGIN_URI for components that record it.
@@ -101,8 +101,8 @@ def adapt_output(executor_output: Json, executor_input: Json) -> Json:
     - Local paths in strings are replaced by their URIs. The launcher records a local path without
       uploading it (launcher_v2.go, uploadOutputArtifacts), and a local path in metadata, such as
       `current_model` of a blessing, is meaningless after the task.
-    - The URI of an output with the type system.HTML changes from the directory to the page in it.
-      The UI displays the object at the URI (getHtmlViewerConfig in frontend/src/components/viewers/
+    - The URI of an output of type system.HTML changes from the directory to the page in it. The UI
+      displays the object at the URI (getHtmlViewerConfig in frontend/src/components/viewers/
       MetricsVisualizations.tsx), and the launcher uploads only that object. The page embeds its
       images, so the image files in the directory are not needed.
     - Null metadata values are removed, because they fail the task (converter.go,
@@ -215,7 +215,7 @@ def _local_uris(executor_input: Json) -> dict[str, str]:
 
 
 def _replace(value: Any, uris: dict[str, str]) -> Any:
-    """Returns a copy with local paths replaced by URIs in all strings, also as prefixes."""
+    """Returns a copy in which URIs replace local paths and path prefixes in all strings."""
     if isinstance(value, dict):
         return {key: _replace(item, uris) for key, item in value.items()}
     if isinstance(value, list):

@@ -8,7 +8,7 @@ from support.pipeline_runs import Workspace, write_inputs
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A read-only directory with synthetic data and their schema."""
+    """A read-only directory with synthetic data and its schema."""
     return write_inputs(tmp_path_factory.mktemp("inputs"))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from models.definition import DATASET
 
-# Runs the command for a data set without a bundled sample, on an unreachable host.
+# Runs the command for a data set without a bundled sample, whose host is unreachable.
 CODE = """
 from models import definition
 changed = {"download_url": "http://127.0.0.1:9/", "bundled_sample": None}

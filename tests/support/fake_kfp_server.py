@@ -80,7 +80,7 @@ class FakeKfpServer:
       web_page: response to all requests, as from a server of another kind.
       frames: successive states of each run.
       messages: Argo's message about the pods of each task.
-      logs: log of each task; a task without one has lost its log.
+      logs: log of each task. Requests for the log of any other task fail.
       retried: tasks with two attempts.
       outages: HTTP statuses of the next requests about runs; 200 means success.
     """

@@ -60,7 +60,7 @@ PIPELINES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def compile_golden(name: str) -> str:
-    """Compiles one of PIPELINES, with TFX's version, which differs between stacks, removed."""
+    """Compiles one of PIPELINES and masks TFX's version, which differs between stacks."""
     from tfx import version
 
     from mnist_kubeflow.compiler.compile import compile_pipeline

@@ -2,8 +2,8 @@
 
 For each task, `kfp_driver` builds the executor input, and the inputs are downloaded from an object
 store to empty staging directories. The task's real command runs in a separate process. Its outputs
-are uploaded and recorded in a real ML Metadata store (`kfp_metadata`), which the next task's inputs
-come from. Follows backend/src/v2/component/launcher_v2.go of kubeflow/pipelines.
+are uploaded and recorded in a real ML Metadata store (`kfp_metadata`). Later tasks find their
+inputs in that store. Follows backend/src/v2/component/launcher_v2.go of kubeflow/pipelines.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def fill_parameters(spec: Json, given: Mapping[str, Any]) -> Json:
     """
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     if unknown := sorted(set(given) - set(declared)):
-        raise BackendError(f"unknown parameters {unknown}, there are {sorted(declared)}")
+        raise BackendError(f"unknown parameters {unknown}; choose from {sorted(declared)}")
     values = {}
     for name, parameter in declared.items():
         if name in given:
@@ -135,7 +135,10 @@ def _resolve_parameter(source: Json, parameters: Json) -> Any:
 
 
 def _convert(name: str, value: Any, kind: str) -> Any:
-    """Like handleParamTypeValidationAndConversion, converts any value to a string parameter."""
+    """Checks a value's type, like handleParamTypeValidationAndConversion.
+
+    String parameters accept any value.
+    """
     if kind == "STRING":
         return as_text(value)
     if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "BOOLEAN"):

@@ -16,7 +16,7 @@ from support.tfds_directory import synthetic_examples, synthetic_schema, write_t
 TRAIN_PER_CLASS = 60
 TEST_PER_CLASS = 20
 
-# A model passes after two short epochs, but a model that guesses does not.
+# Gates that a model passes after two short epochs, but a random classifier does not.
 LOOSE_GATES = {
     "accuracy_threshold": "0.7",
     "class_recall_threshold": "0",

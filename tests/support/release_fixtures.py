@@ -1,4 +1,4 @@
-"""Manifest facts, and fake models of plain text files for code that does not load models."""
+"""Release facts, and fake models made of text files for code that does not load models."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from models.hyperparameters import Hyperparameters
 
 
 def build_second(parameters: Hyperparameters, steps: int) -> keras.Model:
-    """Builds a compiled small network with augmentation and cosine decay over all steps."""
+    """Builds and compiles a small network with augmentation and cosine decay over all steps."""
     augmentation = keras.Sequential(
         [
             layers.RandomTranslation(0.05, 0.05),

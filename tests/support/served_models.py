@@ -84,7 +84,10 @@ class ShadeModel(tf.Module):
 
 
 class ConstantModel(tf.Module):
-    """Predicts the same class for every input; has signatures of unusual kinds."""
+    """Predicts the same class for every input.
+
+    The other signatures have several inputs and outputs, other dtypes and no batch dimension.
+    """
 
     def __init__(self, label: int, classes: int) -> None:
         super().__init__()

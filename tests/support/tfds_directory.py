@@ -35,10 +35,10 @@ def synthetic_examples(per_class: int, seed: int = 0) -> Examples:
     With at least 50 images of each class and a batch size of 32, its accuracy is then above 95%.
 
     Each class has its own pattern of bright cells on a dark background, with a different pattern in
-    each channel. An empty border takes up a seventh of the image on each side. Pixel values are
-    random. The images satisfy the reviewed schema of MNIST, and `models.digits.framing.to_mnist`
-    does not change them. Because patterns depend only on the label, `seed=1` can provide a test set
-    for `seed=0`.
+    each channel. An empty border takes up a seventh of the image on each side. Pixel values vary
+    randomly. The images satisfy the reviewed schema of MNIST, and `models.digits.framing.to_mnist`
+    does not change them. Patterns depend only on the label, so images with `seed=1` can serve as a
+    test set for images with `seed=0`.
 
     Args:
       per_class: number of images of each class.

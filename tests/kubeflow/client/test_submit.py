@@ -76,7 +76,7 @@ def run_submit(server: FakeKfpServer, pipeline: Path, *options: str) -> Result:
     return CliRunner().invoke(submit, arguments)
 
 
-def test_pushed_model_is_exit_status_0_and_prints_each_task(
+def test_pushed_model_exits_with_0_and_prints_each_task(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     server.frames = [
@@ -92,7 +92,7 @@ def test_pushed_model_is_exit_status_0_and_prints_each_task(
     assert "the model is pushed" in result.output.splitlines()[-1]
 
 
-def test_rejected_model_is_exit_status_3_and_prints_the_reason(
+def test_rejected_model_exits_with_3_and_prints_the_reason(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     server.frames = [Frame("FAILED", REJECTED_MODEL)]
@@ -162,7 +162,7 @@ def test_pod_message_proves_a_rejection_when_the_log_is_gone_or_forbidden(
         (Frame("SUCCEEDED"), {}, "the run succeeded, but its task Pusher is missing"),
     ],
 )
-def test_any_other_outcome_is_exit_status_1(
+def test_any_other_outcome_exits_with_1(
     server: FakeKfpServer, pipeline: Path, frame: Frame, logs: dict[str, str], reason: str
 ) -> None:
     server.frames = [frame]
@@ -258,7 +258,7 @@ def test_schedule_replaces_only_the_one_with_the_same_name_and_experiment(
         (["--token-file", "/absent"], "File '/absent' does not exist"),
     ],
 )
-def test_invalid_usage_is_exit_status_2_and_sends_no_request(
+def test_invalid_usage_exits_with_2_and_sends_no_request(
     server: FakeKfpServer, pipeline: Path, options: list[str], message: str
 ) -> None:
     result = run_submit(server, pipeline, *options)
@@ -589,7 +589,7 @@ def interrupt(process: "subprocess.Popen[str]") -> None:
     process.wait(timeout=60)
 
 
-def test_interruption_stops_the_run_and_is_exit_status_130(
+def test_interruption_stops_the_run_and_exits_with_130(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     server.frames = [Frame("RUNNING", {"Trainer": "RUNNING"})]
@@ -673,7 +673,7 @@ def test_interruption_during_the_upload_reports_that_nothing_was_started(
     assert (process.returncode, output) == (130, "Error: interrupted; nothing was started\n")
 
 
-def test_interruption_during_an_import_is_exit_status_130(
+def test_interruption_during_an_import_exits_with_130(
     server: FakeKfpServer, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = "import time\nprint('importing', flush=True)\ntime.sleep(60)"

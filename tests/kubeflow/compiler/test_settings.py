@@ -24,14 +24,14 @@ DIGEST = "@sha256:" + "a" * 64
 @pytest.mark.parametrize(
     "image", ["mnist:1.2.3", "localhost:5000/team/mnist:v1", f"registry.example/mnist{DIGEST}"]
 )
-def test_immutable_image_name_is_accepted(image: str) -> None:
+def test_immutable_image_reference_is_accepted(image: str) -> None:
     assert make_kubeflow_settings({"image": image}).image == image
 
 
 @pytest.mark.parametrize(
     "image", ["mnist", "mnist:latest", "localhost:5000/mnist", "mnist@sha256:abc", "", "a b:1"]
 )
-def test_movable_image_name_is_rejected(image: str) -> None:
+def test_mutable_image_reference_is_rejected(image: str) -> None:
     with pytest.raises(SettingsError, match=r"^image: .*not latest, received '"):
         make_kubeflow_settings({"image": image})
 
