@@ -144,4 +144,4 @@ def _imported_names(path: Path) -> Iterator[str]:
 
 
 def _file_digest(path: Path) -> str:
-    return json.dumps([str(path.name), hashlib.sha256(path.read_bytes()).hexdigest()])
+    return json.dumps([path.name, hashlib.sha256(path.read_bytes()).hexdigest()])

@@ -117,8 +117,8 @@ def _run_parameter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--cron",
     callback=_cron,
     metavar="EXPRESSION",
-    help="Create a recurring run. The schedule is in UTC and has six fields, seconds first. It "
-    "replaces earlier recurring runs with the same name in the experiment.",
+    help="Create a recurring run on this schedule: six fields in UTC, seconds first. It replaces "
+    "earlier recurring runs with the same name in the experiment.",
 )
 @click.option("--wait/--no-wait", default=True, help="Wait until the run ends.")
 @click.option(

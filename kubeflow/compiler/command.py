@@ -62,8 +62,8 @@ def compile_command(
     serving-dir is the volume, schema-file is the schema in the image, and backup-dir is empty.
 
     The options data, epochs and accuracy-threshold set the defaults of runtime parameters. Another
-    runtime parameter is data_version: pass a new value after the data changed, because the cache of
-    Kubeflow Pipelines can't detect that.
+    runtime parameter is data_version: pass a new value whenever the data changes, because the cache
+    of Kubeflow Pipelines can't detect changed data.
     """
     given = {name: value for name, value in options.items() if value is not None}
     cluster = {name: given.pop(name) for name in _CLUSTER_OPTIONS if name in given}

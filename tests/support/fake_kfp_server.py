@@ -309,9 +309,8 @@ def _task_details(frame: Frame, run_id: str) -> Iterator[dict[str, Any]]:
 def _matching(items: dict[str, dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
     found = list(items.values())
     for predicate in json.loads(query.get("filter") or "{}").get("predicates", []):
-        assert predicate["operation"] in (1, "EQUALS")
-        expected = predicate.get("string_value", predicate.get("stringValue"))
-        found = [item for item in found if item[predicate["key"]] == expected]
+        assert predicate["operation"] == "EQUALS"
+        found = [item for item in found if item[predicate["key"]] == predicate["string_value"]]
     return found
 
 
