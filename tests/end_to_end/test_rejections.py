@@ -21,7 +21,7 @@ from pipeline.exit_status import ExitStatus
 from pipeline.settings import SCHEMA_FILE, SettingsError
 from pipeline.stages import DATA_GATE, EXAMPLE_GEN, STATISTICS_GEN, TRANSFORM
 
-Spoil = Callable[[np.ndarray, np.ndarray], Examples]
+Corrupt = Callable[[np.ndarray, np.ndarray], Examples]
 
 about_mnist = pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 
@@ -48,7 +48,7 @@ def _without_a_class(images: np.ndarray, labels: np.ndarray) -> Examples:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupt", "message"),
     [
         (_with_a_label_out_of_range, "train: label: "),
         (_without_a_class, "train: label: "),
@@ -60,11 +60,11 @@ def test_bad_data_is_rejected_before_training(
     workspace: Workspace,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
-    spoil: Spoil,
+    corrupt: Corrupt,
     message: str,
 ) -> None:
     train, test = _examples()
-    write_tfds_dataset(tmp_path / "data", spoil(*train), test)
+    write_tfds_dataset(tmp_path / "data", corrupt(*train), test)
     status = workspace.run(data_dir=tmp_path / "data")
     printed = capfd.readouterr().out
     assert status == ExitStatus.DATA_REJECTED
