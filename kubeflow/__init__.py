@@ -1,4 +1,4 @@
 """Compiles the pipeline for Kubeflow Pipelines, submits it, and runs its tasks in containers.
 
-Imported as `mnist_kubeflow`, because `kubeflow` is another project's package.
+The import name is `mnist_kubeflow`, because the name `kubeflow` belongs to a project on PyPI.
 """

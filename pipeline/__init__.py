@@ -1,1 +1,1 @@
-"""The pipeline: its settings, its graph, the local runner and the command line."""
+"""The pipeline's settings, graph, cache keys, local runner, servers and command line."""

@@ -1,4 +1,4 @@
-"""`python -m pipeline`: the same as the console script `mnist-pipeline`."""
+"""Runs the `mnist-pipeline` command with `python -m pipeline`."""
 
 from pipeline.cli.main import main
 

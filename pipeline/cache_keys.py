@@ -1,19 +1,20 @@
-"""Makes TFX's cache notice changed code, changed files and changed data.
+"""Invalidates TFX's cache when code, files or external data change.
 
-TFX reuses the earlier result of a component if its inputs, its parameters and its executor's
-specification are the same (`tfx/orchestration/portable/cache_utils.py`). It hashes the *names* of
-functions and files, never their content, so an edited component, `preprocessing_fn`, `run_fn` or
-schema would silently give the old result. This module adds a flag with a digest of that content to
-each executor's specification. Executors ignore the flag, and TFX includes it in the cache key.
+TFX reuses a component's earlier result if the inputs, the parameters and the executor spec are
+unchanged (`tfx/orchestration/portable/cache_utils.py`). The cache key contains the *names* of
+functions and files but not their content, so after an edit to a component, `preprocessing_fn`,
+`run_fn` or the schema, TFX would silently reuse the old result. This module adds a flag with a
+digest of that content to each executor spec. Executors ignore the flag, and TFX includes it in the
+cache key.
 
 The digest covers:
   - the versions in `components.common.provenance.package_versions`;
-  - source files in PACKAGES that the component imports, directly or not, by their full name, or
-    that they name in a string, such as "models.digits.sample.load";
-  - templates in the same folders;
+  - source files in PACKAGES that the component imports directly or indirectly, or that such a file
+    names in a string, for example "models.digits.sample.load";
+  - templates in the directories of these source files;
   - files whose absolute path is a parameter.
 
-It does not cover other files that the code opens: pass their path as a parameter.
+Other files that the code opens are not covered. Pass their paths as parameters instead.
 """
 
 from __future__ import annotations
@@ -38,23 +39,24 @@ _TEMPLATES = (".css", ".j2")
 
 
 def add_cache_keys(
-    pipeline: Pipeline, outside: Mapping[str, str] | None = None, root: Path = ROOT
+    pipeline: Pipeline, data_stamps: Mapping[str, str] | None = None, root: Path = ROOT
 ) -> None:
-    """Gives each component a flag that changes with everything that its result depends on.
+    """Adds a flag to each component that changes whenever its result may change.
 
     Args:
-      pipeline: changed in place.
-      outside: by component id, a stamp of the data that it reads from outside the pipeline.
-      root: the folder that holds the project's packages.
+      pipeline: modified in place.
+      data_stamps: maps the ids of components that read external data to strings that change when
+        the data changes.
+      root: directory that contains the project's packages.
 
     Raises:
-      ValueError: `outside` has an id that the pipeline has not. Its stamp would be lost, and stale
-        results reused.
+      ValueError: `data_stamps` has an unknown component id. Ignoring the stamp would reuse stale
+        results.
     """
-    outside = outside or {}
+    data_stamps = data_stamps or {}
     ids = [component.id for component in pipeline.components]
-    if unknown := sorted(outside.keys() - set(ids)):
-        raise ValueError(f"expected ids of components, {ids}, received {unknown}")
+    if unknown := sorted(data_stamps.keys() - set(ids)):
+        raise ValueError(f"expected data stamps for components among {ids}, received {unknown}")
     versions = [f"{name}=={version}" for name, version in package_versions().items()]
     for component in pipeline.components:
         if not isinstance(component, BaseComponent):
@@ -64,29 +66,34 @@ def add_cache_keys(
         parts = [
             *versions,
             *(_file_digest(path) for path in [*sources, *_templates_beside(sources), *files]),
-            outside.get(component.id, ""),
+            data_stamps.get(component.id, ""),
         ]
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
         component.executor_spec.add_extra_flags([f"--cache_key={digest}"])
 
 
 def source_closure(modules: Iterable[str], root: Path = ROOT) -> list[Path]:
-    """Finds the project's source files that the modules consist of, import, or name in strings.
+    """Finds the project's source files that modules depend on, including their own files.
+
+    A file depends on the modules that it imports and on those that it names in strings.
 
     Args:
-      modules: dotted names, such as `models.trainer`; those outside the project are ignored.
-      root: the folder that holds the project's packages.
+      modules: dotted names, such as `models.trainer`. Modules of other projects are ignored.
+      root: directory that contains the project's packages.
 
     Returns:
       The files, sorted.
+
+    Raises:
+      ValueError: a file has a relative import.
     """
     found: set[Path] = set()
-    waiting = list(modules)
-    while waiting:
-        for path in _files_of(waiting.pop(), root):
+    pending = list(modules)
+    while pending:
+        for path in _source_files(pending.pop(), root):
             if path not in found:
                 found.add(path)
-                waiting.extend(_imports_of(path))
+                pending.extend(_imported_names(path))
     return sorted(found)
 
 
@@ -97,7 +104,7 @@ def _templates_beside(sources: Iterable[Path]) -> list[Path]:
 
 
 def _dependencies(component: BaseComponent) -> tuple[list[str], list[Path]]:
-    """Modules of the executor and of functions in parameters, and files named in parameters."""
+    """Finds a component's modules (executor, functions in parameters) and files in parameters."""
     spec = component.executor_spec
     modules = [spec.executor_class.__module__] if isinstance(spec, ExecutorClassSpec) else []
     values = [value for value in component.exec_properties.values() if isinstance(value, str)]
@@ -106,8 +113,8 @@ def _dependencies(component: BaseComponent) -> tuple[list[str], list[Path]]:
     return modules, files
 
 
-def _files_of(module: str, root: Path) -> Iterator[Path]:
-    """Source files of a dotted name and of its parent packages; none outside the project."""
+def _source_files(module: str, root: Path) -> Iterator[Path]:
+    """Finds the source files of a dotted name and its parent packages within the project."""
     parts = module.split(".")
     if parts[0] not in PACKAGES:
         return
@@ -118,20 +125,23 @@ def _files_of(module: str, root: Path) -> Iterator[Path]:
                 yield path
 
 
-def _imports_of(path: Path) -> Iterator[str]:
-    """Dotted names that a file imports, at any level, or has as a string."""
+def _imported_names(path: Path) -> Iterator[str]:
+    """Finds the dotted names that a file imports, also within functions, or has as strings."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.level or not node.module:
-                raise ValueError(f"{path}: imports must be absolute to be in the cache key")
+                raise ValueError(
+                    f"{path}: expected absolute imports, which cache keys follow, received a "
+                    "relative import; use the full module name"
+                )
             # The imported name may itself be a module.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and _DOTTED_PATH.fullmatch(str(node.value)):
-            # importlib may load it.
+            # The code may pass the name to importlib.
             yield str(node.value)
 
 
 def _file_digest(path: Path) -> str:
-    return json.dumps([str(path.name), hashlib.sha256(path.read_bytes()).hexdigest()])
+    return json.dumps([path.name, hashlib.sha256(path.read_bytes()).hexdigest()])

@@ -1,4 +1,4 @@
-"""The pipeline's graph: its components, and the artifacts that flow between them."""
+"""The pipeline's graph of components, connected by artifacts."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from pipeline.stages import BASELINE
 
 
 def create_pipeline(settings: Settings) -> Pipeline:
-    """Wires the components; reads and writes nothing.
+    """Builds the pipeline without any I/O.
 
     Args:
-      settings: with a concrete data source, `tfds` or `bundled`.
+      settings: settings of the run. The data source must be `tfds` or `bundled`, not `auto`.
 
     Returns:
-      The pipeline. Its component ids are `pipeline.stages.STAGES`, without BASELINE if the settings
-      say so; its ML Metadata is `metadata.sqlite` in the pipeline root.
+      The pipeline. Its component ids are `pipeline.stages.STAGES`, without BASELINE if
+      `settings.baseline` is `none`. Its ML Metadata is `metadata.sqlite` in the pipeline root.
     """
     example_gen = ImageExampleGen(
         source=settings.data, data_dir=str(settings.data_dir or ""), limit=settings.limit
@@ -52,7 +52,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
     )
     data_gate = DataGate(anomalies=example_validator.outputs["anomalies"])
 
-    # Raw examples decode fast, so transformed ones are not written.
+    # Transforming raw examples during training is cheap, so transformed examples are not stored.
     transform = Transform(
         examples=examples,
         schema=schema,
@@ -101,7 +101,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         serving_dir=str(settings.serving_dir.absolute()),
         model_name=DATASET.name,
     )
-    # The Pusher ends the run if the model is not blessed, so the report must come first.
+    # The Pusher fails if the model is not blessed, so RunReport must run first.
     pusher.add_upstream_node(report)
     components: list[BaseNode] = [
         example_gen,
@@ -131,7 +131,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
 
 
 def _baseline(settings: Settings, model: BaseChannel) -> BaseNode | None:
-    """The component whose output `model` holds the model to compare with, or nothing."""
+    """Creates the component whose output `model` is the baseline, if the settings have one."""
     if settings.baseline == "newest":
         return Resolver(
             strategy_class=NewestOtherBlessedModel,
@@ -149,7 +149,7 @@ def _baseline(settings: Settings, model: BaseChannel) -> BaseNode | None:
 
 
 def _trainer_config(settings: Settings) -> dict[str, Any]:
-    """The `custom_config` of the Trainer: a `models.hyperparameters.TrainerConfig`."""
+    """Returns the Trainer's `custom_config`, a `models.hyperparameters.TrainerConfig`."""
     backup_dir = settings.backup_dir
     if backup_dir is None:
         backup_dir = str(settings.pipeline_root.absolute() / "backups")

@@ -1,7 +1,7 @@
-"""Ids of the pipeline's components, in the order in which they run.
+"""Ids of the pipeline's components, in execution order.
 
-ML Metadata, Kubeflow Pipelines, the console and the report name them so; a component that TFX
-brings keeps the name of its class.
+ML Metadata, Kubeflow Pipelines, the console and the report use these ids. The id of a standard TFX
+component is its class name.
 """
 
 EXAMPLE_GEN = "ImageExampleGen"

@@ -1,4 +1,4 @@
-"""Finds the pods of a task in the Argo Workflow of a run."""
+"""Finds a task's pods in the Argo Workflow of a run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Any
 
 
 def executor_pods(workflow: Mapping[str, Any], task: str) -> list[tuple[str, str]]:
-    """Finds the pods that executed a task: their names and Argo's messages, oldest first.
+    """Finds the pods that executed a task.
 
     Args:
-      workflow: an Argo Workflow. Its node `<workflow>.root.<task>.executor` runs the container; a
-        task that may be retried has `(0)`, `(1)` … at the end.
+      workflow: an Argo Workflow. The node `<workflow>.root.<task>.executor` runs the container. If
+        the task has retries, each attempt has a node with the suffix `(0)`, `(1)`, and so on.
       task: the task's name.
+
+    Returns:
+      The name and the Argo message of each pod, oldest first.
     """
     name = workflow.get("metadata", {}).get("name", "")
     prefix = f"{name}.root.{task}.executor"
@@ -26,5 +29,5 @@ def executor_pods(workflow: Mapping[str, Any], task: str) -> list[tuple[str, str
 
 
 def _pod_name(workflow: str, node: Mapping[str, Any]) -> str:
-    """Argo's rule: the workflow's name, the template's, and the hash that ends the node's id."""
+    """Builds the name as Argo does: workflow name, template name, hash from the node id."""
     return f"{workflow}-{node.get('templateName', '')}-{node['id'].rsplit('-', 1)[-1]}"

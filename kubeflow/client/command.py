@@ -28,7 +28,9 @@ def _url(context: click.Context, option: click.Parameter, value: str | None) -> 
     if value is None:
         raise click.MissingParameter(ctx=context, param=option)
     if not value.startswith(("http://", "https://")):
-        raise click.BadParameter(f"expected a URL, http://... or https://..., received {value!r}")
+        raise click.BadParameter(
+            f"expected a URL that starts with http:// or https://, received {value!r}"
+        )
     return value
 
 
@@ -36,8 +38,8 @@ def _cron(_context: click.Context, _option: click.Parameter, value: str | None) 
     if value is None or value.startswith("@") or len(value.split()) == _CRON_FIELDS:
         return value
     raise click.BadParameter(
-        f"expected six fields, seconds first, as in '0 0 3 * * *' (daily at 3), or a macro such as "
-        f"@daily or @weekly, received {value!r}"
+        "expected six fields with seconds first, such as '0 0 3 * * *' (daily at 03:00 UTC), or a "
+        f"macro such as @daily or @weekly, received {value!r}"
     )
 
 
@@ -65,32 +67,34 @@ def _run_parameter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     envvar="KF_PIPELINES_ENDPOINT",
     show_envvar=True,
     default=_default_host,
-    show_default="in a pod, the cluster's",
+    show_default="in a pod, the cluster's API server",
     callback=_url,
-    help="API server.",
+    help="Kubeflow Pipelines API server.",
 )
-@click.option("--namespace", help="Profile namespace, in Kubeflow's multi-user mode.")
+@click.option("--namespace", help="Profile namespace in Kubeflow's multi-user mode.")
 @click.option(
     "--token-file",
     type=_FILE,
     envvar="KF_PIPELINES_SA_TOKEN_PATH",
     show_envvar=True,
     show_default="the token in KF_PIPELINES_TOKEN",
-    help="File with a bearer token; it is read again for each request.",
+    help="File that contains a bearer token. It is reread for each request.",
 )
 @click.option(
     "--ca-cert",
     type=_FILE,
-    show_default="the public ones",
-    help="Certificates of the authorities to trust (PEM).",
+    show_default="public certificate authorities",
+    help="PEM file with the certificate authorities to trust.",
 )
 @click.option(
     "--experiment",
     show_default="the pipeline's name",
-    help="Experiment of the run; it is created if it does not exist.",
+    help="Experiment for the run. It is created if it does not exist.",
 )
 @click.option(
-    "--run-name", show_default="the pipeline's name and version, and the time", help="Run's name."
+    "--run-name",
+    show_default="the pipeline's name and version, and the time",
+    help="Name of the run.",
 )
 @_run_parameter_options
 @click.option(
@@ -100,28 +104,31 @@ def _run_parameter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     multiple=True,
     metavar="NAME=VALUE",
     callback=_pairs,
-    help="Runtime parameter; may be given more than once.",
+    help="Runtime parameter. Repeat the option for more.",
 )
 @click.option(
-    "--pipeline-root", metavar="URI", show_default="the cluster's", help="Where artifacts go."
+    "--pipeline-root",
+    metavar="URI",
+    show_default="the cluster's pipeline root",
+    help="Location for artifacts.",
 )
-@click.option("--service-account", help="Kubernetes ServiceAccount of the run's pods.")
+@click.option("--service-account", help="Kubernetes ServiceAccount for the run's pods.")
 @click.option(
     "--cron",
     callback=_cron,
     metavar="EXPRESSION",
-    help="Create a recurring run, in UTC, six fields, seconds first; it replaces those of the same "
-    "experiment and run name.",
+    help="Create a recurring run on this schedule: six fields in UTC, seconds first. It replaces "
+    "earlier recurring runs with the same name in the experiment.",
 )
-@click.option("--wait/--no-wait", default=True, help="Wait for the run's end.")
+@click.option("--wait/--no-wait", default=True, help="Wait until the run ends.")
 @click.option(
     "--interval",
     type=click.FloatRange(min=0, min_open=True),
     default=10.0,
     metavar="SECONDS",
-    help="Seconds between two requests for the run's state.",
+    help="Seconds between requests for the run's state.",
 )
-def submit(  # noqa: PLR0913, PLR0917 - one for each option
+def submit(  # noqa: PLR0913, PLR0917 - one parameter for each option
     pipeline_file: Path,
     host: str,
     namespace: str | None,
@@ -142,14 +149,14 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     The command waits until the run ends, except with --no-wait.
 
     \b
-    Exit status (with --no-wait: 0 once the run was accepted):
+    Exit status (with --no-wait, 0 means that the run was accepted):
       0    the model is pushed, or the newest release already holds it
-      1    something failed
-      2    wrong usage
+      1    an error occurred
+      2    invalid usage
       3    the model failed its gate; nothing was pushed
       4    data validation failed; nothing was trained
-      130  interrupted; a run whose id is known was asked to stop
-    """  # noqa: D301 - click wants the character
+      130  interrupted; the run is stopped if its id is known
+    """  # noqa: D301 - click interprets the escaped \b
     given = parameters | {name: value for name, value in named.items() if value is not None}
     try:
         pipeline = read_compiled(pipeline_file)
@@ -158,7 +165,7 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
         raise click.UsageError(str(error)) from error
 
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-    # A schedule keeps its name, so that the next one takes its place.
+    # A schedule's name has no timestamp, so that the next schedule replaces it.
     default_name = pipeline.name if cron else f"{pipeline.name} {pipeline.version} {now}"
     try:
         from mnist_kubeflow.client.api import Api
@@ -182,7 +189,7 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
             click.echo(f"Error: {error}", err=True)
             status = ExitStatus.FAILED
     except KeyboardInterrupt:
-        # Before anything was sent, or while stopping a run: else `submit_pipeline` says more.
+        # During the imports or while stopping a run; `submit_pipeline` handles the rest.
         click.echo("Error: interrupted", err=True)
         status = ExitStatus.INTERRUPTED
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""Reads what `submit` needs to know about a compiled pipeline."""
+"""Reads a compiled pipeline and checks runtime parameters before `submit` sends anything."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS = {
 
 
 class SubmitUsageError(Exception):
-    """The file or the parameters can't be submitted; the message is one line."""
+    """The pipeline file or a parameter is invalid. The message is one line."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,11 @@ class CompiledPipeline:
     """A compiled pipeline, read from its YAML.
 
     Attributes:
+      path: the YAML file.
+      name: the pipeline's name.
       parameters: the type of each runtime parameter (PipelineSpec's `parameterType`), by name.
-      tasks: the names of the tasks, as Kubeflow Pipelines shows them.
-      version: hash of the content, so that the same content is uploaded only once.
+      tasks: the task names, as Kubeflow Pipelines shows them.
+      version: hash of the file, so that `submit` uploads the same content only once.
     """
 
     path: Path
@@ -44,11 +46,10 @@ class CompiledPipeline:
 
 
 def read_compiled(path: Path) -> CompiledPipeline:
-    """Reads the PipelineSpec, which is the file's first document.
+    """Reads the PipelineSpec, the first document in the file.
 
     Raises:
-      SubmitUsageError: it is not a compiled pipeline, or lacks a stage whose failure has an exit
-        status of its own.
+      SubmitUsageError: the file is not a compiled pipeline, or a task in REJECTIONS is missing.
     """
     content = path.read_bytes()
     try:
@@ -71,28 +72,28 @@ def read_compiled(path: Path) -> CompiledPipeline:
     if missing:
         raise SubmitUsageError(
             f"expected a pipeline with the stages {', '.join(REJECTIONS)}, received {path} without "
-            f"{', '.join(missing)}; compile it again"
+            f"{', '.join(missing)}; compile the pipeline again"
         )
     return pipeline
 
 
 def parse_parameters(pipeline: CompiledPipeline, given: Mapping[str, str]) -> dict[str, Any]:
-    """Gives the parameters the types that the API server insists on.
+    """Converts parameters from text to the types that the API server requires.
 
     Raises:
-      SubmitUsageError: the pipeline has no such parameter, or the value is not of its type.
+      SubmitUsageError: the pipeline has no such parameter, or a value has the wrong type.
     """
     unknown = sorted(set(given) - set(pipeline.parameters))
     if unknown:
         known = ", ".join(sorted(pipeline.parameters)) or "none"
-        raise SubmitUsageError(f"expected parameters among {known}, received {', '.join(unknown)}")
+        raise SubmitUsageError(f"unknown parameters {', '.join(unknown)}; choose from {known}")
     return {name: _parse(name, text, pipeline.parameters[name]) for name, text in given.items()}
 
 
 def _parse(name: str, text: str, kind: str) -> Any:
     if kind == "STRING":
         return text
-    wanted, type_ = _KINDS.get(kind, (f"a value of type {kind}", dict))
+    expected, type_ = _KINDS.get(kind, (f"a value of type {kind}", dict))
     try:
         value = json.loads(text)
     except ValueError:
@@ -100,5 +101,5 @@ def _parse(name: str, text: str, kind: str) -> Any:
     if type_ is float and type(value) is int:
         return float(value)
     if type(value) is not type_:
-        raise SubmitUsageError(f"expected {wanted} for {name}, received {text!r}")
+        raise SubmitUsageError(f"expected {expected} for {name}, received {text!r}")
     return value

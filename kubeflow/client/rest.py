@@ -1,4 +1,4 @@
-"""HTTP requests to the API server of Kubeflow Pipelines: authentication, time limits, errors."""
+"""HTTP client for the Kubeflow Pipelines API server: authentication, timeouts and errors."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105 - the name of a variable, no
 COOKIE_VARIABLE = "KF_PIPELINES_COOKIE"
 
 TIMEOUT = (10.0, 60.0)
-"""Seconds to wait for a connection, and for the next bytes of a response."""
+"""Connect timeout and read timeout, in seconds."""
 
 _TRANSIENT = frozenset({408, 429})
-_HINTS = {401: "; check the token", 403: "; check the token's rights"}
+_HINTS = {401: "; check the token", 403: "; check the token's permissions"}
 
 
 class ApiError(Exception):
-    """The API server refused a request or can't be reached; the message is one line.
+    """The API server rejected a request or can't be reached. The message is one line.
 
     Attributes:
-      transient: whether the same request may succeed later.
+      transient: True if the same request may succeed later.
     """
 
     def __init__(self, message: str, *, transient: bool) -> None:
@@ -35,23 +35,23 @@ class ApiError(Exception):
 
 
 class RestClient:
-    """Sends requests, and raises ApiError for every response that is not a success."""
+    """Sends requests and raises ApiError for every unsuccessful response."""
 
     def __init__(self, host: str, token_file: Path | None, ca_certificates: Path | None) -> None:
-        """Sends nothing yet.
+        """Creates the client without sending a request.
 
         Args:
           host: URL of the API server.
-          token_file: file with a bearer token, read again for each request because a projected
-            token rotates; None takes the token in KF_PIPELINES_TOKEN, if it is set.
-          ca_certificates: PEM file of the authorities to trust; None trusts those of
-            REQUESTS_CA_BUNDLE, else the public ones.
+          token_file: file with a bearer token, reread for each request because Kubernetes rotates
+            projected tokens. If None, the token comes from KF_PIPELINES_TOKEN, if that is set.
+          ca_certificates: PEM file with the certificate authorities to trust. If None, they come
+            from REQUESTS_CA_BUNDLE, else from the public bundle.
 
         Raises:
-          ApiError: KF_PIPELINES_COOKIE is not the value of a header.
+          ApiError: KF_PIPELINES_COOKIE is not a valid header value.
         """
         self._host = host.rstrip("/")
-        # Set for each request: REQUESTS_CA_BUNDLE would replace the session's.
+        # Passed with each request, because REQUESTS_CA_BUNDLE overrides a session's setting.
         self._verify = str(ca_certificates) if ca_certificates else None
         self._session = requests.Session()
         self._session.auth = _BearerToken(token_file)
@@ -59,15 +59,19 @@ class RestClient:
             self._session.headers["Cookie"] = _checked(cookie, COOKIE_VARIABLE)
 
     def json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """Sends a request, and parses the JSON object of the response; null fields are left out.
+        """Sends a request and parses the response as a JSON object.
 
         Args:
           method: HTTP method.
-          path: below the host.
-          options: as `requests.Session.request` takes them.
+          path: path of the URL, relative to the host.
+          options: keyword arguments of `requests.Session.request`.
+
+        Returns:
+          The object without its null fields.
 
         Raises:
-          ApiError: the server refused, can't be reached, or didn't answer with a JSON object.
+          ApiError: the server can't be reached, rejected the request, or did not return a JSON
+            object.
         """
         text = self.text(method, path, **options)
         try:
@@ -75,18 +79,18 @@ class RestClient:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            received = f"expected a JSON object from {self._host}, received {text[:60]!r}"
-            raise ApiError(f"{received}; check --host", transient=False)
+            problem = f"expected a JSON object from {self._host}, received {text[:60]!r}"
+            raise ApiError(f"{problem}; check --host", transient=False)
         return value
 
     def text(self, method: str, path: str, **options: Any) -> str:
-        """Sends a request, and decodes the response.
+        """Sends a request and returns the response as text.
 
         Raises:
-          ApiError: the server refused, or can't be reached.
+          ApiError: the server can't be reached or rejected the request.
         """
         try:
-            # A redirected POST would become a GET; what redirects is a login page.
+            # Only login pages redirect, and a redirected POST would turn into a GET.
             response = self._session.request(
                 method,
                 f"{self._host}{path}",
@@ -100,12 +104,12 @@ class RestClient:
             message = f"can't reach {self._host}: {_root_cause(error)}; {hint}"
             raise ApiError(message, transient=not isinstance(error, ValueError)) from error
         if not response.ok or response.is_redirect:
-            raise _refusal(response)
+            raise _http_error(response)
         return response.content.decode("utf-8", errors="replace")
 
 
 class _BearerToken(AuthBase):
-    """Adds the token to a request. As the session's `auth`, it also keeps ~/.netrc out."""
+    """Adds the token to a request. A session with its own `auth` also ignores ~/.netrc."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -125,10 +129,10 @@ def _read_token(path: Path) -> str:
         raise ApiError(f"can't read the token in {path}: {error}", transient=True) from error
 
 
-def _checked(secret: str, place: str) -> str:
-    """Refuses what a header can't carry; requests would show the secret in its message."""
+def _checked(secret: str, source: str) -> str:
+    """Rejects invalid header values here, because `requests` would print the secret."""
     if not re.fullmatch("[ -~]+", secret):
-        message = f"expected one line of ASCII in {place}, received something else"
+        message = f"expected one line of ASCII in {source}, received other characters"
         raise ApiError(message, transient=False)
     return secret
 
@@ -138,7 +142,7 @@ def _without_nulls(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _root_cause(error: OSError) -> OSError:
-    """What the operating system or TLS said, without the names of HTTP pools around it."""
+    """Finds the error of the operating system or of TLS below the errors of the HTTP libraries."""
     cause, context = error, error.__context__
     while isinstance(context, Exception):
         cause = context if isinstance(context, OSError) else cause
@@ -146,19 +150,19 @@ def _root_cause(error: OSError) -> OSError:
     return cause
 
 
-def _refusal(response: requests.Response) -> ApiError:
+def _http_error(response: requests.Response) -> ApiError:
     status = response.status_code
     hint = _HINTS.get(status, "")
     if response.is_redirect:
         hint = f" to {response.headers['Location']}; check --host, the token and the cookie"
     return ApiError(
-        f"the API server refused with HTTP status {status}: {_message(response)}{hint}",
+        f"the API server returned HTTP status {status}: {_message(response)}{hint}",
         transient=status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR,
     )
 
 
 def _message(response: requests.Response) -> str:
-    """The `message` of gRPC, the `error_message` of an upload, or the reason phrase."""
+    """The gRPC `message`, the `error_message` of an upload, or the HTTP reason phrase."""
     try:
         body = response.json()
         message = body.get("message") or body.get("error_message")

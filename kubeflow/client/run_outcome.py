@@ -1,16 +1,15 @@
-"""What a finished run on Kubeflow Pipelines means, as an exit status.
+"""Maps the outcome of a finished run on Kubeflow Pipelines to an exit status.
 
-The REST API of Kubeflow Pipelines tells a task's state and no more: the API server never fills in
-a task's `error`, and its launcher turns every exit status of a container into 1. So a rejection
-needs two pieces of evidence: the task failed, and its container's last words name the error.
+The REST API of Kubeflow Pipelines reports that a task failed, but not why: the API server never
+sets a task's `error`, and the launcher turns every exit status of a container into 1. A rejection
+therefore needs two pieces of evidence: the task failed, and its container's output names the error.
 
+* 0: the run and its Pusher succeeded;
 * 3: the Pusher failed, and its container raised ModelRejectedError;
 * 4: the ExampleGen or the DataGate failed, and its container raised DataRejectedError;
-* 0: the run and its Pusher succeeded;
-* 1: anything else, including an evicted Pusher and one whose log can't be read.
+* 1: anything else, including an evicted Pusher and a Pusher whose output can't be read.
 
-A rejection that can't be proven counts as a failure: both stop a release, and a failure gets
-investigated.
+An unproven rejection counts as a failure. Both stop a release, and a failure gets investigated.
 """
 
 from __future__ import annotations
@@ -23,61 +22,63 @@ from components.common.errors import DataRejectedError, ModelRejectedError
 from pipeline import stages
 from pipeline.exit_status import ExitStatus
 
-# The tasks that may reject, with the error that they raise, and what it means.
+# Tasks that can reject the data or the model, with the error, the exit status and the title.
 REJECTIONS = {
-    stages.EXAMPLE_GEN: (DataRejectedError, ExitStatus.DATA_REJECTED, "data rejected"),
-    stages.DATA_GATE: (DataRejectedError, ExitStatus.DATA_REJECTED, "data rejected"),
-    stages.PUSHER: (ModelRejectedError, ExitStatus.MODEL_REJECTED, "model rejected"),
+    stages.EXAMPLE_GEN: (DataRejectedError, ExitStatus.DATA_REJECTED, "Data rejected"),
+    stages.DATA_GATE: (DataRejectedError, ExitStatus.DATA_REJECTED, "Data rejected"),
+    stages.PUSHER: (ModelRejectedError, ExitStatus.MODEL_REJECTED, "Model rejected"),
 }
 FINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The exit status, and a line that says why."""
+    """The exit status and a one-line reason."""
 
     status: ExitStatus
     reason: str
 
 
-def decide(run_state: str, task_states: Mapping[str, str], words: Mapping[str, str]) -> Outcome:
-    """Decides as the module says.
+def decide(run_state: str, task_states: Mapping[str, str], outputs: Mapping[str, str]) -> Outcome:
+    """Determines the outcome by the rules in the module's docstring.
 
     Args:
       run_state: the run's state, one of FINAL_STATES.
       task_states: the state of each task and of its driver (`Pusher-driver`), by display name.
-      words: what the containers of failed tasks said, by task; nothing if that can't be read.
+      outputs: messages and logs of the failed tasks' containers, by task; "" if unreadable.
     """
     if run_state == "SUCCEEDED":
         return _succeeded(task_states)
     failed = [name for name, state in task_states.items() if state == "FAILED"]
     for task in failed:
-        rejection = _rejection(task, words.get(task, ""))
+        rejection = _rejection(task, outputs.get(task, ""))
         if rejection:
             return rejection
     if run_state == "CANCELED":
         return Outcome(ExitStatus.FAILED, "the run was canceled")
     if not failed:
-        return Outcome(ExitStatus.FAILED, f"the run is {run_state}, and none of its tasks FAILED")
-    silent = [task for task in failed if task in REJECTIONS and not words.get(task)]
-    unread = f"; no log of {', '.join(silent)} can be read" if silent else ""
-    return Outcome(ExitStatus.FAILED, f"{', '.join(failed)} failed{unread}")
+        return Outcome(ExitStatus.FAILED, f"the run is {run_state}, but none of its tasks failed")
+    unread = [task for task in failed if task in REJECTIONS and not outputs.get(task)]
+    note = f"; can't read the log of {', '.join(unread)}" if unread else ""
+    return Outcome(ExitStatus.FAILED, f"{', '.join(failed)} failed{note}")
 
 
 def _succeeded(task_states: Mapping[str, str]) -> Outcome:
     state = task_states.get(stages.PUSHER, "missing")
     if state == "SUCCEEDED":
-        return Outcome(ExitStatus.SUCCESS, "the model is pushed, or the newest release holds it")
+        return Outcome(
+            ExitStatus.SUCCESS, "the model is pushed, or the newest release already holds it"
+        )
     return Outcome(ExitStatus.FAILED, f"the run succeeded, but its task {stages.PUSHER} is {state}")
 
 
-def _rejection(task: str, words: str) -> Outcome | None:
+def _rejection(task: str, output: str) -> Outcome | None:
     if task not in REJECTIONS:
         return None
     error, status, title = REJECTIONS[task]
-    # At the beginning of a line, as in a traceback, or after what Argo puts before it: newer ones
-    # name the container, too (workflow/controller/operator.go, inferFailedReason).
+    # The error starts a line, as in a traceback, or follows Argo's prefix. Newer versions of Argo
+    # also name the container (workflow/controller/operator.go, inferFailedReason).
     argo = r"(?:(?:main: )?Error \(exit code \d+\): )?"
     pattern = rf"^{argo}(?:[\w.]+\.)?{error.__name__}: *(.*)$"
-    found = re.findall(pattern, words, re.MULTILINE)
+    found = re.findall(pattern, output, re.MULTILINE)
     return Outcome(status, f"{title}: {found[-1]}") if found else None

@@ -1,4 +1,4 @@
-"""Submits a compiled pipeline, follows its run, and says how it ended."""
+"""Submits a compiled pipeline, follows the run, and reports the outcome."""
 
 from __future__ import annotations
 
@@ -19,22 +19,28 @@ from mnist_kubeflow.client.rest import ApiError
 from mnist_kubeflow.client.run_outcome import FINAL_STATES, REJECTIONS, Outcome, decide
 from pipeline.exit_status import ExitStatus
 
-_PATIENCE = 300.0
-# The run's state may be written a moment before its tasks'.
+_RETRY_SECONDS = 300.0
+# The server may update the run's state shortly before the states of its tasks.
 _SETTLING_READS = 5
-_WORDS = {"SUCCEEDED": "done", "SKIPPED": "skipped", "CANCELED": "canceled"}
+_STATE_LABELS = {"SUCCEEDED": "done", "SKIPPED": "skipped", "CANCELED": "canceled"}
 _DRIVER = "-driver"
 
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What to run, and under which names.
+    """A compiled pipeline with the names and parameters of its run.
 
     Attributes:
-      cron: creates a recurring run instead of starting one now.
+      pipeline: the compiled pipeline.
+      parameters: runtime parameters, with the types that the API server requires.
+      experiment: name of the experiment.
+      run_name: name of the run, or of the recurring run.
+      pipeline_root: URI for artifacts; None uses the cluster's pipeline root.
+      service_account: ServiceAccount for the run's pods; None uses the cluster's default.
+      cron: if set, a recurring run is created instead of a single run.
     """
 
     pipeline: CompiledPipeline
@@ -46,18 +52,18 @@ class Submission:
     cron: str | None = None
 
 
-def upload(api: Api, submission: Submission, say: Say) -> dict[str, Any]:
-    """Uploads the pipeline, and creates the experiment.
+def upload(api: Api, submission: Submission, echo: Echo) -> dict[str, Any]:
+    """Uploads the pipeline and creates the experiment.
 
     Returns:
-      The fields that a run and a recurring run share, as the API server takes them.
+      The V2beta1Run to create; a recurring run has the same fields.
 
     Raises:
-      ApiError: the API server refused, or can't be reached.
+      ApiError: the API server can't be reached or rejected a request.
     """
     version = api.upload(submission.pipeline)
     experiment_id = api.experiment(submission.experiment)
-    say(f"Pipeline: {submission.pipeline.name}, version {submission.pipeline.version}")
+    echo(f"Pipeline: {submission.pipeline.name}, version {submission.pipeline.version}")
     root, account = submission.pipeline_root, submission.service_account
     return {
         "display_name": submission.run_name,
@@ -71,64 +77,65 @@ def upload(api: Api, submission: Submission, say: Say) -> dict[str, Any]:
     }
 
 
-def follow(api: Api, run_id: str, tasks: Iterable[str], say: Say, interval: float) -> Outcome:
-    """Waits for the end of a run, and reports each task that finishes.
+def follow(api: Api, run_id: str, tasks: Iterable[str], echo: Echo, interval: float) -> Outcome:
+    """Waits until a run ends and reports each task that finishes.
 
     Args:
-      api: the API server.
+      api: client for the API server.
       run_id: the run's id.
-      tasks: names of the pipeline's tasks; Argo has many more nodes.
-      say: receives each line.
-      interval: seconds between two requests.
+      tasks: names of the pipeline's tasks. The Argo Workflow has many more nodes.
+      echo: receives each output line.
+      interval: seconds between requests.
 
     Raises:
-      ApiError: the API server refused, or could not be reached for five minutes.
+      ApiError: the API server rejected a request or was unreachable for five minutes.
     """
-    progress = _Progress(frozenset(tasks), say)
-    run = _look(api, run_id, progress, interval)
+    progress = _Progress(frozenset(tasks), echo)
+    run = _poll(api, run_id, progress, interval)
     while run.state not in FINAL_STATES:
         time.sleep(interval)
-        run = _look(api, run_id, progress, interval)
+        run = _poll(api, run_id, progress, interval)
     for _ in range(_SETTLING_READS):
         if progress.settled(run):
             break
         time.sleep(interval)
-        run = _look(api, run_id, progress, interval)
+        run = _poll(api, run_id, progress, interval)
     states = progress.states(run)
-    words: dict[str, str] = {}
-    for task in REJECTIONS:
-        if states.get(task) == "FAILED":
-            words[task] = _words(api, run_id, task, say, interval)
-    return decide(run.state, states, words)
+    outputs = {
+        task: _container_output(api, run_id, task, echo, interval)
+        for task in REJECTIONS
+        if states.get(task) == "FAILED"
+    }
+    return decide(run.state, states, outputs)
 
 
-def _words(api: Api, run_id: str, task: str, say: Say, interval: float) -> str:
-    """Argo's message about each pod of a task, and the pod's log, as far as they can be read."""
-    said = []
+def _container_output(api: Api, run_id: str, task: str, echo: Echo, interval: float) -> str:
+    """Joins the Argo message and the log of each of the task's pods; skips unreadable ones."""
+    output = []
     with suppress(ApiError, ValueError):
-        for pod, message in _patiently(partial(api.pods, run_id, task), say, interval):
-            said.append(message)
+        for pod, message in _retry(partial(api.pods, run_id, task), echo, interval):
+            output.append(message)
             with suppress(ApiError):
-                said.append(_patiently(partial(api.log, run_id, pod), say, interval))
-    return "\n".join(filter(None, said))
+                output.append(_retry(partial(api.log, run_id, pod), echo, interval))
+    return "\n".join(filter(None, output))
 
 
-def _look(api: Api, run_id: str, progress: _Progress, interval: float) -> Run:
-    run = _patiently(partial(api.get_run, run_id), progress.say, interval)
+def _poll(api: Api, run_id: str, progress: _Progress, interval: float) -> Run:
+    run = _retry(partial(api.get_run, run_id), progress.echo, interval)
     progress.show(run)
     return run
 
 
-def _patiently(ask: Callable[[], T], say: Say, interval: float) -> T:
-    """Repeats a request for up to five minutes, as long as its failures are transient."""
-    asked = time.monotonic()
+def _retry(request: Callable[[], T], echo: Echo, interval: float) -> T:
+    """Repeats a request for up to five minutes while its errors are transient."""
+    start = time.monotonic()
     while True:
         try:
-            return ask()
+            return request()
         except ApiError as error:
-            if not error.transient or time.monotonic() - asked > _PATIENCE:
+            if not error.transient or time.monotonic() - start > _RETRY_SECONDS:
                 raise
-            say(f"WARNING: {error}; trying again")
+            echo(f"WARNING: {error}; retrying")
         time.sleep(interval)
 
 
@@ -137,31 +144,31 @@ class _Progress:
     """Reports each finished task once."""
 
     tasks: frozenset[str]
-    say: Say
-    _said: set[str] = field(default_factory=set)
+    echo: Echo
+    _reported: set[str] = field(default_factory=set)
 
     def show(self, run: Run) -> None:
-        """Reports the tasks that finished since the last call, in the order in which they did."""
+        """Reports the tasks that finished since the last call, in order of their end times."""
         finished = [
             task for task in self._tasks_of(run) if task.state in FINAL_STATES - {"CANCELED"}
         ]
         for task in sorted(finished, key=lambda task: task.end_time):
             name = task.display_name
-            # A driver that did its work is no news.
-            if name in self._said or (name.endswith(_DRIVER) and task.state != "FAILED"):
+            # Drivers are internal to KFP, so only their failures are reported.
+            if name in self._reported or (name.endswith(_DRIVER) and task.state != "FAILED"):
                 continue
-            self._said.add(name)
+            self._reported.add(name)
             seconds = max(0.0, (task.end_time - task.start_time).total_seconds())
-            word = _WORDS.get(task.state, task.state)
+            label = _STATE_LABELS.get(task.state, task.state)
             now = datetime.now(timezone.utc).strftime("%H:%M:%S")
-            self.say(f"{now}  {name:<18} {word:<9}{seconds:7.0f} s")
+            self.echo(f"{now}  {name:<18} {label:<9}{seconds:7.0f} s")
 
     def states(self, run: Run) -> dict[str, str]:
-        """The states of the tasks and their drivers, by name."""
+        """Maps the names of tasks and their drivers to their states."""
         return {task.display_name: task.state for task in self._tasks_of(run)}
 
     def settled(self, run: Run) -> bool:
-        """Whether the tasks' states explain the run's, which is final."""
+        """Whether the tasks' states are consistent with the run's final state."""
         states = self.states(run)
         if run.state == "SUCCEEDED":
             return all(states.get(task) in FINAL_STATES for task in self.tasks)
@@ -173,80 +180,90 @@ class _Progress:
 
 
 def submit(
-    api: Api, submission: Submission, say: Say, *, wait: bool, interval: float
+    api: Api, submission: Submission, echo: Echo, *, wait: bool, interval: float
 ) -> ExitStatus:
-    """Submits, waits for the end unless told not to; an interruption stops the run.
+    """Creates a run, or a schedule if `submission.cron` is set. An interruption stops the run.
+
+    Args:
+      api: client for the API server.
+      submission: the pipeline and its parameters.
+      echo: receives each output line.
+      wait: whether to wait until the run ends.
+      interval: seconds between requests while waiting.
 
     Returns:
-      The exit status that the local run would have; SUCCESS too if nothing was waited for.
+      The exit status of a local run with the same outcome. SUCCESS for a schedule, or if `wait` is
+      False.
 
     Raises:
-      ApiError: the API server refused, or can't be reached; the message says what was started.
+      ApiError: the API server can't be reached or rejected a request. The message names the run if
+        it was started.
     """
-    run_id, left = None, "nothing was started"
+    run_id, started = None, "nothing was started"
     try:
-        body = upload(api, submission, say)
+        body = upload(api, submission, echo)
         if submission.cron is not None:
-            left = "the recurring run may have been created, beside an older one; look in the UI"
-            _schedule(api, body, submission.cron, say)
+            started = "the recurring run may exist beside the one it replaces; check the UI"
+            _schedule(api, body, submission.cron, echo)
             return ExitStatus.SUCCESS
-        left = "the run may have been created; look in the UI"
-        with _interruption_put_off():
+        started = "the run may have been created; check the UI"
+        with _deferred_interrupt():
             run_id = api.create_run(body)
-            left = f"run {run_id} continues"
-            say(f"Run: {submission.run_name} ({run_id}) in experiment {submission.experiment}")
+            started = f"run {run_id} continues"
+            echo(f"Run: {submission.run_name} ({run_id}) in experiment {submission.experiment}")
         if not wait:
             return ExitStatus.SUCCESS
-        outcome = follow(api, run_id, submission.pipeline.tasks, say, interval)
+        outcome = follow(api, run_id, submission.pipeline.tasks, echo, interval)
     except ApiError as error:
         if run_id is None and not error.transient:
             raise
-        raise ApiError(f"{error}; {left}", transient=error.transient) from error
+        raise ApiError(f"{error}; {started}", transient=error.transient) from error
     except KeyboardInterrupt:
-        say(f"Error: interrupted; {_stop(api, run_id) if run_id else left}")
+        echo(f"Error: interrupted; {_stop(api, run_id) if run_id else started}")
         return ExitStatus.INTERRUPTED
-    prefix = "" if outcome.status is ExitStatus.SUCCESS else "Error: "
-    say(f"{prefix}{outcome.reason}")
+    prefix = "Error: " if outcome.status is ExitStatus.FAILED else ""
+    echo(f"{prefix}{outcome.reason}")
     return outcome.status
 
 
-def _schedule(api: Api, body: dict[str, Any], cron: str, say: Say) -> None:
+def _schedule(api: Api, body: dict[str, Any], cron: str, echo: Echo) -> None:
     new, replaced = api.schedule(body, cron)
-    instead = f", instead of {replaced} of the same name" if replaced else ""
-    say(f"Recurring run: {body['display_name']} ({new}) at {cron!r}{instead}")
+    note = f"; replaced {replaced} with the same name" if replaced else ""
+    echo(f"Recurring run: {body['display_name']} ({new}) at {cron!r}{note}")
 
 
 def _stop(api: Api, run_id: str) -> str:
-    """Asks the run to stop; returns what came of it."""
     try:
         api.terminate(run_id)
     except ApiError as error:
-        return f"but run {run_id} continues: {error}"
-    return f"run {run_id} was asked to stop"
+        return f"run {run_id} could not be stopped and continues: {error}"
+    return f"stopping run {run_id}"
 
 
 @contextmanager
-def _interruption_put_off() -> Iterator[None]:
-    """Defers Ctrl+C to the end of the block, so that no run is created whose id is lost.
+def _deferred_interrupt() -> Iterator[None]:
+    """Defers Ctrl+C to the end of the block, so that the id of a created run is never lost.
 
-    A second Ctrl+C interrupts at once.
+    A second Ctrl+C interrupts immediately.
 
     Raises:
-      KeyboardInterrupt: also in place of what the block raises.
+      KeyboardInterrupt: Ctrl+C was pressed. Replaces any exception from the block.
     """
     interruptions: list[int] = []
 
-    def put_off(number: int, _frame: FrameType | None) -> None:
+    def defer(number: int, _frame: FrameType | None) -> None:
         if interruptions:
             raise KeyboardInterrupt
         interruptions.append(number)
-        # Not with `say`, which may be writing at this moment.
-        sys.stderr.write("Interrupted: waiting for the run's id, to stop it; again to give up\n")
+        # `echo` is not reentrant, and the signal may have interrupted it.
+        sys.stderr.write(
+            "Interrupted: waiting for the run's id to stop the run; press Ctrl+C again to quit\n"
+        )
 
-    before = signal.signal(signal.SIGINT, put_off)
+    previous = signal.signal(signal.SIGINT, defer)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
         if interruptions:
             raise KeyboardInterrupt

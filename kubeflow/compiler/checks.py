@@ -1,6 +1,6 @@
-"""Finds parts of a compiled pipeline that the backend would reject or silently drop.
+"""Checks a compiled pipeline for parts that the backend would reject or silently ignore.
 
-Based on commit 7b70c7b of kubeflow/pipelines (after 2.17.0).
+Based on kubeflow/pipelines at commit 7b70c7b (after 2.17.0).
 """
 
 from __future__ import annotations
@@ -16,22 +16,26 @@ from mnist_kubeflow.compiler.settings import KubeflowSettings
 from mnist_kubeflow.compiler.spec import constants_of, executor_of, tasks_of
 from pipeline.settings import SettingsError
 
-# Argo's rule for names of DAG tasks; KFP hands on the names of the pipeline's tasks.
+# Argo's rule for the names of DAG tasks, which KFP takes from the pipeline's tasks.
 _TASK_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
-# Where Vertex AI mounts Cloud Storage in each container.
+# Vertex AI mounts Cloud Storage here in each container.
 _VERTEX_MOUNT = PurePosixPath("/gcs")
 
 
 class UnsupportedPipelineError(SettingsError):
-    """The backend would refuse the pipeline or lose its models; a line for each reason."""
+    """The pipeline can't run on the backend or would lose its models. One line for each reason."""
 
 
 def check(spec: Mapping[str, Any], kubeflow: KubeflowSettings) -> None:
-    """Checks a pipeline before it is finalized.
+    """Checks a pipeline spec before it is finalized.
+
+    Args:
+      spec: the PipelineSpec that TFX compiled.
+      kubeflow: settings of the cluster.
 
     Raises:
-      UnsupportedPipelineError: if the backend would refuse the pipeline, or would lose the models
-        that it pushes.
+      UnsupportedPipelineError: the backend would reject the pipeline, or pushed models would be
+        lost with the pod.
     """
     problems = list(_problems(spec, kubeflow))
     if problems:
@@ -42,14 +46,16 @@ def _problems(spec: Mapping[str, Any], kubeflow: KubeflowSettings) -> Iterator[s
     tasks = tasks_of(spec)
     unknown = sorted(kubeflow.stages.keys() - tasks.keys())
     if unknown:
-        yield f"stages: there is no {', '.join(unknown)}; there are {', '.join(sorted(tasks))}"
-    if kubeflow.target == "vertex" and kubeflow.of_kubernetes():
-        yield f"target vertex: Vertex AI has no {', '.join(sorted(kubeflow.of_kubernetes()))}"
+        yield f"stages: unknown stage {', '.join(unknown)}; choose from {', '.join(sorted(tasks))}"
+    if kubeflow.target == "vertex" and (unsupported := kubeflow.kubernetes_only()):
+        yield (
+            f"target: vertex does not support {', '.join(sorted(unsupported))}; remove the settings"
+        )
     for name, task in sorted(tasks.items()):
         if not _TASK_NAME.fullmatch(name):
             yield (
-                f"{name}: expected a name of letters, digits and hyphens, because it becomes the "
-                "name of an Argo task; choose one with with_id()"
+                f"{name}: expected a component id of letters, digits and hyphens, because it names "
+                "an Argo task; set one using with_id()"
             )
         yield from _executor_problems(name, executor_of(spec, task))
         yield from _input_problems(name, task, tasks)
@@ -59,8 +65,8 @@ def _problems(spec: Mapping[str, Any], kubeflow: KubeflowSettings) -> Iterator[s
 def _executor_problems(name: str, executor: Mapping[str, Any]) -> Iterator[str]:
     if "preCacheCheck" in executor.get("container", {}).get("lifecycle", {}):
         yield (
-            f"{name}: Kubeflow Pipelines and the entrypoint ignore the driver that a file-based "
-            "ExampleGen needs; use one that isn't file-based"
+            f"{name}: a file-based ExampleGen needs a driver, which does not run on Kubeflow "
+            "Pipelines; use an ExampleGen that isn't file-based"
         )
 
 
@@ -69,39 +75,39 @@ def _input_problems(name: str, task: Mapping[str, Any], tasks: Mapping[str, Any]
         producer = source.get("taskOutputParameter", {}).get("producerTask")
         if producer is not None and producer not in tasks:
             yield (
-                f"{name}: TFX names {producer} as the source of {parameter}, but there is no such "
-                "task; replace future() by a value or an input artifact"
+                f"{name}: parameter {parameter} comes from {producer}, which is not a task of the "
+                "pipeline; replace future() with a value or an input artifact"
             )
 
 
 def _serving_problems(
     name: str, task: Mapping[str, Any], kubeflow: KubeflowSettings
 ) -> Iterator[str]:
-    for parameter, directory in _pushed_to(constants_of(task)):
-        shortest = posixpath.normpath(directory)
-        if "://" not in directory and directory.rstrip("/") != shortest.rstrip("/"):
-            # The volume is mounted where the mount's path is found in the text.
-            yield f"{name}: {parameter} {directory} must be written as {shortest}"
+    for parameter, directory in _push_directories(constants_of(task)):
+        normalized = posixpath.normpath(directory)
+        if "://" not in directory and directory.rstrip("/") != normalized.rstrip("/"):
+            # Tasks that need the volume are found by the mount path in their parameters' text.
+            yield f"{name}: {parameter} {directory} must be written as {normalized}"
             continue
         path = PurePosixPath(directory)
         if kubeflow.target == "vertex":
-            lasts = _VERTEX_MOUNT in path.parents
-            place = f"Cloud Storage's mount, {_VERTEX_MOUNT}/<bucket>"
+            persistent = _VERTEX_MOUNT in path.parents
+            place = f"the Cloud Storage mount {_VERTEX_MOUNT}/<bucket>"
         else:
-            lasts = path.is_relative_to(kubeflow.mount_path)
-            place = f"the volume's mount, {kubeflow.mount_path}"
-        if not lasts:
+            persistent = path.is_relative_to(kubeflow.mount_path)
+            place = f"the volume's mount path {kubeflow.mount_path}"
+        if not persistent:
             yield (
-                f"{name}: {parameter} {directory} is in the pod and lost with it; "
+                f"{name}: {parameter} {directory} is inside the pod and would be lost with it; "
                 f"choose a directory below {place}"
             )
 
 
-def _pushed_to(constants: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The parameters that say where models are pushed: our components', and TFX's Pusher's.
+def _push_directories(constants: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Finds the parameters of this project's components and TFX's Pusher that name a directory.
 
-    TFX's Pusher also writes to Cloud Storage, the only store that TensorFlow supports as installed;
-    ours writes to files only.
+    TFX's Pusher can also push to Cloud Storage, the only remote file system that TensorFlow
+    supports without add-ons. This project's Pusher needs a local file system.
     """
     if "serving_dir" in constants:
         yield "serving_dir", constants["serving_dir"]

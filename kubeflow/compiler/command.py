@@ -28,8 +28,8 @@ def _default(name: str) -> str:
 
 
 @click.command("compile")
-@click.option("--image", help="Image of all stages: <registry>/<name>@sha256:... or :<tag>.")
-@click.option("--target", metavar="kfp|vertex", help=f"Backend that runs it.{_default('target')}")
+@click.option("--image", help="Image for all stages: <registry>/<name>@sha256:... or :<tag>.")
+@click.option("--target", metavar="kfp|vertex", help=f"Backend to compile for.{_default('target')}")
 @click.option("--pvc", help=f"PersistentVolumeClaim to push models to.{_default('pvc')}")
 @click.option(
     "--output",
@@ -41,13 +41,13 @@ def _default(name: str) -> str:
     "--settings",
     "settings_file",
     type=_FILE,
-    help="YAML or TOML file with the settings of a run; options override it.",
+    help="YAML or TOML file with run settings. Options override the file.",
 )
 @click.option(
     "--kubeflow-settings",
     "kubeflow_file",
     type=_FILE,
-    help="YAML or TOML file with the settings of the cluster; see kubeflow/README.md.",
+    help="YAML or TOML file with cluster settings; see kubeflow/README.md.",
 )
 @settings_options
 def compile_command(
@@ -58,29 +58,29 @@ def compile_command(
 ) -> None:
     """Compiles the pipeline for Kubeflow Pipelines or Vertex AI.
 
-    Takes the options of `run`, with other defaults: data tfds, baseline pushed, serving-dir on the
-    volume, schema-file in the image, backup-dir empty.
+    Accepts the options of `run`, with different defaults: data is tfds, baseline is pushed,
+    serving-dir is the volume, schema-file is the schema in the image, and backup-dir is empty.
 
-    Data, epochs and accuracy-threshold become parameters of each run, with these values as
-    defaults. So does data_version: change it to any new text when the data changed, because the
-    cache does not see that.
+    The options data, epochs and accuracy-threshold set the defaults of runtime parameters. Another
+    runtime parameter is data_version: pass a new value whenever the data changes, because the cache
+    of Kubeflow Pipelines can't detect changed data.
     """
-    of_cluster = given_options({name: options.pop(name) for name in _CLUSTER_OPTIONS})
+    cluster = given_options({name: options.pop(name) for name in _CLUSTER_OPTIONS})
     given = given_options(options)
     settings = make_settings(read_settings_file(settings_file) if settings_file else {}, given)
-    # A file that only the image has can't be checked here.
+    # A schema that exists only in the image can't be checked here.
     schema_file = settings.schema_file or SCHEMA_FILE
     if schema_file.exists():
         check_schema(schema_file)
     kubeflow = make_kubeflow_settings(
-        read_settings_file(kubeflow_file) if kubeflow_file else {}, of_cluster
+        read_settings_file(kubeflow_file) if kubeflow_file else {}, cluster
     )
     output.write_text(_compile_quietly(settings, kubeflow), encoding="utf-8")
     click.echo(f"Wrote {output}")
 
 
 def _compile_quietly(settings: Settings, kubeflow: KubeflowSettings) -> str:
-    """Hides what TensorFlow and others print when they are imported."""
+    """Compiles without the output that TensorFlow and other libraries print on import."""
     with tempfile.TemporaryDirectory() as folder, output_to_log_file(Path(folder) / "log", False):
         from mnist_kubeflow.compiler.compile import compile_pipeline
 

@@ -1,6 +1,6 @@
-"""Turns the spec that TFX compiles into one that Kubeflow Pipelines can run; without TFX.
+"""Turns the spec that TFX compiles into one that KFP can run, without importing TFX.
 
-Based on commit 7b70c7b of kubeflow/pipelines (after 2.17.0).
+Based on kubeflow/pipelines at commit 7b70c7b (after 2.17.0).
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from mnist_kubeflow.compiler.settings import KubeflowSettings, Stage
 from mnist_kubeflow.compiler.spec import Spec, component_of, executor_of, tasks_of
 
 ENTRYPOINT = ("python", "-m", "mnist_kubeflow.entrypoint")
-# As KFP's SDK compiles the types that its UI shows (kfp/dsl/types/artifact_types.py).
-_UI_TYPES = "system."
-_UI_TYPE_VERSION = "0.0.1"
+# KFP's own artifact types, which its UI can show (kfp/dsl/types/artifact_types.py).
+_KFP_TYPE_PREFIX = "system."
+_KFP_TYPE_VERSION = "0.0.1"
 _INPUTS_SPEC = "--json_serialized_inputs_spec_args"
 
 
 def finalize(spec: Mapping[str, Any], kubeflow: KubeflowSettings) -> tuple[Spec, Spec]:
-    """Completes a pipeline.
+    """Adds runtime parameters, resources, retries, caching and the entrypoint to a pipeline.
 
     Args:
-      spec: what KubeflowV2DagRunner compiled with `use_pipeline_spec_2_1`; it is not changed.
+      spec: output of KubeflowV2DagRunner with `use_pipeline_spec_2_1`; not modified.
       kubeflow: settings of the cluster.
 
     Returns:
-      The pipeline spec, and the platform spec, which is empty for Vertex AI.
+      The pipeline spec and the platform spec, which is empty for Vertex AI.
 
     Raises:
-      UnsupportedPipelineError: if the backend would refuse the pipeline, or would lose the models
-        that it pushes.
+      UnsupportedPipelineError: the backend would reject the pipeline, or pushed models would be
+        lost with the pod.
     """
     check(spec, kubeflow)
     result = copy.deepcopy(dict(spec))
     add_run_parameters(result)
     for name, task in tasks_of(result).items():
-        _finish_task(result, task, kubeflow.stage(name), kubeflow)
+        _finalize_task(result, task, kubeflow.stage(name), kubeflow)
     return result, platform_spec(result, kubeflow) if kubeflow.target == "kfp" else {}
 
 
-def _finish_task(spec: Spec, task: Spec, stage: Stage, kubeflow: KubeflowSettings) -> None:
+def _finalize_task(spec: Spec, task: Spec, stage: Stage, kubeflow: KubeflowSettings) -> None:
     task["cachingOptions"] = {"enableCache": stage.cache}
     if stage.retries:
         task["retryPolicy"] = {
@@ -57,7 +57,7 @@ def _finish_task(spec: Spec, task: Spec, stage: Stage, kubeflow: KubeflowSetting
             "backoffMaxDuration": "3600s",
         }
     component = component_of(spec, task)
-    _name_ui_types(component)
+    _use_schema_titles(component)
     container = executor_of(spec, task).get("container")
     if container is None:
         return
@@ -69,18 +69,18 @@ def _finish_task(spec: Spec, task: Spec, stage: Stage, kubeflow: KubeflowSetting
     args[args.index(_INPUTS_SPEC) + 1] = json.dumps(definitions, indent=2, sort_keys=True)
 
 
-def _name_ui_types(component: Mapping[str, Any]) -> None:
-    """Gives outputs of KFP's own types their titles only.
+def _use_schema_titles(component: Mapping[str, Any]) -> None:
+    """Replaces the instance schema of outputs with KFP's own types by a schema title.
 
-    The launcher would also find the title in TFX's schema (`getArtifactSchema` in
-    component/launcher_v2.go), but takes that as a type that KFP doesn't know.
+    TFX writes an instance schema, which the launcher treats as a custom type even if its title is
+    one of KFP's types (`getArtifactSchema` in component/launcher_v2.go).
     """
     for output in component.get("outputDefinitions", {}).get("artifacts", {}).values():
         schema = yaml.safe_load(output["artifactType"].get("instanceSchema", "{}"))
-        if schema.get("title", "").startswith(_UI_TYPES):
+        if schema.get("title", "").startswith(_KFP_TYPE_PREFIX):
             output["artifactType"] = {
                 "schemaTitle": schema["title"],
-                "schemaVersion": _UI_TYPE_VERSION,
+                "schemaVersion": _KFP_TYPE_VERSION,
             }
 
 

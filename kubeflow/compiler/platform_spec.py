@@ -1,6 +1,6 @@
-"""Makes the PlatformSpec, the second document of a compiled pipeline: how Kubernetes runs its pods.
+"""Builds the PlatformSpec, the second document of a compiled pipeline, which configures the pods.
 
-The names are those of `kubernetes_executor_config.proto`.
+The keys follow `kubernetes_executor_config.proto`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mnist_kubeflow.compiler.spec import Spec, component_of, constants_of, tasks
 
 
 def platform_spec(spec: Mapping[str, Any], kubeflow: KubeflowSettings) -> Spec:
-    """Makes the document for a finalized pipeline."""
+    """Builds the PlatformSpec of a finalized pipeline."""
     executors = {
         component_of(spec, task)["executorLabel"]: pod
         for name, task in tasks_of(spec).items()
@@ -24,7 +24,7 @@ def platform_spec(spec: Mapping[str, Any], kubeflow: KubeflowSettings) -> Spec:
 
 
 def _pod(task: Mapping[str, Any], stage: Stage, kubeflow: KubeflowSettings) -> Spec:
-    """A pod's settings, without the empty ones."""
+    """The KubernetesExecutorConfig of a task, without empty fields."""
     volume = {**_named(kubeflow.pvc, "pvcNameParameter"), "constant": kubeflow.pvc}
     config = {
         "imagePullPolicy": kubeflow.image_pull_policy,
@@ -55,11 +55,11 @@ def _secret_name(name: str) -> Spec:
 
 
 def _named(name: str, parameter: str) -> Spec:
-    """The newer form of a name; older backends read the plain one beside it."""
+    """Returns a name in the form that newer backends read; older ones read the plain field."""
     return {parameter: {"runtimeValue": {"constant": name}}}
 
 
 def _needs_volume(task: Mapping[str, Any], mount_path: str) -> bool:
-    """Whether a parameter, or a value in one, is a path on the volume."""
+    """Whether a parameter, or a JSON value in a parameter, is a path on the volume."""
     path = re.compile(rf"(^|\"){re.escape(mount_path)}($|/|\")")
     return any(path.search(value) for value in constants_of(task).values())

@@ -1,6 +1,6 @@
-"""The settings that can be chosen again for each run of a compiled pipeline.
+"""Runtime parameters: settings that each run of a compiled pipeline can override.
 
-Their types and defaults come from what the pipeline was compiled with.
+Their types and defaults come from the settings at compile time.
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ RUN_PARAMETERS: dict[str, tuple[tuple[str, str], ...]] = {
     "epochs": ((stages.TRAINER, "custom_config"), (stages.REPORT, "hyperparameters")),
     "accuracy_threshold": ((stages.MODEL_GATE, "thresholds"),),
 }
-"""By name: the stages that take the setting, each with its parameter.
+"""The stages that use each setting, with the name of the component's parameter.
 
-The parameter is the setting itself, or a JSON object with a key of the setting's name.
+That parameter is either the setting itself or a JSON object in which the setting is a key.
 """
 
 
 def add_run_parameters(spec: Spec) -> None:
-    """Makes RUN_PARAMETERS parameters of the pipeline; what was compiled is their default.
+    """Declares RUN_PARAMETERS as pipeline parameters, with the compiled values as defaults.
+
+    Args:
+      spec: a PipelineSpec, modified in place.
 
     Raises:
-      KeyError: a stage does not exist, or does not take the setting.
+      KeyError: a stage does not exist or does not use the setting.
     """
     for name, places in RUN_PARAMETERS.items():
         for stage, parameter in places:
@@ -37,12 +40,13 @@ def add_run_parameters(spec: Spec) -> None:
 
 
 def _add(spec: Spec, name: str, task: Spec, parameter: str) -> None:
-    """Lets a run choose a value.
+    """Connects a component's parameter to a pipeline parameter.
 
-    The run's value replaces a whole parameter. For a value in a JSON object, the task gets one more
-    input, and the object a placeholder: the launcher replaces `{{$}}`, the task's inputs as JSON,
-    and then all placeholders in the result (`component/launcher_v2.go:1067`). A number in quotes
-    stays the decimal that was typed.
+    If the component's parameter is the setting itself, the pipeline parameter replaces it. If the
+    setting is a key in a JSON object, the task gets an additional input, and the object gets a
+    placeholder for that input. The launcher first replaces `{{$}}` with the task's inputs as JSON
+    and then replaces the placeholders in that text (`component/launcher_v2.go:1067`). A number in
+    quotes stays in quotes, so it remains an exact decimal.
     """
     inputs = task["inputs"]["parameters"]
     constant = inputs[parameter]["runtimeValue"]["constant"]
@@ -76,12 +80,12 @@ def _json_object(text: str) -> dict[str, Any] | None:
 def _with_placeholder(values: Mapping[str, Any], name: str) -> str:
     placeholder = f"{{{{$.inputs.parameters['{name}']}}}}"
     text = json.dumps({**values, name: placeholder}, sort_keys=True)
-    was_text = isinstance(values[name], str)
-    return text if was_text else text.replace(f'"{placeholder}"', placeholder)
+    quoted = isinstance(values[name], str)
+    return text if quoted else text.replace(f'"{placeholder}"', placeholder)
 
 
 def _number_or_text(value: str | float) -> str | float:
-    """A decimal in quotes is a number, too."""
+    """Converts a decimal in quotes to a number."""
     if not isinstance(value, str):
         return value
     try:
@@ -91,5 +95,5 @@ def _number_or_text(value: str | float) -> str | float:
 
 
 def _type(value: str | float) -> str:
-    """The `parameterType` of a value, in KFP's terms."""
+    """KFP's `parameterType` of a value."""
     return {int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE"}.get(type(value), "STRING")

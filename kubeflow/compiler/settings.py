@@ -1,4 +1,4 @@
-"""Settings of the cluster that a pipeline is compiled for: typed, frozen, and checked at once."""
+"""Typed, frozen settings of the cluster that a pipeline is compiled for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.validation import Frozen
 from pipeline import stages
 from pipeline.settings import SettingsError, explain
 
-# Kubernetes' rules for names of objects (RFC 1123), and for environment variables.
+# Kubernetes' rules for object names (RFC 1123) and for environment variables.
 Name = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)
 ]
@@ -24,14 +24,14 @@ _IMAGE = re.compile(
 
 
 def _check_immutable(image: str) -> str:
-    """KFP's cache knows an image by its name only, so the name must always mean the same image."""
+    """Rejects mutable image references, because KFP's cache compares only the reference."""
     if image.endswith(":latest") or not _IMAGE.fullmatch(image):
         raise ValueError("expected <registry>/<name> with @sha256:<digest> or :<tag>, not latest")
     return image
 
 
 class Toleration(Frozen):
-    """A Kubernetes toleration: a taint of nodes that a stage's pod may run on."""
+    """A Kubernetes toleration, which lets a stage's pod run on nodes with a matching taint."""
 
     key: str = ""
     operator: Literal["Equal", "Exists"] = "Equal"
@@ -40,24 +40,30 @@ class Toleration(Frozen):
 
 
 class Secret(Frozen):
-    """A Kubernetes Secret, and the environment variables that hold the values of its keys."""
+    """A Kubernetes Secret.
+
+    Attributes:
+      name: the Secret's name.
+      keys: environment variable for each key of the Secret.
+    """
 
     name: Name
     keys: dict[str, Variable] = Field(min_length=1)
 
 
 class Stage(Frozen):
-    """How the pods of a stage run.
+    """Pod settings of a stage.
 
     Attributes:
-      cpu: limit of processors.
-      memory_gb: limit of memory, in units of 10^9 bytes.
-      gpus: number of GPUs, of the type `KubeflowSettings.gpu_type`.
-      retries: largest number of retries after a failure; the pauses double, from a minute on.
+      cpu: CPU limit, in cores.
+      memory_gb: memory limit, in units of 10^9 bytes.
+      gpus: number of GPUs of the type `KubeflowSettings.gpu_type`.
+      retries: maximum number of retries after a failure. The backoff starts at one minute and
+        doubles each time.
       cache: whether to reuse an earlier result for the same inputs, parameters and image.
       node_selector: labels that the node must have.
       tolerations: taints that the node may have.
-      secrets: Secrets for the environment.
+      secrets: Secrets to expose as environment variables.
     """
 
     cpu: Annotated[float, Field(gt=0)] = 1
@@ -70,33 +76,34 @@ class Stage(Frozen):
     secrets: tuple[Secret, ...] = ()
 
 
-# A rejection stays the same when it is retried. What is served can change without the cache's
-# knowledge. So can the data, but ExampleGen is cached: run again, even the same examples are an
-# artifact with another id, and KFP's cache keys hold the ids of inputs (cacheutils/cache.go,
-# GenerateCacheKey; metadata/client.go, RecordArtifact), so that each run would train. The run
-# parameter `data_version` tells the cache that the data changed.
-OF_STAGES = {
+# DataGate and Pusher are not retried, because a retry repeats the same rejection. Baseline and
+# Pusher are not cached, because the cache does not detect that the served model changed.
+# ExampleGen is cached although the cache does not detect changed data either: KFP's cache keys
+# contain the ids of the input artifacts (cacheutils/cache.go, GenerateCacheKey; metadata/client.go,
+# RecordArtifact), so without the cache every run would train on a new artifact with the same
+# examples. The runtime parameter `data_version` invalidates the cache when the data changed.
+STAGE_DEFAULTS = {
     stages.DATA_GATE: Stage(retries=0),
     stages.TRAINER: Stage(cpu=2),
     stages.BASELINE: Stage(cache=False),
     stages.PUSHER: Stage(retries=0, cache=False),
 }
-"""This project's own settings of stages, by id."""
+"""This project's settings for individual stages, by component id."""
 
 
 class KubeflowSettings(Frozen):
-    """The settings of `compile`, besides the settings of a run.
+    """Settings of a cluster. `pipeline.settings.Settings` has the settings of a run.
 
     Attributes:
-      image: image of all stages, with a digest or a tag that never moves; not `latest`.
-      target: Kubeflow Pipelines, or Vertex AI.
-      pvc: PersistentVolumeClaim that models are pushed to; not for Vertex AI.
-      mount_path: where the volume is mounted in the stages that need it.
-      gpu_type: name of the GPU resource; on Vertex AI, type of the accelerator.
-      image_pull_policy: None leaves the choice to Kubernetes.
-      image_pull_secrets: names of the Secrets for the image's registry.
-      all_stages: defaults of all stages; OF_STAGES and `stages` override it.
-      stages: settings of single stages, by id.
+      image: image for all stages, with a digest or an immutable tag; not `latest`.
+      target: kfp (Kubeflow Pipelines) or vertex (Vertex AI).
+      pvc: PersistentVolumeClaim to push models to; not for Vertex AI.
+      mount_path: mount path of the volume, in stages with a parameter below that path.
+      gpu_type: name of the GPU resource; on Vertex AI, the accelerator type.
+      image_pull_policy: None uses Kubernetes' default.
+      image_pull_secrets: names of the Secrets for the image registry.
+      all_stages: settings for all stages; STAGE_DEFAULTS and `stages` override them.
+      stages: settings for individual stages, by component id.
     """
 
     image: Annotated[str, AfterValidator(_check_immutable)]
@@ -110,29 +117,30 @@ class KubeflowSettings(Frozen):
     stages: dict[str, Stage] = {}
 
     def stage(self, name: str) -> Stage:
-        """Settings of one stage: `stages` overrides OF_STAGES, which overrides `all_stages`."""
-        layers = (self.all_stages, OF_STAGES.get(name, Stage()), self.stages.get(name, Stage()))
+        """Returns a stage's settings. Precedence: `stages`, STAGE_DEFAULTS, `all_stages`."""
+        default = STAGE_DEFAULTS.get(name, Stage())
+        layers = (self.all_stages, default, self.stages.get(name, Stage()))
         return Stage(
             **{field: getattr(layer, field) for layer in layers for field in layer.model_fields_set}
         )
 
-    def of_kubernetes(self) -> set[str]:
-        """Names of the settings that were given and that only Kubernetes has."""
-        chosen = {"image_pull_policy", "image_pull_secrets", "pvc"} & self.model_fields_set
+    def kubernetes_only(self) -> set[str]:
+        """Returns the names of explicitly set settings that Vertex AI does not support."""
+        names = {"image_pull_policy", "image_pull_secrets", "pvc"} & self.model_fields_set
         for stage in (self.all_stages, *self.stages.values()):
-            chosen |= {"node_selector", "tolerations", "secrets"} & stage.model_fields_set
-        return chosen
+            names |= {"node_selector", "tolerations", "secrets"} & stage.model_fields_set
+        return names
 
 
 def make_kubeflow_settings(*layers: Mapping[str, Any]) -> KubeflowSettings:
     """Makes settings from layers of values; a later layer overrides an earlier one.
 
     Raises:
-      SettingsError: one line for each unknown key and each value that breaks its rule.
+      SettingsError: one line for each unknown key and each invalid value.
     """
     values = {key: value for layer in layers for key, value in layer.items()}
     if "image" not in values:
-        raise SettingsError("image: name the image of the stages, <registry>/<name>@sha256:...")
+        raise SettingsError("image: required; set it to <registry>/<name>@sha256:... or :<tag>")
     try:
         return KubeflowSettings(**values)
     except ValidationError as error:

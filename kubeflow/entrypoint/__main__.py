@@ -1,7 +1,7 @@
 """Runs one task: `python -m mnist_kubeflow.entrypoint`, with the arguments that TFX compiles.
 
-Exits with a status other than 0 if the task failed: the launcher then publishes the logs and
-nothing else (launcher_v2.go, executeV2).
+If the task fails, the exit status is not 0, and the launcher publishes only the logs
+(launcher_v2.go, executeV2).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Runs the task, on KFP or on Vertex AI."""
+    """Runs the task that the command line describes, on KFP or Vertex AI."""
     arguments, beam_args = _parse(sys.argv[1:])
     executor_input = json.loads(arguments.json_serialized_invocation_args)
     inputs_spec = json.loads(arguments.json_serialized_inputs_spec_args or "{}")
@@ -40,27 +40,34 @@ def main() -> None:
 
 
 def explain(error: Exception) -> bytes:
-    """One line that says what failed, short enough for a termination message."""
+    """Formats an error as one line that fits into a termination message (2,048 bytes of UTF-8)."""
     line = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return line.encode()[:_TERMINATION_BYTES].decode(errors="ignore").encode()
 
 
 def report_failure(error: Exception, path: Path) -> None:
-    """Writes what failed where Kubernetes takes a container's termination message from.
+    """Writes an error to the container's termination message.
 
-    Argo copies it to the step's message, which the KFP UI shows and which stays when the pod and
-    its logs are gone. Does nothing where there is no such file.
+    Argo copies the termination message to the step's message, which the KFP UI shows, and which
+    remains available after the pod and its logs are deleted.
+
+    Args:
+      error: the error.
+      path: file that Kubernetes reads the termination message from. It is not created if missing.
     """
     try:
         with path.open("r+b") as file:
             file.write(explain(error))
             file.truncate()
     except OSError:
-        _log.info("No termination message: %s can't be written", path)
+        _log.info("Can't write the termination message to %s", path)
 
 
 def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The options of kubeflow_v2_run_executor.py's `_parse_flags`; the rest is for Beam."""
+    """Parses the options of TFX's entrypoint and returns the remaining arguments, for Beam.
+
+    See `_parse_flags` in kubeflow_v2_run_executor.py.
+    """
     parser = argparse.ArgumentParser(prog="mnist_kubeflow.entrypoint", allow_abbrev=False)
     parser.add_argument("--executor_class_path", required=True)
     parser.add_argument("--json_serialized_invocation_args", required=True)
@@ -73,7 +80,7 @@ def _run(
 ) -> None:
     adapted = adapt_input(executor_input, inputs_spec)
     result = Path(output_file(executor_input))
-    # A retry in the same pod would otherwise hand over what the failed attempt left.
+    # Keeps the launcher from publishing the output of an earlier attempt in the same pod.
     result.unlink(missing_ok=True)
 
     from mnist_kubeflow.entrypoint.execution import execute

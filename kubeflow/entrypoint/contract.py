@@ -1,6 +1,7 @@
-"""The executor input that the launcher hands over, in TFX's terms, and the output, in its own.
+"""Converts executor inputs and outputs between the launcher's conventions and TFX's.
 
-All functions are pure, on the JSON form of the pipeline spec's ExecutorInput and ExecutorOutput.
+All functions are pure. They work on the JSON form of the pipeline spec's ExecutorInput and
+ExecutorOutput.
 """
 
 from __future__ import annotations
@@ -20,46 +21,46 @@ _STAGING = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 
 
 class ContractError(ValueError):
-    """The launcher, or the executor, did what the other side can't deal with."""
+    """The launcher or the executor produced something that the other side can't process."""
 
 
 def output_file(executor_input: Json) -> str:
-    """Path of the file for the ExecutorOutput.
+    """Returns the local path of the file for the ExecutorOutput.
 
-    KFP's is `<local task root>/output_metadata.json` since 2.15 (driver.go, provisionOutputs), and
-    was `/tmp/kfp_outputs/output_metadata.json` before (launcher_v2.go, OutputMetadataFilepath).
-    Vertex AI's is `executor_output.json` in the task's folder of the bucket; TFX opens it by its
-    address (kubeflow_v2_run_executor.py, _run_executor), KFP's SDK by its path in the mount.
+    - KFP 2.15 and later use `<local task root>/output_metadata.json` (driver.go,
+      provisionOutputs). Earlier versions use `/tmp/kfp_outputs/output_metadata.json`
+      (launcher_v2.go, OutputMetadataFilepath).
+    - Vertex AI uses `executor_output.json` in the task's folder of the bucket. TFX opens the file
+      by its URI (kubeflow_v2_run_executor.py, _run_executor), KFP's SDK by its path in the mount.
     """
     return _staged(executor_input["outputs"]["outputFile"])
 
 
 def adapt_input(executor_input: Json, inputs_spec: Json) -> Json:
-    """Makes an executor input that TFX can run from the one that the launcher hands over.
+    """Converts the launcher's executor input to one that TFX can run.
 
-    - Input artifacts get their types from the component's inputs spec: on KFP they arrive as
-      `{"instanceSchema": ""}` (client.go, ToRuntimeArtifact and GetOutputArtifactsByExecutionId,
-      "figure out how to get schema"), which TFX can't read.
-    - Inputs that are marked absent are left out; TFX gets an empty list.
-    - The output `executor-logs`, which is the launcher's own (driver.go, provisionOutputs), is left
-      out; its type, system.Artifact, is not one of TFX's.
-    - An output of the type system.HTML gets that of the class that stands for it, which is what TFX
-      looks for in a type's title.
-    - URIs become the local paths at which KFP's launcher has put the inputs, and from which it will
-      take the outputs (launcher_v2.go, retrieveArtifactPath); for `gs://` they are those at which
-      Vertex AI mounts Cloud Storage. The URIs of inputs are kept in the metadata as ORIGIN_URI, for
-      components that write down where something came from.
-    - Lists and dictionaries in metadata are unwrapped (converter.go, StructValueToMLMDValue wraps
-      them in `{"list": …}` and `{"struct": …}`, and toRuntimeArtifact doesn't unwrap them).
-    - `artifactId`, where there is one, becomes the name, which is what TFX tells artifacts by:
-      KFP's branch without ML Metadata hands over both, and names may repeat there.
+    - Input artifacts get their types from the component's inputs spec. KFP passes the type
+      `{"instanceSchema": ""}`, which TFX can't parse (client.go, ToRuntimeArtifact and
+      GetOutputArtifactsByExecutionId, "figure out how to get schema").
+    - Inputs that are marked absent are removed, so TFX receives an empty list.
+    - The launcher's output `executor-logs` is removed, because TFX does not have its type,
+      system.Artifact (driver.go, provisionOutputs).
+    - An output of type system.HTML gets this project's artifact class for HTML as its type, because
+      TFX expects an import path in the type's title.
+    - URIs are replaced by the local paths of the launcher's copies (launcher_v2.go,
+      retrieveArtifactPath). For `gs://` these are also the paths at which Vertex AI mounts Cloud
+      Storage. The metadata of inputs keeps the URI as ORIGIN_URI for components that record it.
+    - Lists and dictionaries in metadata are unwrapped: StructValueToMLMDValue in converter.go wraps
+      them in `{"list": …}` and `{"struct": …}`, and toRuntimeArtifact doesn't unwrap them.
+    - `artifactId`, if present, replaces the name, which TFX uses as the identifier. KFP's branch
+      without ML Metadata passes both, and its names are not unique.
 
     Args:
-      executor_input: as it was received; it is not changed.
+      executor_input: the ExecutorInput that the launcher passes; not modified.
       inputs_spec: the component's ComponentInputsSpec.
 
     Raises:
-      ContractError: an artifact has neither a known scheme nor a path of its own.
+      ContractError: an artifact has neither a supported URI scheme nor a custom path.
     """
     inputs, outputs = executor_input.get("inputs", {}), executor_input.get("outputs", {})
     specs = inputs_spec.get("artifacts", {})
@@ -83,7 +84,7 @@ def adapt_input(executor_input: Json, inputs_spec: Json) -> Json:
             "artifacts": {
                 name: {
                     "artifacts": [
-                        _adapt_artifact(artifact) | _class_of(artifact)
+                        _adapt_artifact(artifact) | _tfx_type(artifact)
                         for artifact in _artifacts(listed)
                     ]
                 }
@@ -95,64 +96,63 @@ def adapt_input(executor_input: Json, inputs_spec: Json) -> Json:
 
 
 def adapt_output(executor_output: Json, executor_input: Json) -> Json:
-    """Makes an executor output that the launcher can take from the one that TFX made.
+    """Converts TFX's executor output to one that the launcher can publish.
 
-    - Local paths become the URIs that they stand for, wherever they are in strings: the launcher
-      would record a local path and upload nothing (launcher_v2.go, uploadOutputArtifacts), and in
-      metadata, such as a blessing's `current_model`, it would mean nothing after the task.
-    - An output of the type system.HTML becomes the page in its directory: what the UI shows is the
-      object that the URI names (getHtmlViewerConfig in frontend/src/components/viewers/
-      MetricsVisualizations.tsx), and the launcher uploads what it names. The pictures beside it
-      are in the page as well, and not uploaded.
-    - Metadata that is null is left out: it would fail the task (converter.go,
+    - Local paths in strings are replaced by their URIs. The launcher records a local path without
+      uploading it (launcher_v2.go, uploadOutputArtifacts), and a local path in metadata, such as
+      `current_model` of a blessing, is meaningless after the task.
+    - The URI of an output of type system.HTML changes from the directory to the page in it. The UI
+      displays the object at the URI (getHtmlViewerConfig in frontend/src/components/viewers/
+      MetricsVisualizations.tsx), and the launcher uploads only that object. The page embeds its
+      images, so the image files in the directory are not needed.
+    - Null metadata values are removed, because they fail the task (converter.go,
       StructValueToMLMDValue).
 
     Args:
-      executor_output: of the execution with the adapted input; it is not changed.
-      executor_input: as it was received, not adapted.
+      executor_output: the ExecutorOutput of TFX for the adapted input; not modified.
+      executor_input: the ExecutorInput that the launcher passed, before `adapt_input`.
 
     Raises:
-      ContractError: the executor put an output elsewhere than it was told to, where the launcher
-        would not find it.
+      ContractError: the executor moved an output, so the launcher would not find it.
     """
     uris = _local_uris(executor_input)
     output = _replace(executor_output, uris)
     for name, listed in output.get("artifacts", {}).items():
-        told = _artifacts(executor_input["outputs"]["artifacts"][name])
-        expected = [artifact["uri"] for artifact in told]
+        requested = _artifacts(executor_input["outputs"]["artifacts"][name])
+        expected = [artifact["uri"] for artifact in requested]
         received = [artifact["uri"] for artifact in _artifacts(listed)]
         if received != expected:
             raise ContractError(
-                f"output {name!r}: its artifacts must stay at {expected}, where the launcher "
-                f"looks for them, but the executor moved them to {received}"
+                f"output {name!r}: expected artifacts at {expected}, but the executor moved them "
+                f"to {received}; write them to the given URIs"
             )
-        for artifact, place in zip(_artifacts(listed), told, strict=True):
+        for artifact, original in zip(_artifacts(listed), requested, strict=True):
             metadata = artifact.get("metadata", {})
             kept = {key: value for key, value in metadata.items() if value is not None}
-            artifact.update({"metadata": kept} | _page_of(place))
+            artifact.update({"metadata": kept} | _page_location(original))
     return output
 
 
 def local_path(artifact: Json) -> str:
-    """Where an artifact is in the container.
+    """Returns an artifact's path in the container.
 
-    As launcher_v2.go does, in retrieveArtifactPath and LocalPathForURI; but for `oci://`, which it
-    accepts for inputs that no TFX component makes.
+    Follows retrieveArtifactPath and LocalPathForURI in launcher_v2.go, except that the scheme
+    `oci://` is not supported, because no TFX component produces such artifacts.
 
     Raises:
-      ContractError: it keeps it nowhere.
+      ContractError: the artifact has neither a supported URI scheme nor a custom path.
     """
     path: str = artifact.get("customPath") or _staged(artifact["uri"])
     if path == artifact["uri"]:
         raise ContractError(
-            f"a pipeline root must begin with one of {', '.join(_STAGING)}, "
-            f"received an artifact at {path!r}"
+            f"expected an artifact URI that starts with one of {', '.join(_STAGING)}, received "
+            f"{path!r}; choose another pipeline root"
         )
     return path
 
 
 def _staged(uri: str) -> str:
-    """The local path that stands for a URI; what has none of the schemes stays."""
+    """Returns the local path for a URI; a URI with another scheme is returned unchanged."""
     for scheme, directory in _STAGING.items():
         if uri.startswith(scheme):
             return directory + uri.removeprefix(scheme)
@@ -171,17 +171,17 @@ def _is_html(artifact: Json) -> bool:
     return artifact.get("type", {}).get("schemaTitle") == _HTML
 
 
-def _class_of(artifact: Json) -> Json:
-    """The type of an output in TFX's terms, where it has to be another."""
+def _tfx_type(artifact: Json) -> Json:
+    """Overrides the type of an HTML output with this project's TFX class for it."""
     return {"type": {"instanceSchema": f"title: {_HTML_CLASS}"}} if _is_html(artifact) else {}
 
 
-def _page_of(artifact: Json) -> Json:
-    """Where the page of a report is, from where its directory is."""
+def _page_location(artifact: Json) -> Json:
+    """Overrides the location of an HTML output with the page in its directory."""
     if not _is_html(artifact):
         return {}
-    places = {key: artifact[key] for key in ("uri", "customPath") if artifact.get(key)}
-    return {key: f"{place}/{REPORT_PAGE}" for key, place in places.items()}
+    directories = {key: artifact[key] for key in ("uri", "customPath") if artifact.get(key)}
+    return {key: f"{directory}/{REPORT_PAGE}" for key, directory in directories.items()}
 
 
 def _adapt_artifact(artifact: Json) -> Json:
@@ -215,7 +215,7 @@ def _local_uris(executor_input: Json) -> dict[str, str]:
 
 
 def _replace(value: Any, uris: dict[str, str]) -> Any:
-    """A copy, with the local paths replaced in all strings; what goes on after one is kept."""
+    """Returns a copy in which URIs replace local paths and path prefixes in all strings."""
     if isinstance(value, dict):
         return {key: _replace(item, uris) for key, item in value.items()}
     if isinstance(value, list):

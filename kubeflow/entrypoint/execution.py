@@ -31,23 +31,23 @@ def execute(
 ) -> Json:
     """Runs an executor.
 
-    Like kubeflow_v2_run_executor.py's `_run_executor`, with three differences:
+    Follows `_run_executor` in kubeflow_v2_run_executor.py, with three differences:
 
-    - The outputs' directories, and the files of value artifacts, are made: KFP's launcher makes
-      their parents only (launcher_v2.go, prepareOutputFolders), while TFX's executors count on an
-      orchestrator that makes all.
-    - The ids of input artifacts are those in ML Metadata, which KFP's launcher hands over as names
-      (converter.go, toRuntimeArtifact). Other names, such as Vertex AI's, have no integer in them:
-      TFX takes their hashes for ids. A blessing, whoever made it, names its models by what was
-      handed over: a hash is found nowhere, and rounded where all numbers are doubles.
-    - No output of a "driver" is read from the output file: pipelines that need one are not
-      compiled, and what is there was left by another attempt.
+    - The directories of outputs and the files of value artifacts are created here. TFX's executors
+      expect them, but KFP's launcher creates only the parent directories (launcher_v2.go,
+      prepareOutputFolders).
+    - The ids of input artifacts are their ids in ML Metadata, which KFP's launcher passes as names
+      (converter.go, toRuntimeArtifact). Vertex AI's names are not numbers, and TFX uses their
+      hashes as ids. Blessings then record the names instead, because a hash can't be looked up, and
+      JSON numbers, which are doubles, would round it.
+    - The output file is not read for the output of a TFX driver. The compiler rejects pipelines
+      that need a driver, so an existing file is from an earlier attempt.
 
     Args:
-      executor_class_path: of a BaseExecutor.
-      executor_input: an adapted ExecutorInput.
-      inputs_spec: the component's ComponentInputsSpec, for the types of the parameters.
-      beam_args: for an executor that uses Beam; others get them as extra flags.
+      executor_class_path: import path of a BaseExecutor.
+      executor_input: an ExecutorInput from `adapt_input`.
+      inputs_spec: the component's ComponentInputsSpec, which has the types of the parameters.
+      beam_args: pipeline options for a Beam executor; extra flags for other executors.
 
     Returns:
       The ExecutorOutput, with local paths.
@@ -89,7 +89,10 @@ def _restore_ids(artifacts: _Artifacts, names: dict[int, str]) -> None:
 
 
 def _name_models(artifacts: _Artifacts, names: dict[int, str]) -> None:
-    """What kubeflow_v2_entrypoint_utils.py's `refactor_model_blessing` does, for hashes only."""
+    """Replaces hashes by names in the metadata of a blessing.
+
+    Follows `refactor_model_blessing` in kubeflow_v2_entrypoint_utils.py, which also replaces ids.
+    """
     for listed in artifacts.values():
         for artifact in listed:
             for key in _MODEL_IDS:

@@ -1,4 +1,4 @@
-"""One run at a time on one pipeline root."""
+"""A lock that prevents concurrent runs on the same pipeline root."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ class PipelineRootBusyError(Exception):
 
 @contextmanager
 def locked(pipeline_root: Path) -> Iterator[None]:
-    """Locks a pipeline root for one run. The operating system frees the lock of a killed run.
+    """Locks a pipeline root, creating the directory if necessary.
+
+    If the process is killed, the operating system releases the lock.
 
     Raises:
-      PipelineRootBusyError: another run has locked it.
-      OSError: the pipeline root can't be created or written.
+      PipelineRootBusyError: another run holds the lock.
+      OSError: the pipeline root can't be created or is not writable.
     """
     import filelock  # It imports asyncio, which would delay every help text.
 
@@ -26,7 +28,7 @@ def locked(pipeline_root: Path) -> Iterator[None]:
         lock = filelock.FileLock(pipeline_root / ".lock").acquire(timeout=0)
     except filelock.Timeout:
         raise PipelineRootBusyError(
-            f"pipeline root {pipeline_root} is in use by another run: wait until it ends, or "
+            f"pipeline root {pipeline_root} is in use by another run; wait until that run ends, or "
             "choose another root with --pipeline-root"
         ) from None
     with lock:

@@ -1,13 +1,13 @@
-"""How should pixels be stored: as 784 raw bytes, or as PNG? Measures both in one run.
+"""Compares storing images as raw bytes with storing them as PNG.
 
     python tests/benchmarks/bench_image_storage.py
 
-takes all of MNIST if TFDS has prepared it (TFDS_DATA_DIR), else the bundled digits, and prints the
-CPU and wall time of writing the examples, their size, and the time that TensorFlow takes to decode
-them in batches, as Transform and the Trainer do. Ratios are to raw bytes.
+Reads the full data set if TFDS has prepared it (TFDS_DATA_DIR), else the bundled sample. Prints the
+CPU and wall time for writing the examples, their size, and the CPU and wall time for decoding them
+in batches with TensorFlow, as Transform and the Trainer do. Ratios are relative to raw bytes.
 """
 
-# ruff: noqa: T201 - the table is what it is for
+# ruff: noqa: T201 - prints a table
 
 import os
 import tempfile
@@ -34,7 +34,13 @@ FEATURES = {
 
 
 class Storage(NamedTuple):
-    """A way to store images: what makes bytes of a batch of them, and images of these."""
+    """A storage format.
+
+    Attributes:
+      name: name in the table.
+      encode: converts a batch of uint8 images to bytes, one value for each image.
+      decode: converts a string tensor of such bytes to a batch of uint8 images.
+    """
 
     name: str
     encode: Callable[[np.ndarray], list[bytes]]
@@ -42,7 +48,7 @@ class Storage(NamedTuple):
 
 
 def main() -> None:
-    """Prints the table."""
+    """Measures both formats and prints the table."""
     batches = list(_read_all())
     count = sum(len(labels) for _, labels in batches)
     print(f"{count:,} images, gzipped TFRecord files of tf.Examples\n")
@@ -53,8 +59,10 @@ def main() -> None:
         measured = _measure(storage, batches)
         raw = raw or measured
         cells = [
-            f"{value:.1f} {unit} {value / of_raw:4.1f}x"
-            for value, of_raw, unit in zip(measured, raw, ("s", "s", "MB", "s", "s"), strict=True)
+            f"{value:.1f} {unit} {value / raw_value:4.1f}x"
+            for value, raw_value, unit in zip(
+                measured, raw, ("s", "s", "MB", "s", "s"), strict=True
+            )
         ]
         print("".join(f"{cell:>16}" for cell in (storage.name, *cells)))
 
@@ -68,7 +76,7 @@ def _read_all() -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _measure(storage: Storage, batches: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
-    """CPU and wall seconds of writing, megabytes, CPU and wall seconds of decoding."""
+    """Returns CPU and wall seconds for writing, megabytes, CPU and wall seconds for decoding."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "examples.gz"
         writing = _timed(_write, path, storage, batches)
@@ -77,9 +85,10 @@ def _measure(storage: Storage, batches: list[tuple[np.ndarray, np.ndarray]]) -> 
     return [*writing, size, *decoding]
 
 
-def _timed(work: Callable[..., None], *arguments: Any) -> tuple[float, float]:
+def _timed(function: Callable[..., None], *arguments: Any) -> tuple[float, float]:
+    """Returns the CPU and wall seconds of a call."""
     cpu, wall = time.process_time(), time.perf_counter()
-    work(*arguments)
+    function(*arguments)
     return time.process_time() - cpu, time.perf_counter() - wall
 
 

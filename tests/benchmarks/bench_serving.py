@@ -1,11 +1,11 @@
-"""Measures `mnist-pipeline serve` on loopback, beside the same SavedModel called directly.
+"""Compares `mnist-pipeline serve` over loopback with direct calls to the same SavedModel.
 
     python tests/benchmarks/bench_serving.py SERVING_DIR [--requests 2000]
 
-The client is this process, and the server runs in another. Each request holds one serialized
-tf.Example for `serving_default`. As many threads as there are connections make the direct calls.
-All share the machine's processors, so the client's share counts, too. Each row is the best of
-several rounds.
+This process is the client, and the server is a separate process. Each request contains one
+serialized tf.Example for `serving_default`. Direct calls use one thread for each connection. Client
+and server share the machine's processors, so the results include the client's overhead. Each row
+shows the best of several rounds.
 """
 
 # ruff: noqa: T201 - prints a table
@@ -29,18 +29,18 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from models.definition import DATASET  # noqa: E402 - found by the path above
+from models.definition import DATASET  # noqa: E402 - needs the path above
 
 CONCURRENCIES = (1, 8, 64)
 WARM_UP = 100
 
 
 def main() -> None:
-    """Prints a table."""
+    """Measures all variants and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("serving_dir", type=Path, help="with a release of the data definition's")
-    parser.add_argument("--requests", type=int, default=2000, help="for each row of the table")
-    parser.add_argument("--rounds", type=int, default=3, help="the best one counts")
+    parser.add_argument("serving_dir", type=Path, help="directory with a release")
+    parser.add_argument("--requests", type=int, default=2000, help="requests for each row")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds for each row")
     arguments = parser.parse_args()
 
     from support.running_server import running_server
@@ -55,59 +55,61 @@ def main() -> None:
     signature = model.signatures["serving_default"]
     rows: dict[tuple[str, int], tuple[float, float, float]] = {}
 
-    def measure(name: str, ask_all: Callable[[int, int], list[float]]) -> None:
+    def measure(name: str, send: Callable[[int, int], list[float]]) -> None:
         for concurrency in CONCURRENCIES:
-            ask_all(concurrency, WARM_UP)
-            rounds = [summary(ask_all, concurrency, arguments) for _ in range(arguments.rounds)]
+            send(concurrency, WARM_UP)
+            rounds = [
+                summary(send, concurrency, arguments.requests) for _ in range(arguments.rounds)
+            ]
             rows[name, concurrency] = max(rounds)
             requests, p50, p99 = rows[name, concurrency]
             print(f"{name:<28}{concurrency:>12}{requests:>12.0f}{p50:>10.2f}{p99:>10.2f}")
 
     print(f"{'':<28}{'concurrency':>12}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}")
-    measure("direct", lambda *how: call_directly(signature, examples, *how))
+    measure("direct", lambda *load: call_directly(signature, examples, *load))
     for name, options in (("HTTP, batching", []), ("HTTP, --max-batch 1", ["--max-batch", "1"])):
         with running_server(arguments.serving_dir, *options) as server:
             port = server.port
-            measure(name, lambda *how: asyncio.run(call_by_http(port, examples, *how)))  # noqa: B023
+            measure(name, lambda *load: asyncio.run(call_over_http(port, examples, *load)))  # noqa: B023
 
     overhead = rows["HTTP, batching", 1][1] - rows["direct", 1][1]
-    print(f"\nA single request takes {overhead:.2f} ms more by HTTP (p50).")
+    print(f"\nHTTP adds {overhead:.2f} ms to a single request (p50).")
     for concurrency in CONCURRENCIES:
         batched, single = (
             rows[name, concurrency][0] for name in ("HTTP, batching", "HTTP, --max-batch 1")
         )
         direct = rows["direct", concurrency][0]
         print(
-            f"At concurrency {concurrency}, batching gives {batched / single:.2f} times the "
-            f"requests/s of no batching, and {batched / direct:.2f} times those of direct calls."
+            f"At concurrency {concurrency}, batching reaches {batched / single:.2f} times the "
+            f"requests/s of --max-batch 1, and {batched / direct:.2f} times those of direct calls."
         )
 
 
 def summary(
-    ask_all: Callable[[int, int], list[float]], concurrency: int, arguments: Any
+    send: Callable[[int, int], list[float]], concurrency: int, count: int
 ) -> tuple[float, float, float]:
-    """Requests a second, and p50 and p99 of their milliseconds."""
-    began = time.perf_counter()
-    seconds = ask_all(concurrency, arguments.requests)
-    in_all = time.perf_counter() - began
+    """Returns requests per second, and the p50 and p99 latency in milliseconds."""
+    start = time.perf_counter()
+    seconds = send(concurrency, count)
+    total = time.perf_counter() - start
     p50, p99 = np.percentile(seconds, [50, 99]) * 1000
-    return len(seconds) / in_all, float(p50), float(p99)
+    return len(seconds) / total, float(p50), float(p99)
 
 
 def call_directly(
     signature: Callable[..., Any], examples: list[bytes], concurrency: int, count: int
 ) -> list[float]:
-    """Seconds of each call."""
+    """Calls the signature from several threads; returns the seconds for each call."""
     import tensorflow as tf
 
     seconds: list[float] = []
 
     def call_some(numbers: Iterable[int]) -> None:
         for number in numbers:
-            began = time.perf_counter()
+            start = time.perf_counter()
             example = tf.constant([examples[number % len(examples)]])
             signature(examples=example)["probabilities"].numpy()
-            seconds.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - start)
 
     threads = [
         threading.Thread(target=call_some, args=[range(first, count, concurrency)])
@@ -120,22 +122,22 @@ def call_directly(
     return seconds
 
 
-async def call_by_http(
+async def call_over_http(
     port: int, examples: list[bytes], concurrency: int, count: int
 ) -> list[float]:
-    """Seconds of each request, on as many connections."""
+    """Sends requests on several connections; returns the seconds for each request."""
     requests = [request(example) for example in examples]
     seconds: list[float] = []
 
     async def call_some(numbers: Iterable[int]) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for number in numbers:
-            began = time.perf_counter()
+            start = time.perf_counter()
             writer.write(requests[number % len(requests)])
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             body = await reader.readexactly(length)
-            seconds.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - start)
             if not body.startswith(b'{"predictions"'):
                 raise RuntimeError(body.decode())
         writer.close()
@@ -148,7 +150,7 @@ async def call_by_http(
 
 
 def request(example: bytes) -> bytes:
-    """A whole request, as bytes."""
+    """Builds a complete HTTP request."""
     body = json.dumps({"instances": [{"b64": base64.b64encode(example).decode()}]}).encode()
     path = f"/v1/models/{DATASET.name}:predict"
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"

@@ -21,7 +21,7 @@ from support.served_models import (
     push_model,
     store_in,
 )
-from support.small_trainings import real_digits
+from support.tfds_directory import real_digits
 
 from models.definition import DATASET
 

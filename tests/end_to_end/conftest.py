@@ -1,24 +1,24 @@
-"""Places for runs: a pipeline root and a serving directory each, with the same inputs."""
+"""Workspaces with a pipeline root and a serving directory each, and shared inputs."""
 
 from pathlib import Path
 
 import pytest
-from support.pipeline_runs import Place, write_inputs
+from support.pipeline_runs import Workspace, write_inputs
 
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Synthetic data and a schema; for reading only."""
+    """A read-only directory with synthetic data and its schema."""
     return write_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 @pytest.fixture
-def place(tmp_path: Path, inputs: Path) -> Place:
-    return Place(tmp_path / "root", tmp_path / "serving", inputs)
+def workspace(tmp_path: Path, inputs: Path) -> Workspace:
+    return Workspace(tmp_path / "root", tmp_path / "serving", inputs)
 
 
 @pytest.fixture(scope="module")
-def shared_place(tmp_path_factory: pytest.TempPathFactory, inputs: Path) -> Place:
-    """For a sequence of runs that build on one another."""
+def shared_workspace(tmp_path_factory: pytest.TempPathFactory, inputs: Path) -> Workspace:
+    """A workspace for a module's tests, whose runs build on each other."""
     base = tmp_path_factory.mktemp("shared")
-    return Place(base / "root", base / "serving", inputs)
+    return Workspace(base / "root", base / "serving", inputs)

@@ -1,4 +1,4 @@
-"""The command as a process: exit status, concurrent runs, resuming after a kill."""
+"""Runs the command as a process: exit status, concurrent runs, resuming after a kill."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 from support.forks import ROOT
-from support.pipeline_runs import Place
+from support.pipeline_runs import Workspace
 
 from pipeline.runs import metadata
 from pipeline.runs.root_lock import locked
 from pipeline.stages import STAGES, TRAINER
 
 
-def _command(place: Place, *options: str) -> Sequence[str]:
-    values = place.settings()
+def _command(workspace: Workspace, *options: str) -> Sequence[str]:
+    values = workspace.settings()
     given = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
     return [sys.executable, "-m", "pipeline", "run", *given, *options]
 
@@ -44,42 +44,44 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         (["--settings=absent.yaml"], "'absent.yaml' does not exist"),
     ],
 )
-def test_wrong_usage_exits_with_2_and_one_clear_line(
-    place: Place, options: list[str], message: str
+def test_invalid_usage_exits_with_2_and_an_error_message(
+    workspace: Workspace, options: list[str], message: str
 ) -> None:
-    ended = _run(_command(place, *options))
-    assert ended.returncode == 2
-    assert message in ended.stderr
-    assert not place.root.exists()
+    process = _run(_command(workspace, *options))
+    assert process.returncode == 2
+    assert message in process.stderr
+    assert not workspace.root.exists()
 
 
-def test_settings_file_is_read_and_options_win_over_it(place: Place, tmp_path: Path) -> None:
+def test_options_override_the_settings_file(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text("limit: -1\nseed: -1\n")
-    ended = _run(_command(place, f"--settings={path}", "--seed=1"))
+    ended = _run(_command(workspace, f"--settings={path}", "--seed=1"))
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"Error: {path}: limit: ")
     assert "seed" not in ended.stderr
 
 
-def test_second_run_on_a_pipeline_root_is_refused(place: Place) -> None:
-    with locked(place.root):
-        ended = _run(_command(place))
-    assert ended.returncode == 1
-    assert "in use by another run" in ended.stdout
-    assert not (place.root / "metadata.sqlite").exists()
+def test_concurrent_run_on_the_same_pipeline_root_is_an_error(workspace: Workspace) -> None:
+    with locked(workspace.root):
+        process = _run(_command(workspace))
+    assert process.returncode == 1
+    assert "in use by another run" in process.stdout
+    assert not (workspace.root / "metadata.sqlite").exists()
 
 
-def test_unwritable_root_gets_one_clear_line(place: Place, tmp_path: Path) -> None:
+def test_error_for_an_unwritable_pipeline_root_has_no_traceback(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
-    ended = _run(_command(place, f"--pipeline-root={tmp_path}/file/root"))
+    ended = _run(_command(workspace, f"--pipeline-root={tmp_path}/file/root"))
     assert ended.returncode == 1
     assert ended.stdout == f"Error: {tmp_path}/file/root: Not a directory\n"
     assert not ended.stderr
 
 
-def test_interrupted_training_resumes_from_its_last_completed_epoch(place: Place) -> None:
-    command = _command(place, "--epochs=6", "--early-stopping-patience=6")
+def test_interrupted_training_resumes_from_its_last_completed_epoch(workspace: Workspace) -> None:
+    command = _command(workspace, "--epochs=6", "--early-stopping-patience=6")
     interrupted = _end_after("epoch 2/6", command, signal.SIGINT)
     assert interrupted.returncode == 130
     stage, last = interrupted.stdout.splitlines()[-2:]
@@ -87,7 +89,7 @@ def test_interrupted_training_resumes_from_its_last_completed_epoch(place: Place
     assert last == f"Interrupted in {TRAINER}. Run the same command again to resume."
 
     _end_after("epoch 4/6", command, signal.SIGKILL)
-    assert [stage.state for stage in _executions(place, TRAINER)] == ["FAILED", "RUNNING"]
+    assert [stage.state for stage in _executions(workspace, TRAINER)] == ["FAILED", "RUNNING"]
 
     ended = _run([*command, "--json"])
     assert ended.returncode == 0, ended.stderr
@@ -95,9 +97,9 @@ def test_interrupted_training_resumes_from_its_last_completed_epoch(place: Place
     assert "epoch 6/6" in ended.stderr
     assert f"{TRAINER:<18}done" in ended.stderr
     assert "6 epochs, best" in ended.stderr
-    states = [stage.state for stage in _executions(place, TRAINER)]
+    states = [stage.state for stage in _executions(workspace, TRAINER)]
     assert states == ["FAILED", "FAILED", "COMPLETE"]
-    _check_json(json.loads(ended.stdout), place)
+    _check_json(json.loads(ended.stdout), workspace)
 
 
 def _end_after(
@@ -114,16 +116,16 @@ def _end_after(
     return subprocess.CompletedProcess(command, process.returncode, printed)
 
 
-def _check_json(outcome: dict[str, Any], place: Place) -> None:
+def _check_json(outcome: dict[str, Any], workspace: Workspace) -> None:
     """Checks that all documented fields agree with the run."""
     help_text = _run([sys.executable, "-m", "pipeline", "run", "--help"]).stdout
     documented = help_text.partition("JSON fields:\n")[2].partition("\n\n")[0]
     names = re.findall(r"^ {4}(\w+(?:, \w+)*)  ", documented, re.MULTILINE)
     assert sorted(", ".join(names).split(", ")) == sorted(outcome)
     assert (outcome["status"], outcome["exit_status"], outcome["error"]) == ("success", 0, None)
-    assert outcome["run_id"] == _runs(place)[-1].name
+    assert outcome["run_id"] == _runs(workspace)[-1].name
     assert [stage["name"] for stage in outcome["stages"]] == list(STAGES)
-    assert outcome["release"]["path"] == str(place.release(str(outcome["release"]["version"])))
+    assert outcome["release"]["path"] == str(workspace.release(str(outcome["release"]["version"])))
     assert outcome["data"]["counts"]["test"] == outcome["metrics"]["examples"]
     assert all(check["passed"] for check in outcome["checks"])
     assert Path(outcome["report"]).is_file()
@@ -131,11 +133,11 @@ def _check_json(outcome: dict[str, Any], place: Place) -> None:
     assert datetime.fromisoformat(outcome["started"]).tzinfo is not None
 
 
-def _executions(place: Place, name: str) -> list[metadata.Stage]:
-    store = metadata.open_store(place.root / "metadata.sqlite")
-    return [metadata.read_run(store, run.name)[name] for run in _runs(place)]
+def _executions(workspace: Workspace, name: str) -> list[metadata.Stage]:
+    store = metadata.open_store(workspace.root / "metadata.sqlite")
+    return [metadata.read_run(store, run.name)[name] for run in _runs(workspace)]
 
 
-def _runs(place: Place) -> list[Any]:
-    store = metadata.open_store(place.root / "metadata.sqlite")
+def _runs(workspace: Workspace) -> list[Any]:
+    store = metadata.open_store(workspace.root / "metadata.sqlite")
     return sorted(store.get_contexts_by_type("pipeline_run"), key=lambda run: run.id)

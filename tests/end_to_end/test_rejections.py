@@ -1,4 +1,4 @@
-"""Bad data ends a run before training, a bad model before the push, and nothing is lost."""
+"""Tests that bad data stops a run before training, and a bad model before the push."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.pipeline_runs import Place
+from support.pipeline_runs import Workspace
 from support.tfds_directory import (
     Examples,
     records_path,
@@ -21,7 +21,7 @@ from pipeline.exit_status import ExitStatus
 from pipeline.settings import SCHEMA_FILE, SettingsError
 from pipeline.stages import DATA_GATE, EXAMPLE_GEN, STATISTICS_GEN, TRANSFORM
 
-Spoil = Callable[[np.ndarray, np.ndarray], Examples]
+Corrupt = Callable[[np.ndarray, np.ndarray], Examples]
 
 about_mnist = pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 
@@ -48,7 +48,7 @@ def _without_a_class(images: np.ndarray, labels: np.ndarray) -> Examples:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupt", "message"),
     [
         (_with_a_label_out_of_range, "train: label: "),
         (_without_a_class, "train: label: "),
@@ -56,97 +56,101 @@ def _without_a_class(images: np.ndarray, labels: np.ndarray) -> Examples:
         pytest.param(_inverted, "train: mean_intensity: ", marks=about_mnist),
     ],
 )
-def test_bad_images_or_labels_are_rejected_before_training(
-    place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str], spoil: Spoil, message: str
+def test_bad_data_is_rejected_before_training(
+    workspace: Workspace,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    corrupt: Corrupt,
+    message: str,
 ) -> None:
     train, test = _examples()
-    write_tfds_dataset(tmp_path / "data", spoil(*train), test)
-    status = place.run(data_dir=tmp_path / "data")
+    write_tfds_dataset(tmp_path / "data", corrupt(*train), test)
+    status = workspace.run(data_dir=tmp_path / "data")
     printed = capfd.readouterr().out
     assert status == ExitStatus.DATA_REJECTED
     assert printed.splitlines()[-1].startswith("Data rejected: ")
     assert message in printed.splitlines()[-1]
-    assert place.states()[DATA_GATE] == "FAILED"
-    assert TRANSFORM not in place.states()
-    assert not place.versions()
+    assert workspace.states()[DATA_GATE] == "FAILED"
+    assert TRANSFORM not in workspace.states()
+    assert not workspace.versions()
 
 
-def test_truncated_file_is_rejected_with_its_directory(
-    place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_error_for_a_truncated_file_names_the_directory(
+    workspace: Workspace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     directory = write_tfds_dataset(tmp_path / "data", *_examples())
     record_file = records_path(directory, "train")
     record_file.write_bytes(record_file.read_bytes()[:-100])
-    status = place.run(data_dir=tmp_path / "data")
+    status = workspace.run(data_dir=tmp_path / "data")
     printed = capfd.readouterr().out
     assert status == ExitStatus.DATA_REJECTED
     assert printed.splitlines()[-1].startswith("Data rejected: ")
     assert str(directory) in printed.splitlines()[-1]
-    assert place.states()[EXAMPLE_GEN] == "FAILED"
-    assert STATISTICS_GEN not in place.states()
+    assert workspace.states()[EXAMPLE_GEN] == "FAILED"
+    assert STATISTICS_GEN not in workspace.states()
 
 
-def test_too_few_test_images_end_the_run_before_training(place: Place) -> None:
+def test_too_few_test_images_stop_the_run_before_training(workspace: Workspace) -> None:
     with pytest.raises(SettingsError, match=r"^min_test_examples: expected at least 1,000,000 "):
-        place.run(min_test_examples=1_000_000)
-    assert place.states()[EXAMPLE_GEN] == "COMPLETE"
-    assert STATISTICS_GEN not in place.states()
+        workspace.run(min_test_examples=1_000_000)
+    assert workspace.states()[EXAMPLE_GEN] == "COMPLETE"
+    assert STATISTICS_GEN not in workspace.states()
 
 
-def test_model_of_wrong_labels_is_blocked_and_the_served_one_stays(
-    place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_model_trained_on_wrong_labels_is_rejected_and_the_served_model_kept(
+    workspace: Workspace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert place.run() == ExitStatus.SUCCESS
-    served = place.versions()
+    assert workspace.run() == ExitStatus.SUCCESS
+    served = workspace.versions()
 
     (images, labels), test = _examples()
     write_tfds_dataset(tmp_path / "data", (images, (labels + 1) % NUM_CLASSES), test)
-    assert place.run(data_dir=tmp_path / "data") == ExitStatus.MODEL_REJECTED
+    assert workspace.run(data_dir=tmp_path / "data") == ExitStatus.MODEL_REJECTED
     *_, error, title, report, advice = capfd.readouterr().out.splitlines()
     assert error.startswith("Model rejected: ")
     assert " is below the 70% gate" in error
-    assert f" Report: {place.root / 'reports'}" in error
+    assert f" Report: {workspace.root / 'reports'}" in error
     assert title == "Next:"
-    assert f"mnist-pipeline report --open --pipeline-root {place.root}  " in report
+    assert f"mnist-pipeline report --open --pipeline-root {workspace.root}  " in report
     assert "--epochs (now 2)" in advice
     assert "--accuracy-threshold (now 0.7)" in advice
-    assert place.versions() == served
-    assert (place.release(served[0]) / "saved_model.pb").is_file()
+    assert workspace.versions() == served
+    assert (workspace.release(served[0]) / "saved_model.pb").is_file()
 
 
-def _cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes every host unreachable, whatever proxies this machine has."""
+def _disable_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes every host unreachable, regardless of the machine's proxy settings."""
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.skipif(DATASET.download_url is None, reason="there is no host to ask first")
-def test_unreachable_host_ends_the_run_before_any_stage(
-    place: Place,
+@pytest.mark.skipif(DATASET.download_url is None, reason="the data set has no download URL")
+def test_unreachable_host_stops_the_run_before_any_stage(
+    workspace: Workspace,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    _cut_off(monkeypatch)
-    assert place.run(data_dir=tmp_path) == ExitStatus.FAILED
+    _disable_network(monkeypatch)
+    assert workspace.run(data_dir=tmp_path) == ExitStatus.FAILED
     printed = capfd.readouterr().out
     assert printed.splitlines()[-1].startswith("Error: ")
     assert str(tmp_path) in printed.splitlines()[-1]
-    assert not (place.root / "metadata.sqlite").exists()
+    assert not (workspace.root / "metadata.sqlite").exists()
 
 
 @about_mnist
-def test_auto_falls_back_to_the_bundled_sample_with_a_warning_at_both_ends(
-    place: Place,
+def test_auto_falls_back_to_the_bundled_sample_and_warns_before_and_after_the_run(
+    workspace: Workspace,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    _cut_off(monkeypatch)
-    # The reviewed schema, as is: the real digits must satisfy it.
-    status = place.run(
+    _disable_network(monkeypatch)
+    # The bundled digits must satisfy the reviewed schema.
+    status = workspace.run(
         data="auto", data_dir=tmp_path, schema_file=SCHEMA_FILE, limit=1000, accuracy_threshold="0"
     )
     printed = capfd.readouterr().out

@@ -1,6 +1,6 @@
-"""From data to a pushed model, and later runs on the same pipeline root.
+"""Tests a run from data to a pushed model, and later runs on the same pipeline root.
 
-The tests of this module run in order: each continues from the state that the previous one left.
+The tests run in order. Each one continues from the state after the previous test.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 from support.html_check import Page
-from support.pipeline_runs import TEST_PER_CLASS, TRAIN_PER_CLASS, Place
+from support.pipeline_runs import TEST_PER_CLASS, TRAIN_PER_CLASS, Workspace
 
 from components.report.page import short_uri
 from models.definition import DATASET
@@ -29,19 +29,21 @@ from pipeline.stages import (
 )
 
 
-def report_of(place: Place) -> Path:
-    """Report page of the newest run."""
-    return max((place.root / "reports").glob("*/report.html"))
+def report_of(workspace: Workspace) -> Path:
+    """Returns the report page of the newest run."""
+    return max((workspace.root / "reports").glob("*/report.html"))
 
 
-def test_first_run_pushes_a_model(shared_place: Place, capfd: pytest.CaptureFixture[str]) -> None:
-    assert shared_place.run() == ExitStatus.SUCCESS
+def test_first_run_pushes_a_model(
+    shared_workspace: Workspace, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert shared_workspace.run() == ExitStatus.SUCCESS
     printed = capfd.readouterr().out
 
-    states = shared_place.states()
+    states = shared_workspace.states()
     assert sorted(states) == sorted(STAGES)
     assert set(states.values()) == {"COMPLETE"}
-    assert len(shared_place.versions()) == 1
+    assert len(shared_workspace.versions()) == 1
     for stage in STAGES:
         assert stage in printed
     official, test = TRAIN_PER_CLASS * NUM_CLASSES, TEST_PER_CLASS * NUM_CLASSES
@@ -51,34 +53,34 @@ def test_first_run_pushes_a_model(shared_place: Place, capfd: pytest.CaptureFixt
     assert f"{BASELINE:<18}done" in printed
     assert "none yet" in printed
     assert "Running launcher" not in printed, "TFX's log belongs in its file"
-    assert f"report       {report_of(shared_place)}" in printed
+    assert f"report       {report_of(shared_workspace)}" in printed
     *_, title, report, serve, predict = printed.splitlines()
     assert title == "Next:"
-    assert f"mnist-pipeline report --open --pipeline-root {shared_place.root}  " in report
-    assert f"mnist-pipeline serve --serving-dir {shared_place.serving}  " in serve
-    assert f"mnist-pipeline predict PICTURE --serving-dir {shared_place.serving}  " in predict
+    assert f"mnist-pipeline report --open --pipeline-root {shared_workspace.root}  " in report
+    assert f"mnist-pipeline serve --serving-dir {shared_workspace.serving}  " in serve
+    assert f"mnist-pipeline predict PICTURE --serving-dir {shared_workspace.serving}  " in predict
 
 
-def test_log_file_has_the_output_of_tfx(shared_place: Place) -> None:
-    (log,) = (shared_place.root / "logs").iterdir()
+def test_log_file_has_the_output_of_tfx(shared_workspace: Workspace) -> None:
+    (log,) = (shared_workspace.root / "logs").iterdir()
     assert "Running launcher" in log.read_text()
 
 
-def test_pushed_model_predicts(shared_place: Place) -> None:
-    (version,) = shared_place.versions()
-    served = tf.saved_model.load(str(shared_place.release(version)))
+def test_pushed_model_predicts(shared_workspace: Workspace) -> None:
+    (version,) = shared_workspace.versions()
+    served = tf.saved_model.load(str(shared_workspace.release(version)))
     example = tf.train.Example()
     example.features.feature[IMAGE].bytes_list.value.append(bytes(IMAGE_BYTES))
     outputs = served.signatures["serving_default"](tf.constant([example.SerializeToString()]))
     assert float(tf.reduce_sum(outputs[PROBABILITIES])) == pytest.approx(1, abs=1e-5)
 
 
-def test_report_shows_the_release_and_its_lineage(shared_place: Place) -> None:
-    (version,) = shared_place.versions()
-    page = Page(report_of(shared_place).read_text(encoding="utf-8"))
+def test_report_shows_the_release_and_its_lineage(shared_workspace: Workspace) -> None:
+    (version,) = shared_workspace.versions()
+    page = Page(report_of(shared_workspace).read_text(encoding="utf-8"))
     assert "✓ blessed" in page.text
     assert f"released as version {version}" in page.text
-    stages = shared_place.last_run()
+    stages = shared_workspace.last_run()
     examples = stages[EXAMPLE_GEN].outputs["examples"][0]
     assert examples.properties["fingerprint"] in page.text
     for artifact in (stages[PUSHER].outputs["pushed_model"][0], examples):
@@ -86,82 +88,82 @@ def test_report_shows_the_release_and_its_lineage(shared_place: Place) -> None:
     assert "(this run)" in page.text
 
 
-def test_manifest_has_the_provenance(shared_place: Place) -> None:
-    (version,) = shared_place.versions()
-    text = (shared_place.release(version) / "release.json").read_text(encoding="utf-8")
-    examples = shared_place.last_run()[EXAMPLE_GEN].outputs["examples"][0]
+def test_manifest_has_the_provenance(shared_workspace: Workspace) -> None:
+    (version,) = shared_workspace.versions()
+    text = (shared_workspace.release(version) / "release.json").read_text(encoding="utf-8")
+    examples = shared_workspace.last_run()[EXAMPLE_GEN].outputs["examples"][0]
     assert examples.properties["fingerprint"] in text
     assert examples.properties["source"] in text
 
 
-def test_second_run_with_nothing_changed_uses_the_cache(
-    shared_place: Place, capfd: pytest.CaptureFixture[str]
+def test_rerun_without_changes_uses_the_cache(
+    shared_workspace: Workspace, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before = shared_place.versions()
-    assert shared_place.run() == ExitStatus.SUCCESS
-    states = shared_place.states()
+    versions = shared_workspace.versions()
+    assert shared_workspace.run() == ExitStatus.SUCCESS
+    states = shared_workspace.states()
     assert states.pop(BASELINE) == "COMPLETE", "resolvers are not cached"
-    assert states.pop(PUSHER) == "COMPLETE", "the Pusher checks the served releases in each run"
+    assert states.pop(PUSHER) == "COMPLETE", "the Pusher always checks the served releases"
     assert set(states.values()) == {"CACHED"}
-    assert shared_place.versions() == before
+    assert shared_workspace.versions() == versions
     assert "up to date" in capfd.readouterr().out
-    assert "already released as version" in report_of(shared_place).read_text(encoding="utf-8")
+    assert "already released as version" in report_of(shared_workspace).read_text(encoding="utf-8")
 
 
-def test_deleted_release_is_pushed_again_from_the_cache(shared_place: Place) -> None:
-    shutil.rmtree(shared_place.serving)
-    assert shared_place.run() == ExitStatus.SUCCESS
-    assert shared_place.states()[TRAINER] == "CACHED"
-    assert len(shared_place.versions()) == 1
+def test_deleted_release_is_pushed_again_from_the_cache(shared_workspace: Workspace) -> None:
+    shutil.rmtree(shared_workspace.serving)
+    assert shared_workspace.run() == ExitStatus.SUCCESS
+    assert shared_workspace.states()[TRAINER] == "CACHED"
+    assert len(shared_workspace.versions()) == 1
 
 
-def test_blocked_model_leaves_the_served_one(
-    shared_place: Place, capfd: pytest.CaptureFixture[str]
+def test_rejected_model_does_not_replace_the_served_model(
+    shared_workspace: Workspace, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before = shared_place.versions()
-    assert shared_place.run(max_loss="0.0000001") == ExitStatus.MODEL_REJECTED
-    states = shared_place.states()
+    versions = shared_workspace.versions()
+    assert shared_workspace.run(max_loss="0.0000001") == ExitStatus.MODEL_REJECTED
+    states = shared_workspace.states()
     assert (states[EVALUATOR], states[MODEL_GATE]) == ("CACHED", "COMPLETE")
     assert states[PUSHER] == "CANCELED"
-    assert shared_place.versions() == before
+    assert shared_workspace.versions() == versions
     printed = capfd.readouterr().out
     assert "Model rejected: loss " in printed
     assert f"{PUSHER:<18}skipped" in printed
     assert f"{PUSHER} 0" not in printed, "the Pusher is not among the stage times"
-    assert f"report       {report_of(shared_place)}" in printed
-    text = Page(report_of(shared_place).read_text(encoding="utf-8")).text
+    assert f"report       {report_of(shared_workspace)}" in printed
+    text = Page(report_of(shared_workspace).read_text(encoding="utf-8")).text
     assert "✗ not blessed" in text
     assert "not pushed" in text
 
 
-def test_page_that_can_not_be_drawn_does_not_change_the_exit_status(
-    shared_place: Place, capfd: pytest.CaptureFixture[str]
+def test_failure_to_write_the_report_does_not_change_the_exit_status(
+    shared_workspace: Workspace, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pages = shared_place.root / "reports"
-    pages.rename(shared_place.root / "other")
-    pages.write_text("in the way")
-    assert shared_place.run() == ExitStatus.SUCCESS
+    reports = shared_workspace.root / "reports"
+    reports.rename(shared_workspace.root / "other")
+    reports.write_text("a file instead of the directory")
+    assert shared_workspace.run() == ExitStatus.SUCCESS
     assert "report       WARNING: could not draw the page: " in capfd.readouterr().out
-    pages.unlink()
+    reports.unlink()
 
 
-def test_changed_setting_reruns_its_stage_and_the_following(shared_place: Place) -> None:
-    assert shared_place.run(seed=7) == ExitStatus.SUCCESS
-    states = shared_place.states()
+def test_changed_setting_reruns_its_stage_and_the_later_ones(shared_workspace: Workspace) -> None:
+    assert shared_workspace.run(seed=7) == ExitStatus.SUCCESS
+    states = shared_workspace.states()
     first = STAGES.index(TRAINER)
     assert {states[name] for name in STAGES[:first]} == {"CACHED"}
     assert {states[name] for name in STAGES[first:]} == {"COMPLETE"}
-    assert len(shared_place.versions()) == 2
+    assert len(shared_workspace.versions()) == 2
 
 
-def test_later_model_is_compared_with_the_earlier_one(shared_place: Place) -> None:
-    blessing = shared_place.last_run()[MODEL_GATE].outputs["blessing"][0]
+def test_second_model_is_compared_with_the_first(shared_workspace: Workspace) -> None:
+    blessing = shared_workspace.last_run()[MODEL_GATE].outputs["blessing"][0]
     verdict = json.loads(Path(blessing.uri, "verdict.json").read_text())
     assert verdict["metrics"]["baseline_accuracy"] is not None
 
 
-def test_rerun_of_the_later_model_is_cached_too(shared_place: Place) -> None:
-    assert shared_place.run(seed=7) == ExitStatus.SUCCESS
-    states = shared_place.states()
+def test_rerun_of_the_second_model_uses_the_cache(shared_workspace: Workspace) -> None:
+    assert shared_workspace.run(seed=7) == ExitStatus.SUCCESS
+    states = shared_workspace.states()
     assert (states[EVALUATOR], states[MODEL_GATE]) == ("CACHED", "CACHED")
-    assert len(shared_place.versions()) == 2
+    assert len(shared_workspace.versions()) == 2

@@ -1,4 +1,4 @@
-"""Runs the compiled pipeline as open-source KFP v2 does, task by task, with the real commands."""
+"""Runs the compiled pipeline with the real task commands on an emulated KFP v2 backend."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ from pipeline.stages import (
 
 TFX_ENTRYPOINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 TASKS = set(STAGES)
-# The stages that the cache answers for when the epochs, or a threshold, change.
+# Stages that come from the cache if only the epochs or a threshold change.
 BEFORE_TRAINER = set(STAGES[: STAGES.index(TRAINER)])
-# The pipeline leaves these outputs empty.
-EMPTY = {
+# Outputs without files.
+EMPTY_OUTPUTS = {
     (TRANSFORM, "updated_analyzer_cache"),
     (EVALUATOR, "blessing"),
     (PUSHER, "pushed_model"),
@@ -59,24 +59,24 @@ class Cluster:
     def run(self, package: str | None = None, **parameters: Any) -> Run:
         run = self.backend.run(package or self.package, parameters)
         if not run.succeeded:
-            print(list(run.logs.values())[-1])  # noqa: T201 - shown when the test fails
+            print(list(run.logs.values())[-1])  # noqa: T201 - pytest shows it if the test fails
         return run
 
     def versions(self) -> list[str]:
-        """Versions that a server would see."""
+        """Returns the versions in the serving directory."""
         return sorted(path.name for path in self.serving.glob(f"{DATASET.name}/[0-9]*"))
 
     def release(self, version: str) -> dict[str, Any]:
         return json.loads((self.serving / DATASET.name / version / "release.json").read_text())
 
     def read(self, run: Run, task: str, output: str, name: str) -> Any:
-        """A JSON file of an artifact, from the object store."""
+        """Reads a JSON file of an artifact from the object store."""
         key = self.backend.key(f"{run.outputs[task][output]['uri']}/{name}")
         return json.loads(self.backend.store.read(key))
 
 
 def write_data(directory: Path) -> None:
-    """Writes synthetic data; a tenth of the test labels is wrong, so that no model is perfect."""
+    """Writes synthetic data with 10% wrong test labels, so that no model is perfect."""
     images, labels = synthetic_examples(TEST // NUM_CLASSES, seed=1)
     wrong = np.arange(TEST) < TEST // 10
     labels = np.where(wrong, (labels + 1) % NUM_CLASSES, labels)
@@ -87,7 +87,7 @@ def write_data(directory: Path) -> None:
 def make_cluster(
     scheme: str, directory: Path, store: ObjectStore | None = None, bucket: str = ""
 ) -> Cluster:
-    """Makes a cluster with nothing in it, whose volume is a directory here."""
+    """Creates a cluster without any runs; a directory replaces its serving volume."""
     bucket = bucket or f"mnist-{uuid4().hex}"
     serving = directory / "serving"
     write_data(directory / "data")
@@ -108,7 +108,7 @@ def make_cluster(
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    """For a sequence of runs that build on one another."""
+    """A cluster whose runs build on each other."""
     return make_cluster("minio", tmp_path_factory.mktemp("cluster"))
 
 
@@ -123,7 +123,7 @@ def first_version(cluster: Cluster, first_run: Run) -> str:
 
 
 def check_release(cluster: Cluster, run: Run) -> None:
-    """All tasks ran, and the newest version is what they have put out."""
+    """Checks that all tasks ran and that their model is the only version."""
     assert run.states == dict.fromkeys(run.states, "COMPLETE")
     assert set(run.states) == TASKS
     pushed = run.outputs[PUSHER]["pushed_model"]["metadata"]
@@ -135,11 +135,11 @@ def check_release(cluster: Cluster, run: Run) -> None:
     assert (counts["train"] + counts["validation"], counts["test"]) == (TRAIN, TEST)
 
 
-def test_every_task_runs_to_a_pushed_model(cluster: Cluster, first_run: Run) -> None:
+def test_first_run_pushes_a_model(cluster: Cluster, first_run: Run) -> None:
     check_release(cluster, first_run)
 
 
-def test_the_first_model_has_no_baseline(cluster: Cluster, first_run: Run) -> None:
+def test_first_model_has_no_baseline(cluster: Cluster, first_run: Run) -> None:
     assert first_run.outputs[BASELINE]["model"]["metadata"]["absent"] == 1
     verdict = cluster.read(first_run, MODEL_GATE, "blessing", "verdict.json")
     assert verdict["metrics"]["baseline_accuracy"] is None
@@ -152,11 +152,11 @@ def test_all_recorded_artifacts_are_in_the_object_store(cluster: Cluster, first_
         for name, artifact in outputs.items()
         if not cluster.backend.store.keys(cluster.backend.key(artifact["uri"]))
     }
-    assert empty <= EMPTY
+    assert empty <= EMPTY_OUTPUTS
 
 
-def test_the_report_is_what_the_ui_shows(cluster: Cluster, first_run: Run) -> None:
-    """As getVertifiedHtmlArtifacts and getHtmlViewerConfig in MetricsVisualizations.tsx do."""
+def test_ui_can_show_the_report(cluster: Cluster, first_run: Run) -> None:
+    """Follows getVertifiedHtmlArtifacts and getHtmlViewerConfig in MetricsVisualizations.tsx."""
     store = cluster.backend.metadata.store
     types = {type_.id: type_.name for type_ in store.get_artifact_types()}
     (artifact,) = store.get_artifacts_by_id([int(first_run.outputs[REPORT]["report"]["name"])])
@@ -169,30 +169,30 @@ def test_the_report_is_what_the_ui_shows(cluster: Cluster, first_run: Run) -> No
     assert "<span>epochs</span><span>3</span>" in page
 
 
-def test_no_path_of_a_container_is_recorded(first_run: Run) -> None:
+def test_local_paths_of_containers_are_not_recorded(first_run: Run) -> None:
     recorded = json.dumps(first_run.outputs)
     assert "minio://" in recorded
     assert not re.findall(r'"[^"]*/minio/[^"]*"', recorded)
 
 
-def test_the_blessing_names_the_model_as_ml_metadata_knows_it(first_run: Run) -> None:
+def test_blessing_has_the_model_id_and_uri_of_ml_metadata(first_run: Run) -> None:
     model = first_run.outputs[TRAINER]["model"]
     blessing = first_run.outputs[MODEL_GATE]["blessing"]["metadata"]
     assert blessing["current_model"] == model["uri"]
     assert blessing["current_model_id"] == int(model["name"])
 
 
-def test_the_manifest_names_artifacts_as_ml_metadata_knows_them(
+def test_manifest_has_the_artifact_ids_and_uris_of_ml_metadata(
     cluster: Cluster, first_run: Run, first_version: str
 ) -> None:
-    named = cluster.release(first_version)["ml_metadata"]
-    made = {
+    manifest = cluster.release(first_version)["ml_metadata"]
+    outputs = {
         "model": first_run.outputs[TRAINER]["model"],
         "blessing": first_run.outputs[MODEL_GATE]["blessing"],
         "examples": first_run.outputs[EXAMPLE_GEN]["examples"],
     }
-    assert {role: (artifact["id"], artifact["uri"]) for role, artifact in named.items()} == {
-        role: (int(artifact["name"]), artifact["uri"]) for role, artifact in made.items()
+    assert {role: (artifact["id"], artifact["uri"]) for role, artifact in manifest.items()} == {
+        role: (int(artifact["name"]), artifact["uri"]) for role, artifact in outputs.items()
     }
 
 
@@ -200,7 +200,7 @@ def test_the_manifest_names_artifacts_as_ml_metadata_knows_them(
     "scheme",
     ["minio", *(pytest.param(scheme, marks=pytest.mark.slow) for scheme in ("s3", "gs"))],
 )
-def test_tfx_own_entrypoint_fails_at_the_first_task(scheme: str, tmp_path: Path) -> None:
+def test_entrypoint_of_tfx_fails_at_the_first_task(scheme: str, tmp_path: Path) -> None:
     cluster = make_cluster(scheme, tmp_path)
     documents = list(yaml.safe_load_all(cluster.package))
     for executor in documents[0]["deploymentSpec"]["executors"].values():
@@ -213,7 +213,7 @@ def test_tfx_own_entrypoint_fails_at_the_first_task(scheme: str, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_another_model_is_compared_with_the_pushed_one(
+def test_second_model_is_compared_with_the_pushed_model(
     cluster: Cluster, first_run: Run, first_version: str
 ) -> None:
     run = cluster.run(epochs=2)
@@ -229,27 +229,27 @@ def test_another_model_is_compared_with_the_pushed_one(
 
 
 @pytest.mark.slow
-def test_a_model_below_the_threshold_fails_the_run_at_the_pusher(
+def test_model_below_the_threshold_fails_the_run_at_the_pusher(
     cluster: Cluster, first_run: Run
 ) -> None:
-    before = cluster.versions()
+    versions = cluster.versions()
     run = cluster.backend.run(cluster.package, {"accuracy_threshold": 1.0})
     assert [task for task, state in run.states.items() if state == "FAILED"] == [PUSHER]
     assert run.states[MODEL_GATE] == "COMPLETE"
     assert set(run.outputs[PUSHER]) == {LOGS}
     assert "ModelRejectedError: accuracy" in run.logs[PUSHER]
-    assert cluster.versions() == before
+    assert cluster.versions() == versions
 
 
 @pytest.mark.slow
-def test_every_task_runs_in_google_cloud_storage(tmp_path: Path) -> None:
+def test_every_task_runs_with_google_cloud_storage_uris(tmp_path: Path) -> None:
     cluster = make_cluster("gs", tmp_path)
     check_release(cluster, cluster.run())
 
 
 @pytest.fixture
 def s3_store() -> Iterator[S3Store]:
-    """A bucket of a server that speaks S3's protocol."""
+    """A bucket on a local S3 server."""
     import boto3
     from moto.server import ThreadedMotoServer
 
@@ -270,6 +270,6 @@ def s3_store() -> Iterator[S3Store]:
 
 
 @pytest.mark.slow
-def test_every_task_runs_with_a_server_that_speaks_s3(s3_store: S3Store, tmp_path: Path) -> None:
+def test_every_task_runs_with_an_s3_server(s3_store: S3Store, tmp_path: Path) -> None:
     cluster = make_cluster("s3", tmp_path, s3_store, s3_store.bucket)
     check_release(cluster, cluster.run())

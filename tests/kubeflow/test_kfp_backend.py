@@ -1,4 +1,4 @@
-"""The re-enacted backend itself, with commands that take no time."""
+"""Tests the emulated KFP backend, with short commands."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ path = pathlib.Path(sys.argv[2])
 assert path.parent.is_dir() and not path.exists()
 (path / "empty").mkdir(parents=True)
 (path / "kept.txt").write_text("kept")
-said = {"artifacts": {"out": {"artifacts": [{"metadata": {"n": 3, "l": [1], "d": {"a": 1}}}]}}}
-pathlib.Path(received["outputs"]["outputFile"]).write_text(json.dumps(said))
+output = {"artifacts": {"out": {"artifacts": [{"metadata": {"n": 3, "l": [1], "d": {"a": 1}}}]}}}
+pathlib.Path(received["outputs"]["outputFile"]).write_text(json.dumps(output))
 print(sys.argv[3:])
 """
 READ = """
@@ -38,7 +38,7 @@ TYPE = {"artifactType": {"instanceSchema": "title: tfx.Examples"}}
 
 
 def task(script: str, *arguments: str, **fields: Any) -> dict[str, Any]:
-    """A task, with its component and container, by a Python script."""
+    """Describes a task that runs a Python script, for `pipeline`."""
     return {"script": script, "arguments": list(arguments), **fields}
 
 
@@ -102,18 +102,18 @@ def backend(tmp_path: Path) -> KfpBackend:
     return KfpBackend(f"minio://b-{uuid4().hex}/root", MemoryStore({}), tmp_path)
 
 
-def passed_on(run: Run) -> Any:
+def received_by_reader(run: Run) -> Any:
     return json.loads(run.logs["r"])
 
 
-def test_files_are_passed_on_and_empty_directories_lost(backend: KfpBackend) -> None:
+def test_files_are_passed_on_but_empty_directories_are_not(backend: KfpBackend) -> None:
     run = backend.run(pipeline(w=WRITER, r=READER))
     assert run.states == {"w": "COMPLETE", "r": "COMPLETE"}
-    assert passed_on(run)[1] == ["kept.txt"]
+    assert received_by_reader(run)[1] == ["kept.txt"]
 
 
 def test_types_are_lost_and_metadata_is_wrapped(backend: KfpBackend) -> None:
-    artifact = passed_on(backend.run(pipeline(w=WRITER, r=READER)))[0]
+    artifact = received_by_reader(backend.run(pipeline(w=WRITER, r=READER)))[0]
     assert artifact["type"] == {"instanceSchema": ""}
     assert artifact["metadata"] == {
         "n": 3.0,
@@ -129,15 +129,15 @@ def test_placeholders_are_replaced(backend: KfpBackend) -> None:
     assert "['<5>']" in backend.run(pipeline(w=WRITER), {"n": 5.0}).logs["w"]
 
 
-def test_equal_executions_are_taken_from_the_cache(backend: KfpBackend) -> None:
+def test_identical_execution_comes_from_the_cache(backend: KfpBackend) -> None:
     first = backend.run(pipeline(w=WRITER, r=READER))
-    again = backend.run(pipeline(w=WRITER, r=READER))
-    assert again.states == {"w": "CACHED", "r": "COMPLETE"}
-    assert again.outputs["w"]["out"] == first.outputs["w"]["out"]
+    second = backend.run(pipeline(w=WRITER, r=READER))
+    assert second.states == {"w": "CACHED", "r": "COMPLETE"}
+    assert second.outputs["w"]["out"] == first.outputs["w"]["out"]
     assert backend.run(pipeline(w=WRITER), {"n": 1}).states == {"w": "COMPLETE"}
 
 
-def test_a_failed_task_leaves_its_log_and_ends_the_run(backend: KfpBackend) -> None:
+def test_failed_task_publishes_its_log_and_ends_the_run(backend: KfpBackend) -> None:
     failing = {**WRITER, "script": WRITE + "\nsys.exit('no')"}
     run = backend.run(pipeline(w=failing, r=READER))
     assert run.states == {"w": "FAILED"}
@@ -145,23 +145,23 @@ def test_a_failed_task_leaves_its_log_and_ends_the_run(backend: KfpBackend) -> N
     assert run.logs["w"].endswith("no\n")
 
 
-def test_nothing_stays_in_the_staging_directories(backend: KfpBackend) -> None:
+def test_staging_directories_are_deleted(backend: KfpBackend) -> None:
     backend.run(pipeline(w=WRITER))
     bucket = backend.root.removeprefix("minio://").split("/")[0]
     assert not backend.place(f"/minio/{bucket}").exists()
 
 
-def test_it_runs_where_nothing_can_be_made_at_the_root(
+def test_custom_paths_replace_staging_directories_below_the_root(
     backend: KfpBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backend, "_base", tmp_path / "staging")
     outputs = "{{$.outputs.artifacts['out'].path}}"
     run = backend.run(pipeline(w={**WRITER, "arguments": ["{{$}}", outputs]}, r=READER))
     assert run.succeeded
-    assert passed_on(run)[0]["customPath"].startswith(str(tmp_path / "staging" / "minio"))
+    assert received_by_reader(run)[0]["customPath"].startswith(str(tmp_path / "staging" / "minio"))
 
 
-def test_a_resolver_is_refused(backend: KfpBackend) -> None:
+def test_resolver_is_rejected(backend: KfpBackend) -> None:
     with pytest.raises(BackendError, match="non-container and non-importer executor"):
         backend.run(pipeline(w=task("", executor={"resolver": {}})))
 
@@ -170,25 +170,25 @@ def test_a_resolver_is_refused(backend: KfpBackend) -> None:
     ("parameters", "message"),
     [({"n": "text"}, "expected NUMBER_DOUBLE, got 'text'"), ({"m": 1}, "unknown parameters")],
 )
-def test_wrong_parameters_are_refused(
+def test_invalid_parameters_are_rejected(
     backend: KfpBackend, parameters: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(BackendError, match=message):
         backend.run(pipeline(w=WRITER), parameters)
 
 
-def test_a_parameter_without_value_is_refused(backend: KfpBackend) -> None:
+def test_parameter_without_a_value_is_rejected(backend: KfpBackend) -> None:
     with pytest.raises(BackendError, match="parameter n is not optional, yet has no value"):
         backend.run(pipeline(w=WRITER).replace("defaultValue: 0.95", "parameterType: STRING"))
 
 
-def test_a_uri_outside_the_root_fails(backend: KfpBackend) -> None:
+def test_uri_outside_the_pipeline_root_is_an_error(backend: KfpBackend) -> None:
     moved = WRITE.replace('[{"metadata"', '[{"uri": "minio://other/x", "metadata"')
     with pytest.raises(BackendError, match="does not have expected bucket prefix"):
         backend.run(pipeline(w={**WRITER, "script": moved}))
 
 
-def test_a_local_path_is_recorded_and_not_uploaded(backend: KfpBackend) -> None:
+def test_local_path_is_recorded_but_not_uploaded(backend: KfpBackend) -> None:
     moved = WRITE.replace('[{"metadata"', '[{"uri": "/data/x", "metadata"')
     run = backend.run(pipeline(w={**WRITER, "script": moved}))
     assert run.outputs["w"]["out"]["uri"] == "/data/x"
@@ -204,10 +204,10 @@ def test_null_metadata_is_an_error() -> None:
     ("value", "text"),
     [(5, "5"), (5.0, "5"), (0.95, "0.95"), (1e-7, "0.0000001"), (True, "true"), ([1], "[1]")],
 )
-def test_values_are_written_as_go_writes_them(value: Any, text: str) -> None:
+def test_values_are_formatted_like_in_go(value: Any, text: str) -> None:
     assert as_text(value) == text
 
 
-def test_a_task_that_waits_for_none_is_an_error() -> None:
-    with pytest.raises(BackendError, match="depend on ones that never run"):
+def test_dependency_on_a_missing_task_is_an_error() -> None:
+    with pytest.raises(BackendError, match="dependencies that never run"):
         task_order({"a": {"dependentTasks": ["b"]}})

@@ -1,4 +1,4 @@
-"""The manifests against the models of Kubernetes' Python client, and against each other."""
+"""Validates the manifests against the models of Kubernetes' Python client and each other."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ SCALARS = {"str": str, "int": int, "bool": bool, "float": (int, float), "datetim
 
 
 class InvalidManifestError(Exception):
-    """A manifest says what Kubernetes does not know."""
+    """A manifest does not match Kubernetes' API."""
 
 
 def read(name: str) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def read(name: str) -> list[dict[str, Any]]:
 
 
 def validate(document: dict[str, Any]) -> None:
-    """Checks fields, types and required fields of a document, as `kubectl --validate=strict`."""
+    """Checks fields, types and required fields, like `kubectl --validate=strict`."""
     version = document["apiVersion"].rpartition("/")[2].capitalize()
     model = getattr(client, f"{version}{document['kind']}", None)
     if model is None:
@@ -38,7 +38,11 @@ def validate(document: dict[str, Any]) -> None:
 
 
 def build(value: Any, kind: str, path: str) -> Any:
-    """Makes the model called `kind` of a value, and raises where it does not fit."""
+    """Converts a value to the client's model `kind`.
+
+    Raises:
+      InvalidManifestError: the value does not match the model; the message starts with `path`.
+    """
     if match := re.fullmatch(r"list\[(.*)\]", kind):
         check(value, list, path)
         return [build(item, match[1], f"{path}[{n}]") for n, item in enumerate(value)]
@@ -126,7 +130,7 @@ def test_validation_is_strict(path: list[str], value: Any, message: str) -> None
         validate(document)
 
 
-def test_kustomization_takes_all_files_but_the_optional_one() -> None:
+def test_kustomization_lists_all_files_except_the_optional_one() -> None:
     (kustomization,) = read("kustomization.yaml")
     assert sorted([*kustomization["resources"], "kfp-launcher-s3.yaml"]) == FILES
     assert kustomization["namespace"] == "kubeflow"
@@ -150,7 +154,7 @@ def test_pods_have_least_privilege_and_limits(name: str) -> None:
             assert set(container["resources"][kind]) == {"cpu", "memory"}
 
 
-def test_names_point_at_each_other() -> None:
+def test_referenced_names_exist() -> None:
     documents = applied()
     for pod in pods().values():
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
@@ -184,7 +188,7 @@ def readme_patches() -> list[dict[str, Any]]:
     return [patch for overlay in overlays for patch in overlay["patches"]]
 
 
-def test_patches_of_the_readme_fit() -> None:
+def test_readme_patches_apply() -> None:
     patches = readme_patches()
     assert patches
     for patch in patches:
@@ -199,7 +203,7 @@ def test_patches_of_the_readme_fit() -> None:
         validate(document)
 
 
-def test_token_of_the_readme_is_one_of_the_submitter() -> None:
+def test_readme_token_belongs_to_the_submitter() -> None:
     (secret,) = (block for block in readme_blocks() if block.get("kind") == "Secret")
     validate(secret)
     account = secret["metadata"]["annotations"]["kubernetes.io/service-account.name"]
@@ -208,7 +212,7 @@ def test_token_of_the_readme_is_one_of_the_submitter() -> None:
     assert not {"data", "stringData"} & set(secret)
 
 
-def test_job_of_the_readme_rolls_back_on_the_volume(tmp_path: Path) -> None:
+def test_readme_job_rolls_back_on_the_volume(tmp_path: Path) -> None:
     (job,) = (block for block in readme_blocks() if block.get("kind") == "Job")
     validate(job)
     pod = job["spec"]["template"]["spec"]
@@ -218,13 +222,13 @@ def test_job_of_the_readme_rolls_back_on_the_volume(tmp_path: Path) -> None:
     program, command, *arguments = container["command"]
     assert (program, command) == ("mnist-pipeline", "releases")
     mount = container["volumeMounts"][0]["mountPath"]
-    here = [str(tmp_path) if argument == mount else argument for argument in arguments]
-    result = CliRunner().invoke(releases, here)
-    assert result.exit_code == 1, "there is nothing to go back to"
+    local = [str(tmp_path) if argument == mount else argument for argument in arguments]
+    result = CliRunner().invoke(releases, local)
+    assert result.exit_code == 1, "the directory has no release to roll back to"
     assert f"{tmp_path}/{DATASET.name}" in result.output
 
 
-def test_service_budget_and_policy_select_the_server_by_its_ports() -> None:
+def test_service_budget_and_policy_match_the_server_labels_and_ports() -> None:
     documents = applied()
     deployment = documents["Deployment", SERVING]["spec"]
     labels = deployment["template"]["metadata"]["labels"]
@@ -246,14 +250,14 @@ def test_service_budget_and_policy_select_the_server_by_its_ports() -> None:
         assert action["port"] in ports
 
 
-def test_server_can_not_change_what_it_serves() -> None:
+def test_server_mounts_the_models_read_only() -> None:
     (container,) = pods()[f"Deployment/{SERVING}"]["containers"]
     (mount,) = (one for one in container["volumeMounts"] if one["name"] == "serving")
     assert mount == {"name": "serving", "mountPath": "/serving", "readOnly": True}
 
 
 @pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
-def test_server_serves_what_the_pusher_pushes() -> None:
+def test_server_reads_from_the_directory_of_the_pusher() -> None:
     defaults = KubeflowSettings(image="mnist:1")
     assert ("PersistentVolumeClaim", defaults.pvc) in applied()
     (container,) = pods()[f"Deployment/{SERVING}"]["containers"]
@@ -262,7 +266,7 @@ def test_server_serves_what_the_pusher_pushes() -> None:
     assert container["readinessProbe"]["httpGet"]["path"] == f"/v1/models/{DATASET.name}"
 
 
-def test_command_of_the_readme_renames_everything(tmp_path: Path) -> None:
+def test_readme_command_renames_everything(tmp_path: Path) -> None:
     text = (MANIFESTS.parent / "README.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^perl .*$", text, re.MULTILINE)
     shutil.copytree(MANIFESTS.parent, tmp_path / "kubeflow")
@@ -274,7 +278,7 @@ def test_command_of_the_readme_renames_everything(tmp_path: Path) -> None:
         assert not re.search(r"mnist(?!-pipeline)", content)
 
 
-def test_autoscaler_never_goes_below_what_the_disruption_budget_keeps() -> None:
+def test_autoscaler_minimum_exceeds_the_disruption_budget() -> None:
     documents = applied()
     replicas = documents["HorizontalPodAutoscaler", SERVING]["spec"]
     budget = documents["PodDisruptionBudget", SERVING]["spec"]
@@ -282,7 +286,7 @@ def test_autoscaler_never_goes_below_what_the_disruption_budget_keeps() -> None:
     assert "replicas" not in documents["Deployment", SERVING]["spec"]
 
 
-def test_roles_have_no_wildcards_and_secrets_are_named() -> None:
+def test_roles_have_no_wildcards_and_name_their_secrets() -> None:
     rules = [
         rule
         for (kind, _), document in applied().items()
@@ -295,11 +299,11 @@ def test_roles_have_no_wildcards_and_secrets_are_named() -> None:
         assert "secrets" not in rule["resources"] or rule["resourceNames"]
 
 
-def test_no_manifest_holds_a_secret() -> None:
+def test_manifests_contain_no_secret() -> None:
     assert not any(document["kind"] == "Secret" for name in FILES for document in read(name))
 
 
-def test_launcher_reads_its_keys_from_the_named_secret() -> None:
+def test_launcher_reads_credentials_from_the_secret() -> None:
     (config,) = read("kfp-launcher-s3.yaml")
     default = yaml.safe_load(config["data"]["providers"])["s3"]["default"]
     assert default["credentials"] == {

@@ -1,4 +1,4 @@
-"""The CI and CD workflows: pinned, without secrets in commands, and with commands that exist."""
+"""Checks the CI and CD workflows: pinned actions, no secrets in commands, valid commands."""
 
 import re
 import shlex
@@ -13,8 +13,8 @@ import yaml
 from pipeline.cli.commands import cli
 
 ROOT = Path(__file__).parents[2]
-# What GitHub sets for each step.
-GIVEN = {"GITHUB_ACTOR", "GITHUB_OUTPUT", "GITHUB_REPOSITORY", "GITHUB_SHA"}
+# Variables that GitHub sets for each step.
+GITHUB_VARIABLES = {"GITHUB_ACTOR", "GITHUB_OUTPUT", "GITHUB_REPOSITORY", "GITHUB_SHA"}
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -33,15 +33,15 @@ def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def commands(step: dict[str, Any]) -> list[list[str]]:
-    """The words of each command of a step, with values in place of its variables."""
-    example = {
+    """Splits each command of a step into words and substitutes example values for variables."""
+    examples = {
         "IMAGE": "registry.example/mnist@sha256:" + 64 * "0",
         "EPOCHS": "3",
         "ACCURACY_THRESHOLD": "0.95",
     }
     script = re.sub(
         r"\$(\w+)",
-        lambda name: example.get(name[1], "x"),
+        lambda name: examples.get(name[1], "x"),
         step.get("run", "").replace("\\\n", " "),
     )
     return [shlex.split(line) for line in script.splitlines() if line.strip()]
@@ -57,7 +57,7 @@ def pipeline_commands() -> list[list[str]]:
     return found
 
 
-def test_release_compiles_and_then_submits_what_it_compiled() -> None:
+def test_release_submits_the_pipeline_that_it_compiles() -> None:
     compiling, submitting = pipeline_commands()
     assert (compiling[0], submitting[0]) == ("compile", "submit")
     assert compiling[compiling.index("--output") + 1] == submitting[1]
@@ -77,7 +77,7 @@ def test_commands_pass_option_parsing(
         command.make_context(name, arguments, parent=context)
 
 
-def test_release_is_of_the_default_branch_and_waits_for_the_exit_status_of_the_run() -> None:
+def test_release_is_limited_to_the_default_branch_and_requires_a_successful_run() -> None:
     workflow = release()
     jobs = workflow["jobs"]
     assert jobs["train"]["needs"] == "image"
@@ -94,14 +94,14 @@ def test_release_is_of_the_default_branch_and_waits_for_the_exit_status_of_the_r
     assert " submit " in last["run"]
 
 
-def test_another_attempt_has_another_name() -> None:
+def test_each_attempt_has_its_own_name() -> None:
     jobs = release()["jobs"]
     attempt = "${{ github.run_attempt }}"
     assert jobs["train"]["steps"][-1]["env"]["RUN_NAME"].endswith(attempt)
     assert jobs["release"]["steps"][-1]["env"]["TAG"].endswith(f"-{attempt}")
 
 
-def test_stages_run_in_the_image_of_this_commit_by_digest() -> None:
+def test_stages_run_in_the_image_of_the_commit_by_digest() -> None:
     jobs = release()["jobs"]
     _, build, push = jobs["image"]["steps"]
     assert commands(build)[0][:2] == ["make", "image"]
@@ -113,7 +113,7 @@ def test_stages_run_in_the_image_of_this_commit_by_digest() -> None:
     assert compiling["env"] == {"IMAGE": "${{ needs.image.outputs.image }}"}
 
 
-def test_each_job_of_the_release_has_the_rights_that_it_needs() -> None:
+def test_release_jobs_have_only_the_required_permissions() -> None:
     assert {name: job.get("permissions") for name, job in release()["jobs"].items()} == {
         "image": {"contents": "read", "packages": "write"},
         "train": None,
@@ -122,7 +122,7 @@ def test_each_job_of_the_release_has_the_rights_that_it_needs() -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_actions_and_runners_are_pinned_and_rights_are_few(path: Path) -> None:
+def test_actions_and_runners_are_pinned_and_permissions_are_minimal(path: Path) -> None:
     workflow = read(path)
     assert workflow["permissions"] == {"contents": "read"}
     for job in workflow["jobs"].values():
@@ -135,16 +135,16 @@ def test_actions_and_runners_are_pinned_and_rights_are_few(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_nothing_from_outside_is_pasted_into_a_command(path: Path) -> None:
+def test_commands_contain_no_template_expressions_or_secrets(path: Path) -> None:
     for step in steps(read(path)):
         assert "${{" not in step.get("run", "")
         used = set(re.findall(r"\$\{?([A-Z_]+)", step.get("run", "")))
-        assert used <= set(step.get("env", {})) | GIVEN
+        assert used <= set(step.get("env", {})) | GITHUB_VARIABLES
         for name, value in step.get("env", {}).items():
             assert "secrets." not in value or name == "KF_PIPELINES_TOKEN"
 
 
-def test_ci_runs_what_a_person_can_run() -> None:
+def test_ci_only_runs_the_script_that_developers_can_run() -> None:
     run = [
         step["run"]
         for step in steps(read(ROOT / ".github" / "workflows" / "ci.yml"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.small_trainings import synthetic_examples, train, write_data, write_transform_graph
+from support.small_trainings import train, write_data, write_transform_graph
+from support.tfds_directory import synthetic_examples
 from tensorflow_transform.output_wrapper import TFTransformOutput
 
 from models.features import NUM_CLASSES

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from support.second_architecture import build_second
-from support.small_trainings import synthetic_examples
+from support.tfds_directory import synthetic_examples
 
 from models.architectures import ARCHITECTURES, Builder
 from models.definition import DATASET

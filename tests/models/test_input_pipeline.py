@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.small_trainings import serialize, synthetic_examples, write_examples
+from support.small_trainings import serialize, write_examples
+from support.tfds_directory import synthetic_examples
 from tensorflow_transform.output_wrapper import TFTransformOutput
 
 from models import input_pipeline

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.small_trainings import synthetic_examples
+from support.tfds_directory import synthetic_examples
 from tensorflow_transform.output_wrapper import TFTransformOutput
 
 from models import preprocessing

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
-from support.small_trainings import parameters, serialize, synthetic_examples
+from support.small_trainings import parameters, serialize
+from support.tfds_directory import synthetic_examples
 
 from models import signatures
 from models.architectures import ARCHITECTURES

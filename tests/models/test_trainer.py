@@ -12,14 +12,8 @@ import keras
 import pytest
 import tensorflow as tf
 from support.second_architecture import build_second
-from support.small_trainings import (
-    history,
-    serialize,
-    synthetic_examples,
-    train,
-    train_in_subprocess,
-    weights,
-)
+from support.small_trainings import history, serialize, train, train_in_subprocess, weights
+from support.tfds_directory import synthetic_examples
 
 from models import trainer
 from models.architectures import ARCHITECTURES

@@ -1,4 +1,4 @@
-"""A pipeline root with made-up runs, in a real ML Metadata store."""
+"""Creates a pipeline root with synthetic runs in a real ML Metadata store."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from components.report.content import REPORT_CONTENT, Report
 
 
 class MadeUpRuns:
-    """Records executions as TFX does.
+    """Records executions like TFX.
 
     Args:
-      root: the pipeline root.
+      root: the pipeline root, which is created.
     """
 
     def __init__(self, root: Path) -> None:
@@ -32,13 +32,13 @@ class MadeUpRuns:
         self.run = ""
 
     def start(self, run: str) -> None:
-        """Begins a run; what is recorded from now on is of it."""
+        """Starts a run, which later executions belong to."""
         type_id = self.store.put_context_type(mlmd.ContextType(name="pipeline_run"))
         self.store.put_contexts([mlmd.Context(type_id=type_id, name=run)])
         self.run = run
 
     def artifact(self, kind: str, **properties: str | int) -> int:
-        """Makes an artifact with a directory; returns its id."""
+        """Creates an artifact with a directory and returns its id."""
         type_id = self.store.put_artifact_type(mlmd.ArtifactType(name=kind))
         number = len(self.store.get_artifacts()) + 1
         uri = self.root / kind / str(number)
@@ -61,7 +61,7 @@ class MadeUpRuns:
         outputs: Mapping[str, int] | None = None,
         state: mlmd.Execution.State = mlmd.Execution.COMPLETE,
     ) -> int:
-        """Records a stage with its artifacts by key; returns its id."""
+        """Records an execution of a stage, with artifact ids by key, and returns its id."""
         type_id = self.store.put_execution_type(mlmd.ExecutionType(name=f"a.b.{stage}"))
         execution = mlmd.Execution(type_id=type_id, last_known_state=state)
         events = [
@@ -95,7 +95,10 @@ class MadeUpRuns:
         return pairs
 
     def blessing(self, model: int, wrong: int = 0, blessed: int = 1) -> int:
-        """A verdict on a model, with 9 examples of each class, and so many of the first wrong."""
+        """Creates a blessing with a verdict on a model and returns its id.
+
+        The verdict counts 9 examples of each class, of which `wrong` in class 0 are misclassified.
+        """
         id_ = self.artifact("ModelBlessing", blessed=blessed, current_model_id=model)
         matrix = perfect_matrix()
         matrix[0][0], matrix[0][1] = 9 - wrong, wrong
@@ -103,7 +106,7 @@ class MadeUpRuns:
         return id_
 
     def report(self) -> int:
-        """A report with next to nothing in it."""
+        """Creates a minimal report and returns its id."""
         id_ = self.artifact("system.HTML")
         report = Report(
             model=ArtifactRecord(id=1, type="Model", uri="m"),
@@ -113,7 +116,11 @@ class MadeUpRuns:
         return id_
 
     def whole_run(self, name: str, wrong: int = 0, pushes: bool = True) -> dict[str, int]:
-        """A run from data to push, or to a Pusher that refuses; returns ids by output."""
+        """Records a run whose Pusher succeeds, or fails if `pushes` is False.
+
+        Returns:
+          Artifact ids by output name.
+        """
         self.start(name)
         ids: dict[str, int] = {}
         ids["examples"] = self.artifact("Examples")

@@ -1,4 +1,4 @@
-"""What changes a component's cache key."""
+"""Tests which changes invalidate a component's cache key."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def project(tmp_path: Path) -> Path:
         ("numpy.linalg", []),
     ],
 )
-def test_closure_has_what_an_import_would_read(
+def test_source_closure_follows_imports_and_names_in_strings(
     project: Path, module: str, expected: list[str]
 ) -> None:
     found = source_closure([module], root=project)
@@ -90,24 +90,22 @@ def _pipeline(**settings: object) -> Pipeline:
         ("none", [name for name in STAGES if name != BASELINE]),
     ],
 )
-def test_ids_of_the_components_are_the_constants(
-    tmp_path: Path, baseline: str, expected: list[str]
-) -> None:
+def test_component_ids_are_the_stages(tmp_path: Path, baseline: str, expected: list[str]) -> None:
     pipeline = _pipeline(baseline=baseline, pipeline_root=tmp_path)
     assert [node.id for node in pipeline.components] == expected
 
 
-def test_stamp_for_an_unknown_component_is_refused(tmp_path: Path) -> None:
+def test_data_stamp_of_an_unknown_component_is_an_error(tmp_path: Path) -> None:
     pipeline = _pipeline(pipeline_root=tmp_path)
     pipeline.components[0].with_id("RenamedExampleGen")
-    with pytest.raises(ValueError, match=rf"expected ids .*received \['{EXAMPLE_GEN}'\]"):
+    with pytest.raises(ValueError, match=rf"among .*, received \['{EXAMPLE_GEN}'\]"):
         add_cache_keys(pipeline, {EXAMPLE_GEN: "stamp"})
 
 
-def _keys(root: Path = ROOT, outside: dict[str, str] | None = None) -> dict[str, list[str]]:
-    """The flags that TFX will hash, by component."""
+def _keys(root: Path = ROOT, data_stamps: dict[str, str] | None = None) -> dict[str, list[str]]:
+    """Returns the flags that TFX includes in the cache key, by component."""
     pipeline = _pipeline()
-    add_cache_keys(pipeline, outside, root)
+    add_cache_keys(pipeline, data_stamps, root)
     return {
         node.id: list(node.executor_spec.extra_flags)
         for node in pipeline.components
@@ -140,7 +138,7 @@ def project_copy(tmp_path: Path) -> Path:
         ("pipeline/cli/console.py", set()),
     ],
 )
-def test_changed_code_changes_the_keys_of_the_stages_that_run_it(
+def test_changed_code_changes_the_keys_of_the_stages_that_use_it(
     project_copy: Path, changed: str, expected: set[str]
 ) -> None:
     before = _keys(project_copy)
@@ -150,7 +148,7 @@ def test_changed_code_changes_the_keys_of_the_stages_that_run_it(
     assert {name for name in after if after[name] != before[name]} == expected
 
 
-def test_changed_schema_changes_the_key_of_its_import(
+def test_changed_schema_changes_the_key_of_schema_gen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schema = tmp_path / "schema.pbtxt"
@@ -162,12 +160,12 @@ def test_changed_schema_changes_the_key_of_its_import(
     assert {name for name in after if after[name] != before[name]} == {SCHEMA_GEN}
 
 
-def test_changed_outside_data_changes_the_key_of_its_reader() -> None:
-    before, after = _keys(outside={EXAMPLE_GEN: "a"}), _keys(outside={EXAMPLE_GEN: "b"})
+def test_changed_data_stamp_changes_the_key_of_its_component() -> None:
+    before, after = _keys(data_stamps={EXAMPLE_GEN: "a"}), _keys(data_stamps={EXAMPLE_GEN: "b"})
     assert {name for name in after if after[name] != before[name]} == {EXAMPLE_GEN}
 
 
-def test_relative_import_is_refused_as_it_would_be_overlooked(project: Path) -> None:
+def test_relative_import_is_an_error(project: Path) -> None:
     (project / "models/net.py").write_text("from . import names")
-    with pytest.raises(ValueError, match=r"net.py: imports must be absolute"):
+    with pytest.raises(ValueError, match=r"net.py: expected absolute imports"):
         source_closure(["models.net"], root=project)

@@ -12,7 +12,7 @@ Artifacts = dict[str, list[Artifact]]
 
 
 class Reporter(BaseExecutor):
-    """Writes what it was given to its output `evaluation`, and sets metadata of all kinds."""
+    """Writes its arguments to the output `evaluation` and sets metadata of several types."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Any) -> None:
         (evaluation,) = output_dict["evaluation"]
@@ -33,7 +33,7 @@ class Reporter(BaseExecutor):
 
 
 class BeamReporter(BaseBeamExecutor):
-    """Records the arguments of its Beam pipelines."""
+    """Writes its Beam pipeline arguments to the output `evaluation`."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Any) -> None:
         (evaluation,) = output_dict["evaluation"]
@@ -41,7 +41,7 @@ class BeamReporter(BaseBeamExecutor):
 
 
 class ValueWriter(BaseExecutor):
-    """Writes the value of an output that is also a parameter."""
+    """Writes the value artifact `count`, which is also an output parameter."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Any) -> None:
         (count,) = output_dict["count"]
@@ -50,7 +50,7 @@ class ValueWriter(BaseExecutor):
 
 
 class Failure(BaseExecutor):
-    """Fails."""
+    """Raises an error with a line break in its message."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Any) -> None:
         raise ValueError("it is\nbroken")

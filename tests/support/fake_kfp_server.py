@@ -1,15 +1,16 @@
-"""The REST contract of an API server of Kubeflow Pipelines, without a backend that runs anything.
+"""A fake Kubeflow Pipelines API server: it implements the REST contract but runs nothing.
 
-From `backend/api/v2beta1/*.proto`, `backend/src/apiserver/server/` (pipeline_upload_server,
+Based on `backend/api/v2beta1/*.proto`, `backend/src/apiserver/server/` (pipeline_upload_server,
 run_server, api_converter) and `backend/src/apiserver/template/v2_template.go` of
 kubeflow/pipelines 2.5.0 to 2.17.0. In particular:
 
-* `run_details.task_details` has Argo's nodes: `<workflow>`, `root-driver`, `root`, and for each
-  task `<task>-driver`, `<task>` and `executor`; their `error` is never set;
-* errors of uploads are `{"error_message", "error_details"}`, all others a `google.rpc.Status`;
-* the log's route answers 200 before it looks for the log, so that an error is JSON with status 200;
-* pipelines and experiments belong to the namespace that the request names, but in single-user mode
-  to none (`ReplaceNamespace`); in multi-user mode an experiment has to belong to one.
+* `run_details.task_details` lists Argo's nodes: `<workflow>`, `root-driver`, `root`, and for each
+  task `<task>-driver`, `<task>` and `executor`. Their `error` is never set.
+* Upload errors are `{"error_message", "error_details"}`. All other errors are a
+  `google.rpc.Status`.
+* The log route sends status 200 before looking for the log, so an error is JSON with status 200.
+* In multi-user mode, pipelines and experiments belong to the namespace in the request, and an
+  experiment requires one. In single-user mode the namespace is ignored (`ReplaceNamespace`).
 """
 
 from __future__ import annotations
@@ -36,7 +37,16 @@ _NUMBERS = ("NUMBER_DOUBLE", "NUMBER_INTEGER")
 _NOT_FOUND, _INVALID, _UNAUTHENTICATED = 5, 3, 16
 
 
-class RefusedError(Exception):
+class RequestError(Exception):
+    """An error response.
+
+    Args:
+      status: the HTTP status.
+      code: the gRPC code.
+      message: the error message.
+      upload: whether the response has the format of the upload routes.
+    """
+
     def __init__(self, status: int, code: int, message: str, *, upload: bool = False) -> None:
         super().__init__(message)
         self.status = status
@@ -47,7 +57,12 @@ class RefusedError(Exception):
 
 @dataclass
 class Frame:
-    """What one look at a run sees; the last frame stays. Tasks that are not named do not exist."""
+    """The state of a run at one request; later requests repeat the last frame.
+
+    Attributes:
+      state: the run's state.
+      tasks: the state of each task that has started.
+    """
 
     state: str
     tasks: dict[str, str] = field(default_factory=dict)
@@ -55,13 +70,19 @@ class Frame:
 
 @dataclass
 class FakeKfpServer:
-    """Its fields are what the cluster does, to be set by a test, and what it was asked for.
+    """State of the server. Tests configure the first group of fields and check the second.
 
     Attributes:
-      prefix: path of the API server below `url`.
-      login_page: where all requests are redirected to.
-      web_page: answer to all requests, of a server that is not an API server.
-      outages: HTTP statuses of the next answers about runs; 200 is none.
+      prefix: path of the API server, relative to `url`.
+      token: bearer token that requests must have.
+      cookie: cookie that requests must have.
+      login_page: URL that all requests are redirected to.
+      web_page: response to all requests, as from a server of another kind.
+      frames: successive states of each run.
+      messages: Argo's message about the pods of each task.
+      logs: log of each task. Requests for the log of any other task fail.
+      retried: tasks with two attempts.
+      outages: HTTP statuses of the next requests about runs; 200 means success.
     """
 
     url: str = ""
@@ -76,7 +97,7 @@ class FakeKfpServer:
     logs: dict[str, str] = field(default_factory=dict)
     retried: set[str] = field(default_factory=set)
     outages: list[int] = field(default_factory=list)
-    on_look: Callable[[], None] = lambda: None
+    on_get_run: Callable[[], None] = lambda: None
     on_upload: Callable[[], None] = lambda: None
     on_create: Callable[[], None] = lambda: None
     on_delete: Callable[[], None] = lambda: None
@@ -96,7 +117,7 @@ class FakeKfpServer:
         namespace = self.namespace(request)
         if self.multi_user and not namespace:
             message = "Failed to authorize with API: An experiment cannot have an empty namespace"
-            raise RefusedError(400, _INVALID, message)
+            raise RequestError(400, _INVALID, message)
         return namespace
 
     def upload(self, query: dict[str, str], content: bytes) -> Any:
@@ -107,7 +128,7 @@ class FakeKfpServer:
             for one in self.pipelines.values()
         ):
             message = "Failed to create a pipeline and a pipeline version"
-            raise RefusedError(409, 6, message, upload=True)
+            raise RequestError(409, 6, message, upload=True)
         pipeline = {
             "pipeline_id": str(uuid.uuid4()),
             "display_name": name,
@@ -127,7 +148,7 @@ class FakeKfpServer:
             if (version["pipeline_id"], version["display_name"]) == (pipeline_id, query["name"])
         ]
         if pipeline_id not in self.pipelines or same:
-            raise RefusedError(400, _INVALID, "Failed to create a pipeline version", upload=True)
+            raise RequestError(400, _INVALID, "Failed to create a pipeline version", upload=True)
         return self._add_version(pipeline_id, query["name"], _read_spec(content))
 
     def _add_version(self, pipeline_id: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +174,7 @@ class FakeKfpServer:
     def create_run(self, body: dict[str, Any]) -> Any:
         self._check_source(body, "Failed to create a new run")
         if not body.get("display_name"):
-            raise RefusedError(400, _INVALID, "The run name is empty. Please specify a valid name")
+            raise RequestError(400, _INVALID, "The run name is empty. Please specify a valid name")
         run = body | {"run_id": str(uuid.uuid4()), "created_at": _NOW, "state": "PENDING"}
         self.runs[run["run_id"]] = run
         self.on_create()
@@ -163,12 +184,12 @@ class FakeKfpServer:
         self._check_source(body, "Failed to create a recurring run")
         cron = body["trigger"]["cron_schedule"]["cron"]
         if not cron.startswith("@") and len(cron.split()) != 6:
-            raise RefusedError(
+            raise RequestError(
                 400, _INVALID, f"Schedule cron is not a valid cron expression: {cron}"
             )
-        made = body | {"recurring_run_id": str(uuid.uuid4()), "status": "ENABLED"}
-        self.recurring[made["recurring_run_id"]] = made
-        return made
+        recurring = body | {"recurring_run_id": str(uuid.uuid4()), "status": "ENABLED"}
+        self.recurring[recurring["recurring_run_id"]] = recurring
+        return recurring
 
     def delete_recurring_run(self, recurring_run_id: str) -> Any:
         self.on_delete()
@@ -177,7 +198,7 @@ class FakeKfpServer:
 
     def _check_source(self, body: dict[str, Any], title: str) -> None:
         if body["experiment_id"] not in self.experiments:
-            raise RefusedError(404, _NOT_FOUND, f"{title}: Experiment not found")
+            raise RequestError(404, _NOT_FOUND, f"{title}: Experiment not found")
         reference = body["pipeline_version_reference"]
         version = self.versions[reference["pipeline_version_id"]]
         inputs = version["pipeline_spec"]["root"]["inputDefinitions"]["parameters"]
@@ -185,27 +206,27 @@ class FakeKfpServer:
         extra = ", ".join(set(given) - set(inputs))
         if extra:
             message = f"parameter(s) provided are not required by pipeline: {extra}"
-            raise RefusedError(400, _INVALID, f"{title}: InvalidInputError: {message}")
+            raise RequestError(400, _INVALID, f"{title}: InvalidInputError: {message}")
         for name, value in given.items():
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if inputs[name]["parameterType"] in _NUMBERS and not number:
                 message = f"input parameter {name} requires type double or integer, but the "
-                raise RefusedError(
+                raise RequestError(
                     400, _INVALID, f"{title}: {message}parameter value is not of number"
                 )
             if inputs[name]["parameterType"] == "STRING" and not isinstance(value, str):
                 message = f"input parameter {name} requires type string"
-                raise RefusedError(400, _INVALID, f"{title}: InvalidInputError: {message}")
+                raise RequestError(400, _INVALID, f"{title}: InvalidInputError: {message}")
 
     def get_run(self, run_id: str) -> Any:
-        self._known(run_id)
-        self.on_look()
+        self._check_run(run_id)
+        self.on_get_run()
         frame = self.frames.pop(0) if len(self.frames) > 1 else self.frames[0]
         details = {"pipeline_context_id": "1", "task_details": list(_task_details(frame, run_id))}
         return self.runs[run_id] | {"state": frame.state, "run_details": details}
 
     def get_run_v1(self, run_id: str) -> Any:
-        self._known(run_id)
+        self._check_run(run_id)
         manifest = json.dumps(self._workflow())
         run = {"id": run_id, "name": self.runs[run_id]["display_name"]}
         return {"run": run, "pipeline_runtime": {"workflow_manifest": manifest}}
@@ -230,7 +251,7 @@ class FakeKfpServer:
         return {"metadata": {"name": WORKFLOW}, "status": {"nodes": nodes}}
 
     def log(self, run_id: str, pod: str) -> Any:
-        self._known(run_id)
+        self._check_run(run_id)
         for node in self._workflow()["status"]["nodes"].values():
             name = f"{WORKFLOW}-{node['templateName']}-{node['id'].rsplit('-', 1)[1]}"
             task = node["name"].split(".")[2]
@@ -240,17 +261,17 @@ class FakeKfpServer:
         return {"error_message": message, "error_details": message}
 
     def terminate(self, run_id: str) -> Any:
-        self._known(run_id)
+        self._check_run(run_id)
         self.terminated.append(run_id)
         return {}
 
-    def _known(self, run_id: str) -> None:
+    def _check_run(self, run_id: str) -> None:
         status = self.outages.pop(0) if self.outages else 200
         if status != 200:
-            raise RefusedError(status, 14, "upstream connect error")
+            raise RequestError(status, 14, "upstream connect error")
         if run_id not in self.runs:
             message = f"Failed to get a run: ResourceNotFoundError: Run {run_id} not found."
-            raise RefusedError(404, _NOT_FOUND, message)
+            raise RequestError(404, _NOT_FOUND, message)
 
 
 def _read_spec(content: bytes) -> dict[str, Any]:
@@ -260,7 +281,7 @@ def _read_spec(content: bytes) -> dict[str, Any]:
             raise KeyError
     except (KeyError, TypeError, yaml.YAMLError) as error:
         message = "invalid v2 pipeline spec: root component is empty"
-        raise RefusedError(400, _INVALID, message, upload=True) from error
+        raise RequestError(400, _INVALID, message, upload=True) from error
     return dict(spec)
 
 
@@ -288,9 +309,8 @@ def _task_details(frame: Frame, run_id: str) -> Iterator[dict[str, Any]]:
 def _matching(items: dict[str, dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
     found = list(items.values())
     for predicate in json.loads(query.get("filter") or "{}").get("predicates", []):
-        assert predicate["operation"] in (1, "EQUALS")
-        wanted = predicate.get("string_value", predicate.get("stringValue"))
-        found = [item for item in found if item[predicate["key"]] == wanted]
+        assert predicate["operation"] == "EQUALS"
+        found = [item for item in found if item[predicate["key"]] == predicate["string_value"]]
     return found
 
 
@@ -298,35 +318,35 @@ class _Handler(BaseHTTPRequestHandler):
     fake: FakeKfpServer
 
     def do_GET(self) -> None:
-        self._answer()
+        self._respond()
 
     def do_POST(self) -> None:
-        self._answer()
+        self._respond()
 
     def do_DELETE(self) -> None:
-        self._answer()
+        self._respond()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name upstream
-        """Says nothing."""
+        """Suppresses the access log."""
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         address = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(address.query).items()}
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         route = f"{self.command} {unquote(address.path).removeprefix(self.fake.prefix)}"
         self.fake.requests.append(route)
         try:
-            status, answer = 200, self._route(route, query, content)
-        except RefusedError as refusal:
-            status, answer = refusal.status, refusal.body
-        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            status, response = 200, self._route(route, query, content)
+        except RequestError as error:
+            status, response = error.status, error.body
+        body = response if isinstance(response, bytes) else json.dumps(response).encode()
         body = self.fake.web_page or body
         self.send_response(302 if self.fake.login_page else status)
         if self.fake.login_page:
             self.send_header("Location", self.fake.login_page)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
-        # An interrupted client does not wait for the answer.
+        # An interrupted client closes the connection.
         with suppress(ConnectionError):
             self.end_headers()
             self.wfile.write(body)
@@ -335,12 +355,12 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.fake
         expected = f"Bearer {fake.token}"
         if not self.path.startswith(fake.prefix):
-            raise RefusedError(404, _NOT_FOUND, "404 page not found")
+            raise RequestError(404, _NOT_FOUND, "404 page not found")
         if (fake.token is not None and self.headers.get("authorization") != expected) or (
             fake.cookie is not None and self.headers.get("cookie") != fake.cookie
         ):
             message = "Unauthenticated: Request header error: there is no user identity header."
-            raise RefusedError(401, _UNAUTHENTICATED, message)
+            raise RequestError(401, _UNAUTHENTICATED, message)
         api = r"/apis/v2beta1"
         routes: list[tuple[str, Callable[..., Any]]] = [
             (
@@ -383,31 +403,31 @@ class _Handler(BaseHTTPRequestHandler):
             (r"GET /apis/v1beta1/runs/([^/:]+)", fake.get_run_v1),
             (r"GET /apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log", fake.log),
         ]
-        for pattern, answer in routes:
+        for pattern, handle in routes:
             match = re.fullmatch(pattern, route)
             if match:
-                return answer(*match.groups())
-        raise RefusedError(404, _NOT_FOUND, "Not Found")
+                return handle(*match.groups())
+        raise RequestError(404, _NOT_FOUND, "Not Found")
 
     def _file(self, content: bytes) -> bytes:
         header = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
         for part in message_from_bytes(header + content).walk():
             if part.get_param("name", header="content-disposition") == "uploadfile":
                 return bytes(part.get_payload(decode=True))
-        raise RefusedError(400, _INVALID, "Failed to read pipeline from file", upload=True)
+        raise RequestError(400, _INVALID, "Failed to read pipeline from file", upload=True)
 
 
 def _list(
     name: str, items: dict[str, dict[str, Any]], query: dict[str, str], **owner: str
 ) -> dict[str, Any]:
     found = [item for item in _matching(items, query) if owner.items() <= item.items()]
-    # As protojson does, without the fields that are empty.
+    # Like protojson, without empty fields.
     return {name: found, "total_size": len(found)} if found else {}
 
 
 @contextmanager
 def fake_kfp_server(certificate: Path | None = None) -> Iterator[FakeKfpServer]:
-    """Runs one; with `certificate`, a PEM file with its private key, too, it speaks TLS."""
+    """Runs a server, over TLS if `certificate` is given: a PEM file that includes the key."""
     fake = FakeKfpServer()
     handler = type("Handler", (_Handler,), {"fake": fake})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -1,4 +1,4 @@
-"""Copies of the project for other data, made and used as a forker would."""
+"""Copies of the project for another data set, as in a fork."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _PACKAGES = ("components", "models", "pipeline")
 
 @dataclass(frozen=True)
 class Fork:
-    """A copy of the packages in a folder of its own.
+    """A copy of the project's packages.
 
     Attributes:
-      directory: that folder; commands run in it, so that its packages are the ones imported.
+      directory: contains the copy. Commands run in this directory, so Python imports the copy.
     """
 
     directory: Path
 
     @classmethod
     def make(cls, directory: Path, definition: str) -> Fork:
-        """Copies the project and replaces the data definition with other source code."""
+        """Copies the packages and replaces the content of `models/definition.py`."""
         for package in _PACKAGES:
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / package, directory / package, ignore=ignored)
@@ -33,12 +33,12 @@ class Fork:
         return cls(directory)
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """Variables with which Python finds the packages of the fork and the tests' helpers."""
+        """Returns environment variables for importing the fork's packages and the test helpers."""
         path = os.pathsep.join([str(self.directory), str(ROOT / "tests")])
         return {**os.environ, "PYTHONPATH": path, **variables}
 
     def python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Runs Python in the fork and waits for it."""
+        """Runs Python in the fork until it exits."""
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=self.directory,
@@ -53,7 +53,7 @@ class Fork:
         return self.python("-m", "pipeline", *arguments)
 
     def review_schema(self) -> None:
-        """Accepts the proposed schema, as a person does who has read it."""
+        """Marks the proposed schema as reviewed."""
         path = self.directory / "pipeline" / "schema.pbtxt"
         first, rest = path.read_text().split("\n", 1)
         assert first == "# UNREVIEWED"

@@ -1,6 +1,6 @@
-"""The compiled pipelines that tests compare with; `make golden` generates them again.
+"""Golden files: compiled pipelines that tests compare with. `make golden` regenerates them.
 
-A change in them changes what a cluster runs: review it as such.
+A changed golden file means that clusters run a different pipeline, so review it like code.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ALL_OPTIONS: dict[str, Any] = {
     },
 }
 
-# By file name: the settings of the run, and those of the cluster.
+# Run settings and cluster settings by file name.
 PIPELINES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "defaults.yaml": ({}, {}),
     "all_options.yaml": (
@@ -60,22 +60,22 @@ PIPELINES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def compile_golden(name: str) -> str:
-    """Compiles one of PIPELINES, without TFX's version, which differs between the stacks."""
+    """Compiles one of PIPELINES and masks TFX's version, which differs between stacks."""
     from tfx import version
 
     from mnist_kubeflow.compiler.compile import compile_pipeline
     from mnist_kubeflow.compiler.settings import make_kubeflow_settings
     from pipeline.settings import make_settings
 
-    of_run, of_cluster = PIPELINES[name]
+    run_settings, cluster_settings = PIPELINES[name]
     text = compile_pipeline(
-        make_settings(of_run), make_kubeflow_settings({"image": IMAGE}, of_cluster)
+        make_settings(run_settings), make_kubeflow_settings({"image": IMAGE}, cluster_settings)
     )
     return text.replace(f"sdkVersion: tfx-{version.__version__}\n", "sdkVersion: tfx-<version>\n")
 
 
 def write_all() -> None:
-    """Writes all golden files, without showing TFX's output."""
+    """Writes all golden files; TFX's output is suppressed."""
     from pipeline.cli.console import output_to_log_file
 
     with tempfile.TemporaryDirectory() as folder, output_to_log_file(Path(folder) / "log", False):

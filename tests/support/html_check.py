@@ -1,4 +1,4 @@
-"""Reads a page as a browser's parser would, for tests of what is in it."""
+"""Parses an HTML page, for tests of its content."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Page(HTMLParser):
         return " ".join(" ".join(self._texts).split())
 
     def having(self, tag: str) -> list[dict[str, str | None]]:
-        """Attributes of all tags of a name."""
+        """Returns the attributes of each tag with this name."""
         return [attributes for name, attributes in self.tags if name == tag]
 
     def references(self) -> list[str]:
-        """Everything that a browser would load or go to."""
+        """Returns all URLs in the page that a browser could load or open."""
         names = ("src", "srcset", "href", "xlink:href", "action", "data", "poster")
         found = [a[name] or "" for _, a in self.tags for name in names if name in a]
         styles = [a["style"] or "" for _, a in self.tags if "style" in a]

@@ -1,9 +1,9 @@
-"""Runs a compiled pipeline as open-source KFP v2 does, on this machine and without a cluster.
+"""Emulates open-source KFP v2: runs a compiled pipeline on this machine without a cluster.
 
-Each task gets its executor input from the driver's rules (`kfp_driver`), empty staging directories,
-and its inputs from an object store; its real command runs in a process of its own; what it left is
-uploaded and recorded in a real ML Metadata store (`kfp_metadata`), from which the next task gets
-it. Follows backend/src/v2/component/launcher_v2.go of kubeflow/pipelines.
+For each task, `kfp_driver` builds the executor input, and the inputs are downloaded from an object
+store to empty staging directories. The task's real command runs in a separate process. Its outputs
+are uploaded and recorded in a real ML Metadata store (`kfp_metadata`). Later tasks find their
+inputs in that store. Follows backend/src/v2/component/launcher_v2.go of kubeflow/pipelines.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ from support.kfp_object_store import ObjectStore, download, upload
 LOGS = "executor-logs"
 
 Runner = Callable[[Sequence[str], str, Path], int]
-"""Runs a command, in a container of an image, with its output in a file; returns its status."""
+"""Runs a command in an image, writes its output to a file, and returns its exit status."""
 
 
 def run_process(command: Sequence[str], image: str, log: Path) -> int:
-    """Runs a container's command as a process here, in an empty directory, with this Python."""
+    """Runs a container's command as a local process in an empty directory, with this Python."""
     del image
     directory = log.parent / f"cwd-{uuid.uuid4()}"
     directory.mkdir()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with log.open("wb") as output:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             cwd=directory,
             env=os.environ | {"PATH": path},
@@ -58,18 +58,18 @@ def run_process(command: Sequence[str], image: str, log: Path) -> int:
             stderr=subprocess.STDOUT,
             check=False,
         )
-    return done.returncode
+    return process.returncode
 
 
 @dataclass
 class Run:
-    """A run that has ended.
+    """A finished run.
 
     Attributes:
-      states: COMPLETE, CACHED or FAILED by task, in the order in which the tasks ran; the UI shows
-        them. Tasks that would have run after a failed one are not there.
-      logs: what each task printed, as the object store has it.
-      outputs: runtime artifacts, by task and name, as the next task gets them.
+      states: COMPLETE, CACHED or FAILED for each task, in execution order. Tasks after a failed
+        task are missing.
+      logs: the log of each task, from the object store.
+      outputs: runtime artifacts by task and output name, as later tasks receive them.
     """
 
     states: dict[str, str] = field(default_factory=dict)
@@ -82,13 +82,13 @@ class Run:
 
 
 class KfpBackend:
-    """A KFP installation: runs pipelines, and remembers what they put out.
+    """A KFP installation with a cache, an object store and an ML Metadata store.
 
     Args:
       root: the pipeline root, `<scheme>://<bucket>/<prefix>`.
       store: the bucket.
-      directory: for ML Metadata and working directories.
-      run_command: what starts a task's container.
+      directory: directory for ML Metadata and the tasks' working directories.
+      run_command: runs a task's container.
     """
 
     def __init__(
@@ -100,19 +100,20 @@ class KfpBackend:
         self.run_command = run_command
         self.metadata = KfpMetadata(directory / "mlmd.sqlite")
         self._cache: dict[str, int] = {}
-        # The launcher's directories are at the root. Where they can't be made, artifacts get paths
-        # of their own, which the launcher and the entrypoint obey as well (retrieveArtifactPath).
+        # The launcher's staging directories are below /. If they can't be created there, artifacts
+        # get custom paths, which the launcher and the entrypoint also support
+        # (retrieveArtifactPath).
         self._base = Path("/") if os.access("/", os.W_OK) else directory / "staging"
 
     def run(self, package: str, parameters: Mapping[str, Any] | None = None) -> Run:
-        """Runs a pipeline, until it is done or a task has failed.
+        """Runs a pipeline until it finishes or a task fails.
 
         Args:
-          package: the YAML that one uploads.
-          parameters: that differ from their defaults.
+          package: the compiled pipeline, as YAML.
+          parameters: values that override the defaults.
 
         Raises:
-          BackendError: KFP would refuse the pipeline.
+          BackendError: KFP would reject the pipeline.
         """
         spec = next(iter(yaml.safe_load_all(package)))
         values = fill_parameters(spec, parameters or {})
@@ -136,7 +137,9 @@ class KfpBackend:
         return run
 
     def key(self, uri: str) -> str:
-        """KeyFromURI in objectstore/config.go, here with the prefix.
+        """Returns the object key of a URI, like KeyFromURI in objectstore/config.go.
+
+        The key includes the prefix of the pipeline root.
 
         Raises:
           BackendError: the URI is not below the pipeline root.
@@ -146,11 +149,11 @@ class KfpBackend:
         return uri.split("://", 1)[1].split("/", 1)[1]
 
     def place(self, path: str) -> Path:
-        """Where a path of the container is on this machine."""
+        """Returns the path on this machine for an absolute path in the container."""
         return self._base / path.lstrip("/")
 
     def clear(self) -> None:
-        """Ends the pod: its scratch volumes go."""
+        """Deletes the staging directories, which end with the pod."""
         bucket = self.place(local_path("/".join(self.root.split("/")[:3])))
         shutil.rmtree(bucket, ignore_errors=True)
         with suppress(OSError):
@@ -185,7 +188,7 @@ class _Execution:
         return self.record.id
 
     def prepare(self, parameters: Json, produced: Callable[[str, str], Json]) -> None:
-        """What the driver does (Container in driver/container.go)."""
+        """Resolves inputs and records the execution, like Container in driver/container.go."""
         self.input = {
             "inputs": resolve_inputs(self.task, self.component, parameters, produced),
             "outputs": provision_outputs(self.root, self.name, self.component),
@@ -193,7 +196,7 @@ class _Execution:
         self.record = self.metadata.create_execution(self.contexts, self.name, self.input)
 
     def run(self) -> None:
-        """Publishes what an equal execution left, or launches the container."""
+        """Publishes the outputs of a cached execution, or launches the container."""
         cacheable = self.task.get("cachingOptions", {}).get("enableCache", False)
         key = fingerprint(self.input, self.container)
         if cacheable and key in self.backend._cache:
@@ -211,7 +214,7 @@ class _Execution:
         self.metadata.publish(self.record, state, outputs, self.contexts)
 
     def _launch(self) -> None:
-        """As Execute and executeV2 do."""
+        """Downloads inputs, runs the command and publishes outputs, like executeV2."""
         self.backend.clear()
         (logs,) = self.input["outputs"]["artifacts"][LOGS]["artifacts"]
         logs["uri"] += "-0"  # qualifyExecutorLogsForRetry
@@ -227,7 +230,7 @@ class _Execution:
             self._publish(mlmd.Execution.FAILED, {LOGS: self._upload(LOGS, logs)})
 
     def _set_custom_paths(self) -> None:
-        """Moves the staging directories, where they can't be at the root."""
+        """Sets custom paths if the staging directories can't be below /."""
         if self.backend.place("/") == Path("/"):
             return
         for artifact in [*self._artifacts("inputs"), *self._artifacts("outputs")]:
@@ -239,7 +242,7 @@ class _Execution:
         return [a for listed in self.input[side]["artifacts"].values() for a in listed["artifacts"]]
 
     def _command(self) -> list[str]:
-        """As addDefaultParams and compileCmdAndArgs do."""
+        """Fills the command's placeholders, like addDefaultParams and compileCmdAndArgs."""
         declared = self.component.get("inputDefinitions", {}).get("parameters", {})
         defaults = {k: p["defaultValue"] for k, p in declared.items() if "defaultValue" in p}
         inputs = self.input["inputs"]
@@ -256,7 +259,7 @@ class _Execution:
         return [command[0], *filled]
 
     def _placeholders(self, parameters: Json) -> dict[str, str]:
-        """As getPlaceholders makes them."""
+        """Returns the values of placeholders by name, like getPlaceholders."""
         placeholders = {
             f"inputs.parameters['{name}']": as_text(value) for name, value in parameters.items()
         }
@@ -268,23 +271,29 @@ class _Execution:
         return placeholders
 
     def _collect(self) -> dict[str, int]:
-        """As getExecutorOutputFile and uploadOutputArtifacts do; returns ids by output."""
+        """Merges the executor output into the output artifacts and uploads them.
+
+        Like getExecutorOutputFile and uploadOutputArtifacts.
+
+        Returns:
+          Artifact ids by output name.
+        """
         path = Path(self.input["outputs"]["outputFile"])
-        said = json.loads(path.read_text())["artifacts"] if path.exists() else {}
+        written = json.loads(path.read_text())["artifacts"] if path.exists() else {}
         recorded = {}
         for name, listed in self.input["outputs"]["artifacts"].items():
             (artifact,) = listed["artifacts"]
-            if name != LOGS and name in said:
-                (merged,) = said[name]["artifacts"]
+            if name != LOGS and name in written:
+                (update,) = written[name]["artifacts"]
                 for key in ("uri", "customPath"):
-                    if merged.get(key):
-                        artifact[key] = merged[key]
-                artifact["metadata"] |= merged.get("metadata", {})
+                    if update.get(key):
+                        artifact[key] = update[key]
+                artifact["metadata"] |= update.get("metadata", {})
             recorded[name] = self._upload(name, artifact)
         return recorded
 
     def _upload(self, name: str, artifact: Json) -> int:
-        """Uploads an artifact, unless it has no scheme or no file, and records it all the same."""
+        """Records an artifact, and uploads it if its URI has a scheme and its file exists."""
         if "://" in artifact["uri"]:
             with suppress(FileNotFoundError):
                 upload(self.backend.store, _path(artifact), self.backend.key(artifact["uri"]))
@@ -292,5 +301,5 @@ class _Execution:
 
 
 def _path(artifact: Json) -> Path:
-    """As retrieveArtifactPath does."""
+    """Returns an artifact's local path, like retrieveArtifactPath."""
     return Path(artifact.get("customPath") or local_path(artifact["uri"]))

@@ -1,7 +1,7 @@
-"""What KFP's driver does for a task: resolves its inputs, and says where its outputs go.
+"""Emulates KFP's driver: resolves a task's inputs and provisions its outputs.
 
 Follows backend/src/v2/driver/{resolve,driver,cache}.go of kubeflow/pipelines, for pipelines whose
-tasks are all in the root DAG. Everything is in the JSON form of the pipeline spec.
+tasks are all in the root DAG. Arguments and results have the JSON form of the pipeline spec.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 class BackendError(Exception):
-    """What KFP's backend would refuse, or fail with."""
+    """KFP's backend would reject the pipeline or fail."""
 
 
 def fill_parameters(spec: Json, given: Mapping[str, Any]) -> Json:
-    """The run's parameters, with defaults.
+    """Returns the run's parameters, including defaults.
 
-    As the API server's validation of a run does (backend/src/apiserver/template/v2_template.go).
+    Follows the API server's validation of a run (backend/src/apiserver/template/v2_template.go).
 
     Raises:
-      BackendError: one has no value, or is unknown.
+      BackendError: a parameter is unknown or has no value.
     """
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     if unknown := sorted(set(given) - set(declared)):
-        raise BackendError(f"unknown parameters {unknown}, there are {sorted(declared)}")
+        raise BackendError(f"unknown parameters {unknown}; choose from {sorted(declared)}")
     values = {}
     for name, parameter in declared.items():
         if name in given:
@@ -53,19 +53,19 @@ def fill_parameters(spec: Json, given: Mapping[str, Any]) -> Json:
 
 
 def task_order(tasks: Mapping[str, Json]) -> list[str]:
-    """Names of the tasks, each after those that it depends on.
+    """Sorts the names of the tasks topologically.
 
     Raises:
-      BackendError: a task depends on one that there is not, or on itself.
+      BackendError: a task depends on a missing task or, directly or not, on itself.
     """
-    waiting = {name: _dependencies(task) for name, task in tasks.items()}
+    remaining = {name: _dependencies(task) for name, task in tasks.items()}
     order: list[str] = []
-    while waiting:
-        ready = sorted(name for name, needed in waiting.items() if needed <= set(order))
+    while remaining:
+        ready = sorted(name for name, needed in remaining.items() if needed <= set(order))
         if not ready:
-            raise BackendError(f"these tasks depend on ones that never run: {waiting}")
+            raise BackendError(f"dependencies that never run: {remaining}")
         order.extend(ready)
-        waiting = {name: needed for name, needed in waiting.items() if name not in ready}
+        remaining = {name: needed for name, needed in remaining.items() if name not in ready}
     return order
 
 
@@ -89,16 +89,16 @@ def resolve_inputs(
     parameters: Json,
     produced: Callable[[str, str], Json],
 ) -> Json:
-    """As resolveInputs does.
+    """Resolves a task's inputs, like resolveInputs.
 
     Args:
-      task: its PipelineTaskSpec.
-      component: its ComponentSpec.
-      parameters: of the run.
-      produced: gives the runtime artifact of a task's output.
+      task: the task's PipelineTaskSpec.
+      component: the task's ComponentSpec.
+      parameters: the run's parameters.
+      produced: returns the runtime artifact for a task name and an output name.
 
     Raises:
-      BackendError: a parameter has no value or one of another type.
+      BackendError: a parameter has no value or a value of the wrong type.
     """
     inputs = task.get("inputs", {})
     values = {
@@ -135,7 +135,10 @@ def _resolve_parameter(source: Json, parameters: Json) -> Any:
 
 
 def _convert(name: str, value: Any, kind: str) -> Any:
-    """As handleParamTypeValidationAndConversion does: anything goes for a string."""
+    """Checks a value's type, like handleParamTypeValidationAndConversion.
+
+    String parameters accept any value.
+    """
     if kind == "STRING":
         return as_text(value)
     if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "BOOLEAN"):
@@ -144,7 +147,10 @@ def _convert(name: str, value: Any, kind: str) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """PbValueToText in metadata/converter.go: numbers without exponent, and as short as can be."""
+    """Formats a value like PbValueToText in metadata/converter.go.
+
+    Numbers have no exponent and as few digits as possible.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, list, dict)):
@@ -153,7 +159,7 @@ def as_text(value: Any) -> str:
 
 
 def provision_outputs(root: str, task: str, component: Json) -> Json:
-    """As provisionOutputs does, with logs published."""
+    """Creates a task's output artifacts, including the logs, like provisionOutputs."""
     task_root = f"{root}/{task}/{uuid.uuid4()}"
     specs = component.get("outputDefinitions", {}).get("artifacts", {}) | {
         "executor-logs": {"artifactType": {"schemaTitle": "system.Artifact"}}
@@ -177,10 +183,10 @@ def provision_outputs(root: str, task: str, component: Json) -> Json:
 
 
 def local_path(uri: str) -> str:
-    """As LocalPathForURI in component/launcher_v2.go does.
+    """Returns the local path for a URI, like LocalPathForURI in component/launcher_v2.go.
 
     Raises:
-      BackendError: for another scheme.
+      BackendError: the URI's scheme is not supported.
     """
     for scheme, directory in _STAGING.items():
         if uri.startswith(scheme):
@@ -189,7 +195,11 @@ def local_path(uri: str) -> str:
 
 
 def fingerprint(executor_input: Json, container: Json) -> str:
-    """Like getFingerPrint: of inputs' ids, parameters, outputs without URIs, command and image."""
+    """Computes an execution's cache key, like getFingerPrint.
+
+    The key covers the input ids, the parameters, the outputs without URIs, the command and the
+    image.
+    """
     key = {
         "inputArtifactNames": {
             name: [artifact["name"] for artifact in listed["artifacts"]]

@@ -1,6 +1,7 @@
-"""What KFP keeps in ML Metadata: executions, their states, and artifacts with their metadata.
+"""Stores executions and artifacts in ML Metadata like KFP.
 
-Follows backend/src/v2/metadata/client.go and converter.go of kubeflow/pipelines.
+Follows backend/src/v2/metadata/client.go and converter.go of kubeflow/pipelines. Docstrings name
+the Go function that each function follows.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ Json = dict[str, Any]
 
 
 class KfpMetadata:
-    """A real ML Metadata store, used as KFP does.
+    """Records KFP runs in a real ML Metadata store.
 
     Args:
-      path: of its SQLite file, which is made when it is not there.
+      path: the store's SQLite file, created if missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,16 +32,16 @@ class KfpMetadata:
         self.store = MetadataStore(config)
 
     def start_run(self, pipeline: str, run_id: str, root: str) -> list[mlmd.Context]:
-        """GetPipeline: the contexts of a new run."""
+        """GetPipeline: creates and returns the contexts of a new run."""
         types = {
             name: self.store.put_context_type(mlmd.ContextType(name=name))
             for name in ("system.Pipeline", "system.PipelineRun")
         }
-        of_pipeline = self.store.get_context_by_type_and_name("system.Pipeline", pipeline)
-        of_run = mlmd.Context(type_id=types["system.PipelineRun"], name=run_id)
-        of_run.custom_properties["pipeline_root"].string_value = root
-        new = [of_run]
-        if of_pipeline is None:
+        existing = self.store.get_context_by_type_and_name("system.Pipeline", pipeline)
+        run_context = mlmd.Context(type_id=types["system.PipelineRun"], name=run_id)
+        run_context.custom_properties["pipeline_root"].string_value = root
+        new = [run_context]
+        if existing is None:
             new.append(mlmd.Context(type_id=types["system.Pipeline"], name=pipeline))
         self.store.put_contexts(new)
         return [
@@ -51,7 +52,7 @@ class KfpMetadata:
     def create_execution(
         self, contexts: list[mlmd.Context], task: str, executor_input: Json
     ) -> mlmd.Execution:
-        """CreateExecution: a running one, with its inputs."""
+        """CreateExecution: records a running execution with its inputs."""
         type_id = self.store.put_execution_type(
             mlmd.ExecutionType(name="system.ContainerExecution")
         )
@@ -75,7 +76,7 @@ class KfpMetadata:
         outputs: Mapping[str, int],
         contexts: list[mlmd.Context],
     ) -> None:
-        """PublishExecution: its end, with its outputs' ids by name."""
+        """PublishExecution: records the final state and the outputs' ids by name."""
         execution.last_known_state = state
         events = [_event(mlmd.Event.OUTPUT, name, id_) for name, id_ in outputs.items()]
         self._put(execution, events, contexts)
@@ -95,7 +96,7 @@ class KfpMetadata:
         return stored
 
     def record_artifact(self, name: str, artifact: Json) -> int:
-        """RecordArtifact: all metadata becomes custom properties, and two are added."""
+        """RecordArtifact: stores the metadata and two more custom properties, returns the id."""
         title = yaml.safe_load(schema_text(artifact["type"]))["title"]
         record = mlmd.Artifact(
             type_id=self.store.put_artifact_type(mlmd.ArtifactType(name=title)),
@@ -111,7 +112,7 @@ class KfpMetadata:
         return id_
 
     def outputs(self, execution_id: int) -> dict[str, Json]:
-        """GetOutputArtifactsByExecutionId: as runtime artifacts, without their types."""
+        """GetOutputArtifactsByExecutionId: returns runtime artifacts, without their types."""
         events = self.store.get_events_by_execution_ids([execution_id])
         return {
             event.path.steps[0].key: self.runtime_artifact(event.artifact_id)
@@ -120,7 +121,7 @@ class KfpMetadata:
         }
 
     def runtime_artifact(self, artifact_id: int) -> Json:
-        """ToRuntimeArtifact, whose schema is "" ("figure out how to get schema")."""
+        """ToRuntimeArtifact: leaves the schema empty ("figure out how to get schema")."""
         (record,) = self.store.get_artifacts_by_id([artifact_id])
         return {
             "name": str(record.id),
@@ -132,23 +133,23 @@ class KfpMetadata:
         }
 
     def state(self, execution_id: int) -> str:
-        """Last known state of an execution, such as COMPLETE."""
+        """Returns the last known state of an execution, such as COMPLETE."""
         (execution,) = self.store.get_executions_by_id([execution_id])
         return mlmd.Execution.State.Name(execution.last_known_state)
 
 
 def schema_text(schema: Json) -> str:
-    """getArtifactSchema: YAML that names the type."""
+    """getArtifactSchema: returns YAML with the type's title."""
     if "instanceSchema" in schema:
         return schema["instanceSchema"]
     return f"title: {schema['schemaTitle']}"
 
 
 def to_mlmd_value(value: Any) -> mlmd.Value:
-    """StructValueToMLMDValue.
+    """StructValueToMLMDValue: wraps lists and dictionaries.
 
     Raises:
-      ValueError: for null.
+      ValueError: the value is None.
     """
     result = mlmd.Value()
     if isinstance(value, bool):
@@ -167,7 +168,7 @@ def to_mlmd_value(value: Any) -> mlmd.Value:
 
 
 def _from_mlmd_value(value: mlmd.Value) -> Any:
-    """What toRuntimeArtifact does in propertiesToMetadata: nothing is unwrapped."""
+    """propertiesToMetadata: does not unwrap lists and dictionaries."""
     if value.HasField("struct_value"):
         return json_format.MessageToDict(value.struct_value)
     kind = value.WhichOneof("value")

@@ -1,4 +1,4 @@
-"""Object stores, and the copying that the KFP launcher does between them and the container.
+"""Object stores, with uploads and downloads like those of KFP's launcher.
 
 Follows backend/src/v2/objectstore/object_store.go of kubeflow/pipelines.
 """
@@ -11,21 +11,21 @@ from typing import Any, Protocol
 
 
 class ObjectStore(Protocol):
-    """A bucket: objects by key, and no directories."""
+    """A bucket, which maps keys to objects and has no directories."""
 
     def keys(self, prefix: str) -> list[str]:
-        """Keys that begin with the prefix."""
+        """Returns the keys that start with the prefix."""
 
     def read(self, key: str) -> bytes:
-        """Content of an object."""
+        """Returns the content of an object."""
 
     def write(self, key: str, content: bytes) -> None:
-        """Makes or replaces an object."""
+        """Creates or replaces an object."""
 
 
 @dataclass
 class MemoryStore:
-    """Keeps its objects in memory."""
+    """A bucket in memory."""
 
     objects: dict[str, bytes]
 
@@ -41,11 +41,11 @@ class MemoryStore:
 
 @dataclass
 class S3Store:
-    """A bucket behind the S3 API.
+    """A bucket on an S3 server.
 
     Attributes:
       client: a boto3 client.
-      bucket: its name.
+      bucket: the bucket's name.
     """
 
     client: Any
@@ -65,10 +65,12 @@ class S3Store:
 
 
 def upload(store: ObjectStore, local: Path, key: str) -> None:
-    """UploadBlob: a file, or the files below a directory; an empty directory leaves no trace.
+    """Uploads a file or the files below a directory, like UploadBlob.
+
+    Empty directories are not uploaded.
 
     Raises:
-      FileNotFoundError: there is nothing at the path.
+      FileNotFoundError: the local path does not exist.
     """
     if not local.is_dir():
         store.write(key, local.read_bytes())
@@ -78,7 +80,10 @@ def upload(store: ObjectStore, local: Path, key: str) -> None:
 
 
 def download(store: ObjectStore, key: str, local: Path) -> None:
-    """DownloadBlob: the object with this key, or those below it; none is no error."""
+    """Downloads the objects with this key or below it, like DownloadBlob.
+
+    Missing objects are not an error.
+    """
     for found in store.keys(key):
         if found == key or found.startswith(f"{key}/"):
             path = local / found.removeprefix(key).lstrip("/") if found != key else local

@@ -1,4 +1,4 @@
-"""Runs of the whole pipeline on a few hundred synthetic images, for the end-to-end tests."""
+"""Runs the whole pipeline on a few hundred synthetic images, for the end-to-end tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.tfds_directory import synthetic_examples, synthetic_schema, write_t
 TRAIN_PER_CLASS = 60
 TEST_PER_CLASS = 20
 
-# Loose enough for a model of two short epochs, and far above chance.
+# Gates that a model passes after two short epochs, but a random classifier does not.
 LOOSE_GATES = {
     "accuracy_threshold": "0.7",
     "class_recall_threshold": "0",
@@ -27,13 +27,13 @@ LOOSE_GATES = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """The directories of a run.
+class Workspace:
+    """The directories of a series of runs.
 
     Attributes:
       root: pipeline root.
       serving: serving directory.
-      inputs: TFDS data directory, and the schema.
+      inputs: TFDS data directory, which also contains the schema.
     """
 
     root: Path
@@ -41,7 +41,7 @@ class Place:
     inputs: Path
 
     def settings(self, **options: object) -> Mapping[str, object]:
-        """Settings that suit a small data set; options override them."""
+        """Returns settings for a small data set; options override them."""
         return {
             "data": "tfds",
             "data_dir": self.inputs,
@@ -59,26 +59,26 @@ class Place:
         return run_pipeline(make_settings(dict(self.settings(**options))), verbose=False)
 
     def release(self, version: str) -> Path:
-        """Directory of a release."""
+        """Returns the directory of a release."""
         return self.serving / DATASET.name / version
 
     def versions(self) -> list[str]:
-        """Versions that a server would see."""
+        """Returns the versions in the serving directory."""
         return sorted(path.name for path in self.serving.glob(f"{DATASET.name}/[0-9]*"))
 
     def last_run(self) -> dict[str, metadata.Stage]:
-        """The stages of the newest run, from ML Metadata."""
+        """Reads the stages of the newest run from ML Metadata."""
         store = metadata.open_store(self.root / "metadata.sqlite")
         runs = store.get_contexts_by_type("pipeline_run")
         return metadata.read_run(store, max(runs, key=lambda run: run.id).name)
 
     def states(self) -> dict[str, str]:
-        """State of each stage of the newest run."""
+        """Returns the state of each stage of the newest run."""
         return {name: stage.state for name, stage in self.last_run().items()}
 
 
 def write_inputs(directory: Path) -> Path:
-    """Writes synthetic data and their schema for `Place.inputs`."""
+    """Writes synthetic data and its schema for `Workspace.inputs`; returns the directory."""
     train, test = synthetic_examples(TRAIN_PER_CLASS), synthetic_examples(TEST_PER_CLASS, seed=1)
     write_tfds_dataset(directory, train, test)
     (directory / SCHEMA_FILE.name).write_text(synthetic_schema())

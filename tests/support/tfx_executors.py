@@ -1,4 +1,4 @@
-"""Runs TFX executors as TFX does, on artifacts in a directory, without an orchestrator."""
+"""Runs TFX executors on artifacts in a directory, without an orchestrator."""
 
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,22 @@ def run_executor(
     outputs: dict[str, Artifact],
     parameters: dict[str, Any],
 ) -> None:
-    """Runs an executor that has one artifact at each input and output.
+    """Runs an executor with one artifact for each input and output.
 
     Args:
-      executor_class: the executor.
-      directory: for the outputs, each at its own name, and for temporary files.
-      inputs: artifacts that there are.
-      outputs: new artifacts; they get their uri here.
+      executor_class: class of the executor.
+      directory: directory for outputs, each in a subdirectory with its name, and temporary files.
+      inputs: existing artifacts, by name.
+      outputs: new artifacts, by name. This function sets their URIs.
       parameters: the executor's `exec_properties`.
     """
     for name, artifact in outputs.items():
         artifact.uri = str(directory / name)
-    of_context: dict[str, Any] = {"tmp_dir": str(directory / "tmp"), "unique_id": "1"}
+    context: dict[str, Any] = {"tmp_dir": str(directory / "tmp"), "unique_id": "1"}
     if issubclass(executor_class, BaseBeamExecutor):
-        # TFX appends to the list that it is given.
-        of_context["beam_pipeline_args"] = list(BEAM_ARGS)
-    executor_class(executor_class.Context(**of_context)).Do(
+        # TFX appends to this list.
+        context["beam_pipeline_args"] = list(BEAM_ARGS)
+    executor_class(executor_class.Context(**context)).Do(
         {name: [artifact] for name, artifact in inputs.items()},
         {name: [artifact] for name, artifact in outputs.items()},
         parameters,

@@ -1,4 +1,4 @@
-"""A pipeline of components that run in milliseconds, for tests of the runner."""
+"""A pipeline with components that take milliseconds, for tests of the runner."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from components.common.errors import ModelRejectedError
 
 @component
 def write_examples(examples: OutputArtifact[Examples], text: Parameter[str] = "") -> None:
-    """Writes examples."""
+    """Writes an examples artifact."""
     _write(examples.uri, text)
 
 
 @component
 def use_examples(examples: InputArtifact[Examples], model: OutputArtifact[Model]) -> None:
-    """Makes a model of examples; raises an error if their text asks for one."""
+    """Copies the examples to a model artifact, or raises the error that their text names."""
     text = Path(examples.uri, "text").read_text()
     errors = {"bad": ValueError, "rejected": ModelRejectedError, "interrupted": KeyboardInterrupt}
     if text in errors:
@@ -30,15 +30,21 @@ def use_examples(examples: InputArtifact[Examples], model: OutputArtifact[Model]
 
 
 class FindsNothing(ResolverStrategy):
-    """A strategy that TFX takes for a failure."""
+    """A strategy whose result TFX treats as a failure."""
 
     def resolve_artifacts(self, store, input_dict):  # type: ignore[no-untyped-def]
-        """Resolves nothing."""
+        """Returns None."""
         return
 
 
 def make_pipeline(root: Path, text: str = "", resolver: bool = False) -> Pipeline:
-    """Make and Use, with a Resolver between them that fails without raising, if asked for."""
+    """Builds a pipeline of the components Make and Use.
+
+    Args:
+      root: pipeline root.
+      text: content of the examples.
+      resolver: whether to insert Find, a Resolver that fails without raising, between the two.
+    """
     make = write_examples(text=text).with_id("Make")
     use = use_examples(examples=make.outputs["examples"]).with_id("Use")
     components = [make, use]

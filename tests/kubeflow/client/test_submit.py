@@ -1,4 +1,4 @@
-"""`mnist-pipeline submit` against a server with the REST contract of Kubeflow Pipelines."""
+"""Tests `mnist-pipeline submit` against a fake Kubeflow Pipelines API server."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from support.fake_kfp_server import FakeKfpServer, Frame, RefusedError, fake_kfp_server
+from support.fake_kfp_server import FakeKfpServer, Frame, RequestError, fake_kfp_server
 
 from mnist_kubeflow.client import command, rest
 from mnist_kubeflow.client.command import submit
@@ -26,7 +26,7 @@ TASKS = [EXAMPLE_GEN, DATA_GATE, "Trainer", "ModelGate", PUSHER]
 DONE = dict.fromkeys(TASKS, "SUCCEEDED")
 REJECTED_MODEL = DONE | {PUSHER: "FAILED"}
 REJECTED_DATA = {EXAMPLE_GEN: "SUCCEEDED", DATA_GATE: "FAILED"}
-# Where Kubernetes' API server hands on what is for that of Kubeflow Pipelines.
+# The path under which Kubernetes' API server proxies the Kubeflow Pipelines API server.
 PROXY = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
 SPEC = {
     "pipelineInfo": {"name": "mnist"},
@@ -76,7 +76,7 @@ def run_submit(server: FakeKfpServer, pipeline: Path, *options: str) -> Result:
     return CliRunner().invoke(submit, arguments)
 
 
-def test_pushed_model_is_exit_status_0_with_a_line_for_each_task(
+def test_pushed_model_exits_with_0_and_prints_each_task(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     server.frames = [
@@ -92,7 +92,7 @@ def test_pushed_model_is_exit_status_0_with_a_line_for_each_task(
     assert "the model is pushed" in result.output.splitlines()[-1]
 
 
-def test_rejected_model_is_exit_status_3_with_the_reason(
+def test_rejected_model_exits_with_3_and_prints_the_reason(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     server.frames = [Frame("FAILED", REJECTED_MODEL)]
@@ -103,7 +103,7 @@ def test_rejected_model_is_exit_status_3_with_the_reason(
     }
     result = run_submit(server, pipeline)
     assert result.exit_code == 3, result.output
-    assert result.output.endswith("Error: model rejected: accuracy 0.93 is below 0.95\n")
+    assert result.output.endswith("Model rejected: accuracy 0.93 is below 0.95\n")
 
 
 def test_reason_comes_from_the_last_attempt_of_a_retried_task(
@@ -111,34 +111,34 @@ def test_reason_comes_from_the_last_attempt_of_a_retried_task(
 ) -> None:
     server.frames = [Frame("FAILED", REJECTED_DATA)]
     server.retried = {"DataGate"}
-    # The log of the attempt before may be refused.
+    # The log of the first attempt can't be read.
     server.outages = [200, 200, 403]
     server.logs = {"DataGate": "components.common.errors.DataRejectedError: label: out of domain\n"}
     result = run_submit(server, pipeline)
     assert result.exit_code == 4, result.output
-    assert "Error: data rejected: label: out of domain" in result.output
+    assert "Data rejected: label: out of domain" in result.output
     assert sum("retry-system-container-impl" in request for request in server.requests) == 2
 
 
 @pytest.mark.parametrize(
-    ("container", "answers"), [("", []), ("main: ", []), ("main: ", [200, 200, 403])]
+    ("container", "statuses"), [("", []), ("main: ", []), ("main: ", [200, 200, 403])]
 )
-def test_message_of_the_pod_proves_a_rejection_when_its_log_is_gone_or_refused(
-    server: FakeKfpServer, pipeline: Path, container: str, answers: list[int]
+def test_pod_message_proves_a_rejection_when_the_log_is_gone_or_forbidden(
+    server: FakeKfpServer, pipeline: Path, container: str, statuses: list[int]
 ) -> None:
-    server.outages = answers
+    server.outages = statuses
     server.frames = [Frame("FAILED", {EXAMPLE_GEN: "FAILED"})]
     message = f"{container}Error (exit code 1): DataRejectedError: truncated"
     server.messages = {EXAMPLE_GEN: message}
     result = run_submit(server, pipeline)
     assert result.exit_code == 4, result.output
-    assert "Error: data rejected: truncated" in result.output
+    assert "Data rejected: truncated" in result.output
 
 
 @pytest.mark.parametrize(
-    ("frame", "words", "reason"),
+    ("frame", "logs", "reason"),
     [
-        (Frame("FAILED", REJECTED_MODEL), {}, "Pusher failed; no log of Pusher can be read"),
+        (Frame("FAILED", REJECTED_MODEL), {}, "Pusher failed; can't read the log of Pusher"),
         (Frame("FAILED", REJECTED_MODEL), {"Pusher": "OSError: disk full"}, "Pusher failed"),
         (Frame("FAILED", REJECTED_DATA), {"DataGate": "Killed"}, "DataGate failed"),
         (
@@ -148,11 +148,11 @@ def test_message_of_the_pod_proves_a_rejection_when_its_log_is_gone_or_refused(
         ),
         (
             Frame("FAILED", {"Trainer": "FAILED"}),
-            {"Trainer": "components.common.errors.ModelRejectedError: not the Trainer's to say"},
+            {"Trainer": "components.common.errors.ModelRejectedError: from another task"},
             "Trainer failed",
         ),
         (Frame("FAILED", {"Pusher-driver": "FAILED"}), {}, "Pusher-driver failed"),
-        (Frame("FAILED"), {}, "the run is FAILED, and none of its tasks FAILED"),
+        (Frame("FAILED"), {}, "the run is FAILED, but none of its tasks failed"),
         (Frame("CANCELED", {"Trainer": "RUNNING"}), {}, "the run was canceled"),
         (
             Frame("SUCCEEDED", DONE | {"Pusher": "SKIPPED"}),
@@ -162,18 +162,18 @@ def test_message_of_the_pod_proves_a_rejection_when_its_log_is_gone_or_refused(
         (Frame("SUCCEEDED"), {}, "the run succeeded, but its task Pusher is missing"),
     ],
 )
-def test_anything_else_is_exit_status_1(
-    server: FakeKfpServer, pipeline: Path, frame: Frame, words: dict[str, str], reason: str
+def test_any_other_outcome_exits_with_1(
+    server: FakeKfpServer, pipeline: Path, frame: Frame, logs: dict[str, str], reason: str
 ) -> None:
     server.frames = [frame]
-    server.logs = words
+    server.logs = logs
     result = run_submit(server, pipeline)
     assert result.exit_code == 1, result.output
     assert result.output.splitlines()[-1].startswith(f"Error: {reason}")
 
 
 @pytest.mark.parametrize("last", [REJECTED_MODEL, DONE])
-def test_tasks_may_be_reported_after_the_run(
+def test_waits_for_task_states_that_lag_behind_the_run(
     server: FakeKfpServer, pipeline: Path, last: dict[str, str]
 ) -> None:
     state = "FAILED" if last is REJECTED_MODEL else "SUCCEEDED"
@@ -183,7 +183,7 @@ def test_tasks_may_be_reported_after_the_run(
     assert result.exit_code == (3 if state == "FAILED" else 0), result.output
 
 
-def test_run_gets_typed_parameters_of_the_uploaded_version(
+def test_run_uses_the_uploaded_version_and_typed_parameters(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     result = run_submit(
@@ -207,7 +207,7 @@ def test_run_gets_typed_parameters_of_the_uploaded_version(
     assert not any(request.startswith("GET /apis/v2beta1/runs/") for request in server.requests)
 
 
-def test_same_content_is_uploaded_once_and_a_change_is_a_new_version(
+def test_same_content_is_uploaded_once_and_changed_content_is_a_new_version(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     for _ in range(2):
@@ -223,7 +223,7 @@ def test_same_content_is_uploaded_once_and_a_change_is_a_new_version(
     assert len(server.experiments) == 1
 
 
-def test_schedule_replaces_its_predecessor_and_nothing_else(
+def test_schedule_replaces_only_the_one_with_the_same_name_and_experiment(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     nightly = ("--cron", "0 0 3 * * *", "-p", "epochs=5")
@@ -232,7 +232,7 @@ def test_schedule_replaces_its_predecessor_and_nothing_else(
     assert run_submit(server, pipeline, *nightly).exit_code == 0
     result = run_submit(server, pipeline, *nightly)
     assert result.exit_code == 0, result.output
-    assert "at '0 0 3 * * *', instead of 1 of the same name" in result.output
+    assert "at '0 0 3 * * *'; replaced 1 with the same name" in result.output
     names = sorted(one["display_name"] for one in server.recurring.values())
     assert names == ["mnist", "mnist", "other"]
     schedule = list(server.recurring.values())[-1]
@@ -245,17 +245,20 @@ def test_schedule_replaces_its_predecessor_and_nothing_else(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-p", "epoch=5"], "expected parameters among accuracy_threshold, data, epochs, received"),
+        (
+            ["-p", "epoch=5"],
+            "unknown parameters epoch; choose from accuracy_threshold, data",
+        ),
         (["--epochs", "five"], "expected an integer for epochs, received 'five'"),
         (["--epochs", "true"], "expected an integer for epochs, received 'true'"),
         (["-p", "accuracy_threshold=high"], "expected a number for accuracy_threshold"),
         (["-p", "epochs"], "expected NAME=VALUE, received 'epochs'"),
-        (["--cron", "0 3 * * *"], "expected six fields, seconds first"),
+        (["--cron", "0 3 * * *"], "expected six fields with seconds first"),
         (["--interval", "0"], "0.0 is not in the range x>0"),
         (["--token-file", "/absent"], "File '/absent' does not exist"),
     ],
 )
-def test_wrong_usage_is_exit_status_2_before_anything_is_asked(
+def test_invalid_usage_exits_with_2_and_sends_no_request(
     server: FakeKfpServer, pipeline: Path, options: list[str], message: str
 ) -> None:
     result = run_submit(server, pipeline, *options)
@@ -265,7 +268,7 @@ def test_wrong_usage_is_exit_status_2_before_anything_is_asked(
 
 
 @pytest.mark.parametrize("content", ["", "a: [", "a: 1", "- 1", "root: 1"])
-def test_file_that_is_no_compiled_pipeline_is_refused(
+def test_file_that_is_not_a_compiled_pipeline_is_rejected(
     server: FakeKfpServer, pipeline: Path, content: str
 ) -> None:
     pipeline.write_text(content)
@@ -274,17 +277,17 @@ def test_file_that_is_no_compiled_pipeline_is_refused(
     assert "expected a pipeline compiled by `mnist-pipeline compile`" in result.output
 
 
-def test_pipeline_without_a_stage_that_may_reject_is_refused(
+def test_pipeline_without_a_stage_that_can_reject_is_rejected(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     pipeline.write_text(pipeline.read_text().replace(DATA_GATE, "OldGate"))
     result = run_submit(server, pipeline)
     assert result.exit_code == 2
-    assert f"without {DATA_GATE}; compile it again" in " ".join(result.output.split())
+    assert f"without {DATA_GATE}; compile the pipeline again" in " ".join(result.output.split())
     assert not server.requests
 
 
-def test_stages_that_may_reject_are_stages_of_the_pipeline() -> None:
+def test_stages_that_can_reject_are_stages_of_the_pipeline() -> None:
     assert REJECTIONS.keys() <= set(stages.STAGES)
 
 
@@ -293,23 +296,23 @@ def test_each_run_parameter_has_an_option() -> None:
     assert names >= RUN_PARAMETERS.keys()
 
 
-def test_refusal_of_the_server_is_one_line(server: FakeKfpServer, pipeline: Path) -> None:
+def test_error_from_the_server_is_one_line(server: FakeKfpServer, pipeline: Path) -> None:
     pipeline.write_text(pipeline.read_text().replace("2.1.0", "2.0.0"))
     result = run_submit(server, pipeline)
     assert result.exit_code == 1
     assert result.output == (
-        "Error: the API server refused with HTTP status 400: "
+        "Error: the API server returned HTTP status 400: "
         "invalid v2 pipeline spec: root component is empty\n"
     )
 
 
 def test_unreachable_server_is_one_line(pipeline: Path) -> None:
-    with fake_kfp_server() as gone:
+    with fake_kfp_server() as stopped:
         pass
-    result = run_submit(gone, pipeline)
+    result = run_submit(stopped, pipeline)
     assert result.exit_code == 1
     assert result.output == (
-        f"Error: can't reach {gone.url}: [Errno 111] Connection refused; "
+        f"Error: can't reach {stopped.url}: [Errno 111] Connection refused; "
         "check --host, --ca-cert and the network; nothing was started\n"
     )
 
@@ -318,10 +321,10 @@ def test_unreachable_server_is_one_line(pipeline: Path) -> None:
     ("phase", "ending"),
     [
         ("upload", "nothing was started"),
-        ("create", "the run may have been created; look in the UI"),
+        ("create", "the run may have been created; check the UI"),
     ],
 )
-def test_server_that_never_answers_is_given_up(
+def test_server_that_never_responds_times_out(
     server: FakeKfpServer,
     pipeline: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -339,24 +342,30 @@ def test_server_that_never_answers_is_given_up(
     assert re.fullmatch(rf"Error: can't reach .*: timed out; .*; {ending}\n", last_line(result))
 
 
-def test_lost_run_is_named_because_it_continues(server: FakeKfpServer, pipeline: Path) -> None:
+def test_error_while_following_names_the_run_that_continues(
+    server: FakeKfpServer, pipeline: Path
+) -> None:
     server.outages = [403]
     result = run_submit(server, pipeline)
     (run_id,) = server.runs
-    assert last_line(result).endswith(f"check the token's rights; run {run_id} continues\n")
+    assert last_line(result).endswith(f"check the token's permissions; run {run_id} continues\n")
 
 
-def test_login_page_is_refused_with_its_address(server: FakeKfpServer, pipeline: Path) -> None:
+def test_redirect_to_a_login_page_is_an_error_with_its_url(
+    server: FakeKfpServer, pipeline: Path
+) -> None:
     server.login_page = "https://login.example/"
     result = run_submit(server, pipeline)
     assert result.exit_code == 1
     assert result.output == (
-        "Error: the API server refused with HTTP status 302: Found to https://login.example/; "
+        "Error: the API server returned HTTP status 302: Found to https://login.example/; "
         "check --host, the token and the cookie\n"
     )
 
 
-def test_other_server_is_recognized_by_its_answer(server: FakeKfpServer, pipeline: Path) -> None:
+def test_response_of_another_kind_of_server_is_an_error(
+    server: FakeKfpServer, pipeline: Path
+) -> None:
     server.web_page = b"<!doctype html>"
     result = run_submit(server, pipeline)
     assert result.exit_code == 1
@@ -366,52 +375,52 @@ def test_other_server_is_recognized_by_its_answer(server: FakeKfpServer, pipelin
     )
 
 
-def test_logging_of_the_process_stays_as_it_was(server: FakeKfpServer, pipeline: Path) -> None:
+def test_submit_does_not_disable_logging(server: FakeKfpServer, pipeline: Path) -> None:
     levels = []
     server.on_create = lambda: levels.append(logging.root.manager.disable)
     assert run_submit(server, pipeline, "--no-wait").exit_code == 0
     assert levels == [logging.NOTSET]
 
 
-def test_short_outage_is_waited_out_and_a_lasting_refusal_is_not(
+def test_transient_errors_are_retried_and_permanent_ones_are_not(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     server.frames = [Frame("SUCCEEDED", DONE)]
     server.outages = [503, 429]
     result = run_submit(server, pipeline)
     assert result.exit_code == 0, result.output
-    assert result.output.count("; trying again") == 2
+    assert result.output.count("; retrying") == 2
     server.outages = [403, 503]
     result = run_submit(server, pipeline)
     assert result.exit_code == 1
-    assert "HTTP status 403: upstream connect error; check the token's rights" in result.output
+    assert "HTTP status 403: upstream connect error; check the token's permissions" in result.output
 
 
 @pytest.mark.parametrize(
-    ("pusher", "answers"),
+    ("pusher", "statuses"),
     [
         ("RUNNING", [503, 503]),
         ("FAILED", [503, 503]),
-        # The second is that of the log.
+        # The first request reads the workflow, the next one the log.
         ("FAILED", [200, 503, 503]),
     ],
 )
-def test_outage_after_the_end_of_the_run_is_waited_out(
-    server: FakeKfpServer, pipeline: Path, pusher: str, answers: list[int]
+def test_transient_errors_after_the_end_of_the_run_are_retried(
+    server: FakeKfpServer, pipeline: Path, pusher: str, statuses: list[int]
 ) -> None:
     server.frames = [
         Frame("FAILED", DONE | {"Pusher": pusher}),
         Frame("FAILED", REJECTED_MODEL),
     ]
     server.logs = {"Pusher": "components.common.errors.ModelRejectedError: loss"}
-    outages = iter([answers])
-    server.on_look = lambda: server.outages.extend(next(outages, []))
+    outages = iter([statuses])
+    server.on_get_run = lambda: server.outages.extend(next(outages, []))
     result = run_submit(server, pipeline)
     assert result.exit_code == 3, result.output
-    assert result.output.count("; trying again") == 2
+    assert result.output.count("; retrying") == 2
 
 
-def test_token_file_is_read_for_each_request(
+def test_token_file_is_reread_for_each_request(
     server: FakeKfpServer, pipeline: Path, tmp_path: Path
 ) -> None:
     token = tmp_path / "token"
@@ -423,7 +432,7 @@ def test_token_file_is_read_for_each_request(
         token.write_text("second\n")
         server.token = "second"
 
-    server.on_look = rotate
+    server.on_get_run = rotate
     result = run_submit(server, pipeline, "--token-file", str(token))
     assert result.exit_code == 0, result.output
 
@@ -446,7 +455,7 @@ def test_token_and_host_come_from_the_environment(
     assert "secret" not in result.output
 
 
-def test_host_must_be_given_outside_a_cluster(pipeline: Path) -> None:
+def test_host_is_required_outside_a_cluster(pipeline: Path) -> None:
     result = CliRunner().invoke(submit, [str(pipeline)])
     assert result.exit_code == 2
     assert "Missing option '--host' (env var: 'KF_PIPELINES_ENDPOINT')" in result.output
@@ -455,10 +464,11 @@ def test_host_must_be_given_outside_a_cluster(pipeline: Path) -> None:
 def test_host_must_be_a_url(pipeline: Path) -> None:
     result = CliRunner().invoke(submit, [str(pipeline), "--host", "localhost:8888"])
     assert result.exit_code == 2
-    assert "expected a URL, http://... or https://..., received 'localhost:8888'" in result.output
+    expected = "expected a URL that starts with http:// or https://, received 'localhost:8888'"
+    assert expected in result.output
 
 
-def test_in_a_cluster_its_own_server_is_asked(
+def test_host_in_a_pod_defaults_to_the_cluster(
     server: FakeKfpServer, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "token").write_text("secret")
@@ -471,19 +481,19 @@ def test_in_a_cluster_its_own_server_is_asked(
 
 
 @pytest.mark.parametrize("content", ["", "two\nlines", "tokén"])
-def test_token_file_with_anything_else_is_refused_without_showing_it(
+def test_invalid_token_file_is_an_error_that_does_not_show_the_content(
     server: FakeKfpServer, pipeline: Path, tmp_path: Path, content: str
 ) -> None:
     (tmp_path / "token").write_text(content)
     result = run_submit(server, pipeline, "--token-file", str(tmp_path / "token"))
     assert result.exit_code == 1
     assert result.output == (
-        f"Error: expected one line of ASCII in {tmp_path}/token, received something else\n"
+        f"Error: expected one line of ASCII in {tmp_path}/token, received other characters\n"
     )
 
 
 @pytest.mark.parametrize("name", ["KF_PIPELINES_TOKEN", "KF_PIPELINES_COOKIE"])
-def test_secret_that_a_header_can_not_carry_is_not_shown(
+def test_secret_that_is_not_a_valid_header_is_not_shown(
     server: FakeKfpServer, pipeline: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "secret\n")
@@ -491,7 +501,7 @@ def test_secret_that_a_header_can_not_carry_is_not_shown(
     assert (result.exit_code, "secret" in result.output, name in result.output) == (1, False, True)
 
 
-def test_wrong_token_is_refused_with_a_hint(
+def test_error_for_a_wrong_token_has_a_hint(
     server: FakeKfpServer, pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.token = "secret"
@@ -513,9 +523,7 @@ def test_each_namespace_has_its_own_pipeline_and_experiment(
     assert len({run["experiment_id"] for run in server.runs.values()}) == 2
 
 
-def test_version_of_another_pipeline_is_not_taken_for_ours(
-    server: FakeKfpServer, pipeline: Path
-) -> None:
+def test_run_uses_a_version_of_its_own_pipeline(server: FakeKfpServer, pipeline: Path) -> None:
     server.multi_user = True
     for namespace in ("team", "other"):
         assert run_submit(server, pipeline, "--namespace", namespace, "--no-wait").exit_code == 0
@@ -525,7 +533,7 @@ def test_version_of_another_pipeline_is_not_taken_for_ours(
         assert version["pipeline_id"] == source["pipeline_id"]
 
 
-def test_host_with_its_own_authority_is_asked_with_a_token_once_that_is_trusted(
+def test_private_certificate_authority_must_be_trusted(
     pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = str(tmp_path / "certificate.pem")
@@ -538,9 +546,9 @@ def test_host_with_its_own_authority_is_asked_with_a_token_once_that_is_trusted(
     with fake_kfp_server(Path(path)) as server:
         server.prefix, server.token = PROXY, "secret"
         arguments = [str(pipeline), "--host", f"{server.url}{PROXY}", "--no-wait"]
-        refused = CliRunner().invoke(submit, arguments)
-        assert refused.exit_code == 1
-        assert re.search(r"certificate verify failed.*; check --host, --ca-cert", refused.output)
+        untrusted = CliRunner().invoke(submit, arguments)
+        assert untrusted.exit_code == 1
+        assert re.search(r"certificate verify failed.*; check --host, --ca-cert", untrusted.output)
         assert not server.requests
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/absent")
         result = CliRunner().invoke(submit, [*arguments, "--ca-cert", path])
@@ -556,7 +564,7 @@ def test_cookie_comes_from_the_environment(
     assert run_submit(server, pipeline, "--no-wait").exit_code == 0
 
 
-def test_multi_user_mode_needs_a_namespace(server: FakeKfpServer, pipeline: Path) -> None:
+def test_multi_user_mode_requires_a_namespace(server: FakeKfpServer, pipeline: Path) -> None:
     server.multi_user = True
     result = run_submit(server, pipeline, "--no-wait")
     assert result.exit_code == 1
@@ -581,19 +589,21 @@ def interrupt(process: "subprocess.Popen[str]") -> None:
     process.wait(timeout=60)
 
 
-def test_interruption_stops_the_run_and_is_exit_status_130(
+def test_interruption_stops_the_run_and_exits_with_130(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     server.frames = [Frame("RUNNING", {"Trainer": "RUNNING"})]
     process = interruptible_submit(server, pipeline)
-    server.on_look = lambda: process.send_signal(signal.SIGINT)
+    server.on_get_run = lambda: process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert server.terminated == list(server.runs)
-    assert re.search(r"Error: interrupted; run \S+ was asked to stop\n$", output)
+    assert re.search(r"Error: interrupted; stopping run \S+\n$", output)
 
 
-def test_interruption_while_the_run_is_made_stops_it(server: FakeKfpServer, pipeline: Path) -> None:
+def test_interruption_while_the_run_is_created_stops_the_run(
+    server: FakeKfpServer, pipeline: Path
+) -> None:
     process = interruptible_submit(server, pipeline)
     server.on_create = lambda: process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
@@ -601,10 +611,10 @@ def test_interruption_while_the_run_is_made_stops_it(server: FakeKfpServer, pipe
     assert len(server.runs) == 1
     assert server.terminated == list(server.runs)
     assert re.search(r"Interrupted: waiting for the run's id.*\n", output)
-    assert re.search(r"Error: interrupted; run \S+ was asked to stop\n$", output)
+    assert re.search(r"Error: interrupted; stopping run \S+\n$", output)
 
 
-def test_second_interruption_does_not_wait_for_the_run(
+def test_second_interruption_does_not_wait_for_the_run_id(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     process = interruptible_submit(server, pipeline)
@@ -619,28 +629,28 @@ def test_second_interruption_does_not_wait_for_the_run(
 
     server.on_create = interrupt_twice
     assert process.wait(timeout=60) == 130
-    assert list(lines) == ["Error: interrupted; the run may have been created; look in the UI\n"]
+    assert list(lines) == ["Error: interrupted; the run may have been created; check the UI\n"]
     assert not server.terminated
 
 
-def test_interruption_before_a_run_that_is_then_refused_says_that_it_may_be_there(
+def test_interruption_followed_by_a_server_error_warns_that_the_run_may_exist(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     process = interruptible_submit(server, pipeline)
     assert process.stdout is not None
     lines = iter(process.stdout)
 
-    def interrupt_and_refuse() -> None:
+    def interrupt_and_fail() -> None:
         process.send_signal(signal.SIGINT)
         assert any(line.startswith("Interrupted: waiting") for line in lines)
-        raise RefusedError(503, 14, "upstream connect error")
+        raise RequestError(503, 14, "upstream connect error")
 
-    server.on_create = interrupt_and_refuse
+    server.on_create = interrupt_and_fail
     assert process.wait(timeout=60) == 130
-    assert list(lines) == ["Error: interrupted; the run may have been created; look in the UI\n"]
+    assert list(lines) == ["Error: interrupted; the run may have been created; check the UI\n"]
 
 
-def test_interrupted_schedule_says_that_it_may_be_there_beside_an_older_one(
+def test_interrupted_schedule_warns_that_two_schedules_may_exist(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     nightly = ("--cron", "0 0 3 * * *")
@@ -650,12 +660,11 @@ def test_interrupted_schedule_says_that_it_may_be_there_beside_an_older_one(
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert output.splitlines()[-1] == (
-        "Error: interrupted; the recurring run may have been created, beside an older one; "
-        "look in the UI"
+        "Error: interrupted; the recurring run may exist beside the one it replaces; check the UI"
     )
 
 
-def test_interruption_during_the_upload_says_that_nothing_was_started(
+def test_interruption_during_the_upload_reports_that_nothing_was_started(
     server: FakeKfpServer, pipeline: Path
 ) -> None:
     process = interruptible_submit(server, pipeline)
@@ -664,7 +673,7 @@ def test_interruption_during_the_upload_says_that_nothing_was_started(
     assert (process.returncode, output) == (130, "Error: interrupted; nothing was started\n")
 
 
-def test_interruption_of_an_import_is_exit_status_130(
+def test_interruption_during_an_import_exits_with_130(
     server: FakeKfpServer, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = "import time\nprint('importing', flush=True)\ntime.sleep(60)"

@@ -1,4 +1,4 @@
-"""The whole pipeline, compiled: what it is, what loads it, and what is refused."""
+"""Tests the compiler on the whole pipeline."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ def compiled() -> str:
 
 @pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 @pytest.mark.parametrize("name", PIPELINES)
-def test_is_the_golden_pipeline(name: str) -> None:
+def test_compiled_pipeline_matches_the_golden_file(name: str) -> None:
     golden = (DIRECTORY / name).read_text(encoding="utf-8")
-    assert compile_golden(name) == golden, "if that is right: make golden"
+    assert compile_golden(name) == golden, "if the change is intended, run `make golden`"
 
 
-def test_stages_have_the_ids_that_everything_else_names_them_by(compiled: str) -> None:
+def test_tasks_are_named_after_the_stages(compiled: str) -> None:
     spec = next(yaml.safe_load_all(compiled))
     assert spec["root"]["dag"]["tasks"].keys() == set(stages.STAGES)
 
 
-def test_run_parameters_are_settings_of_compile_but_for_the_data_version() -> None:
+def test_run_parameters_except_the_data_version_are_options_of_compile() -> None:
     names = {option.name for option in compile_command.params}
     assert RUN_PARAMETERS.keys() - names == {"data_version"}
 
 
-def test_same_settings_give_the_same_text(compiled: str) -> None:
+def test_compilation_is_deterministic(compiled: str) -> None:
     assert compile_pipeline(make_settings(), KFP) == compiled
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_kfps_sdk_and_protos_take_it(name: str) -> None:
+def test_kfp_sdk_and_protos_parse_the_golden_file(name: str) -> None:
     text = (DIRECTORY / name).read_text(encoding="utf-8")
     loaded = components.load_component_from_text(text)
     parameters = {key: value.type for key, value in loaded.component_spec.inputs.items()}
@@ -75,7 +75,7 @@ def test_kfps_sdk_and_protos_take_it(name: str) -> None:
     json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
 
 
-def test_vertex_differs_by_the_place_of_models_and_the_platform_document(compiled: str) -> None:
+def test_vertex_differs_only_in_serving_dir_and_platform_document(compiled: str) -> None:
     vertex = compile_pipeline(
         make_settings({"serving_dir": "/gcs/bucket/serving"}),
         KubeflowSettings(image=IMAGE, target="vertex"),
@@ -84,7 +84,7 @@ def test_vertex_differs_by_the_place_of_models_and_the_platform_document(compile
     assert spec == next(yaml.safe_load_all(compiled))
 
 
-def test_another_data_version_has_another_cache_key(compiled: str) -> None:
+def test_data_version_changes_the_cache_key(compiled: str) -> None:
     spec = next(yaml.safe_load_all(compiled))
     name = stages.EXAMPLE_GEN
     container = spec["deploymentSpec"]["executors"][f"{name}_executor"]["container"]
@@ -118,34 +118,32 @@ def test_all_options_reach_the_pods() -> None:
     [
         (
             {"baseline": "newest"},
-            "^Baseline: Kubeflow Pipelines runs no Resolvers; .* pushed or none",
+            "^Baseline: Kubeflow Pipelines does not support Resolvers; .* pushed or none",
         ),
         ({"data": "auto"}, "^data: expected tfds or bundled for a cluster, not auto"),
-        ({"serving_dir": "output/serving"}, "^Baseline: serving_dir /.* is in the pod"),
+        ({"serving_dir": "output/serving"}, "^Baseline: serving_dir /.* is inside the pod"),
     ],
 )
-def test_settings_that_a_cluster_can_not_have_are_refused(
-    values: dict[str, Any], message: str
-) -> None:
+def test_settings_that_need_a_local_run_are_rejected(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UnsupportedPipelineError, match=message):
         compile_pipeline(make_settings(values), KFP)
 
 
-def test_beams_options_reach_the_containers() -> None:
+def test_beam_options_reach_the_containers() -> None:
     given = ["--runner=DirectRunner", "--temp_location=a b"]
     (spec, _) = yaml.safe_load_all(compile_pipeline(make_settings({"beam_args": given}), KFP))
     for executor in spec["deploymentSpec"]["executors"].values():
         assert executor["container"]["args"][-2:] == given
 
 
-def test_without_baseline_there_is_no_stage_for_it() -> None:
+def test_baseline_none_removes_the_stage() -> None:
     text = compile_pipeline(make_settings({"baseline": "none"}), KFP)
     spec = next(yaml.safe_load_all(text))
     assert stages.BASELINE not in spec["root"]["dag"]["tasks"]
     assert "baseline_model" not in spec["root"]["dag"]["tasks"]["Evaluator"]["inputs"]["artifacts"]
 
 
-def test_module_file_is_refused_before_a_wheel_is_built(tmp_path: Path) -> None:
+def test_module_file_is_rejected_before_a_wheel_is_built(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
     module.touch()
     examples = Channel(type=standard_artifacts.Examples)
@@ -158,20 +156,20 @@ def test_module_file_is_refused_before_a_wheel_is_built(tmp_path: Path) -> None:
     pipeline = Pipeline(
         "mnist", str(root), components=[StatisticsGen(examples=examples), transform]
     )
-    with pytest.raises(UnsupportedPipelineError, match=r"^Transform: module_file would be built"):
+    with pytest.raises(UnsupportedPipelineError, match=r"^Transform: TFX would build module_file"):
         compile_graph(pipeline, KFP)
     assert not root.exists()
 
 
 def run_command(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
-    """Exit status of `mnist-pipeline`."""
+    """Runs `mnist-pipeline` in this process and returns the exit status."""
     monkeypatch.setattr("sys.argv", ["mnist-pipeline", *args])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         cli.main()
-    return int(ended.value.code or 0)
+    return int(exit_info.value.code or 0)
 
 
-def test_command_writes_the_file_and_prints_only_that(tmp_path: Path) -> None:
+def test_command_writes_the_file_and_prints_only_its_name(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("epochs: 7\nseed: 3\n")
     (tmp_path / "cluster.toml").write_text('pvc = "models"\n[stages.Trainer]\ncpu = 6\n')
     output = tmp_path / "out.yaml"
@@ -183,14 +181,14 @@ def test_command_writes_the_file_and_prints_only_that(tmp_path: Path) -> None:
         "kubeflow-settings": "cluster.toml",
     }
     given = [f"--{name}={value}" for name, value in options.items()]
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "pipeline", "compile", *given],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Wrote out.yaml\n", "")
+    assert (process.returncode, process.stdout, process.stderr) == (0, "Wrote out.yaml\n", "")
     assert {path.name for path in tmp_path.iterdir()} == {"run.yaml", "cluster.toml", "out.yaml"}
     spec, platform = yaml.safe_load_all(output.read_text())
     assert spec["root"]["inputDefinitions"]["parameters"]["epochs"]["defaultValue"] == 8
@@ -203,13 +201,13 @@ def test_command_writes_the_file_and_prints_only_that(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "Error: image: name the image of the stages"),
+        ([], "Error: image: required"),
         (["--image", "mnist:latest"], "Error: image: "),
         (["--image", IMAGE, "--epochs", "0"], "Error: epochs: "),
         (["--image", IMAGE, "--serving-dir", "/tmp"], "Error: Baseline: serving_dir /tmp"),
     ],
 )
-def test_command_refuses_in_one_line_and_writes_nothing(
+def test_command_rejects_invalid_settings_in_one_line_and_writes_nothing(
     args: list[str],
     message: str,
     tmp_path: Path,
@@ -222,7 +220,7 @@ def test_command_refuses_in_one_line_and_writes_nothing(
     assert not output.exists()
 
 
-def test_command_refuses_a_local_schema_that_is_not_reviewed(
+def test_command_rejects_a_local_schema_that_is_not_reviewed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     schema, output = tmp_path / "schema.pbtxt", tmp_path / "out.yaml"

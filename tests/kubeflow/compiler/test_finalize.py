@@ -1,4 +1,4 @@
-"""The finalizer, on a small pipeline as TFX compiles it."""
+"""Tests the finalizer on a small pipeline spec in the form that TFX compiles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VERTEX = KubeflowSettings(image="mnist:1", target="vertex")
 
 
 def make_spec(**tasks: Spec) -> Spec:
-    """A spec of tasks with constant parameters."""
+    """Builds a spec from the constant parameters of each task."""
     spec: Spec = {
         "components": {},
         "deploymentSpec": {"executors": {}},
@@ -84,7 +84,7 @@ def container(spec: Spec, name: str) -> Spec:
 
 
 def launch(spec: Spec, name: str, values: dict[str, str]) -> Spec:
-    """A task's parameters as its container gets them, by the launcher's textual replacement."""
+    """Replaces placeholders in a task's parameters as text, as the launcher does."""
     parameters = {
         key: values[source["componentInputParameter"]]
         if "componentInputParameter" in source
@@ -98,7 +98,7 @@ def launch(spec: Spec, name: str, values: dict[str, str]) -> Spec:
     return launched
 
 
-def test_run_parameters_have_what_was_compiled_as_defaults(spec: Spec) -> None:
+def test_run_parameters_default_to_the_compiled_values(spec: Spec) -> None:
     final, _ = finalize(spec, KFP)
     assert final["root"]["inputDefinitions"]["parameters"] == {
         "data": {"parameterType": "STRING", "defaultValue": "tfds", "isOptional": True},
@@ -112,19 +112,19 @@ def test_run_parameters_have_what_was_compiled_as_defaults(spec: Spec) -> None:
     }
 
 
-def test_number_within_json_is_the_one_of_the_run(spec: Spec) -> None:
+def test_run_parameter_replaces_a_number_in_a_json_parameter(spec: Spec) -> None:
     final, _ = finalize(spec, KFP)
     trainer = launch(final, "Trainer", {"epochs": "5"})
     assert json.loads(trainer["custom_config"]) == {"seed": 42, "epochs": 5}
 
 
-def test_report_shows_the_number_of_the_run(spec: Spec) -> None:
+def test_run_parameter_reaches_every_stage_that_uses_it(spec: Spec) -> None:
     final, _ = finalize(spec, KFP)
     report = launch(final, "RunReport", {"epochs": "5"})
     assert json.loads(report["hyperparameters"]) == {"epochs": 5}
 
 
-def test_output_of_a_type_that_kfp_shows_is_named_as_its_sdk_names_it(spec: Spec) -> None:
+def test_output_with_a_type_of_kfp_gets_a_schema_title(spec: Spec) -> None:
     types = {
         "report": {"instanceSchema": "title: system.HTML\ntype: object\n"},
         "model": {"instanceSchema": "title: tfx.Model\ntype: object\n"},
@@ -138,7 +138,7 @@ def test_output_of_a_type_that_kfp_shows_is_named_as_its_sdk_names_it(spec: Spec
     }
 
 
-def test_threshold_of_the_run_stays_an_exact_decimal(spec: Spec) -> None:
+def test_threshold_stays_an_exact_decimal(spec: Spec) -> None:
     final, _ = finalize(spec, KFP)
     gate = launch(final, "ModelGate", {"accuracy_threshold": "0.97"})
     assert json.loads(gate["thresholds"]) == {
@@ -147,21 +147,21 @@ def test_threshold_of_the_run_stays_an_exact_decimal(spec: Spec) -> None:
     }
 
 
-def test_setting_that_a_stage_no_longer_takes_is_not_passed_over(spec: Spec) -> None:
+def test_setting_that_the_stage_does_not_use_is_an_error(spec: Spec) -> None:
     constant = {"runtimeValue": {"constant": '{"accuracy": "0.95"}'}}
     task(spec, stages.MODEL_GATE)["inputs"]["parameters"]["thresholds"] = constant
     with pytest.raises(KeyError, match="accuracy_threshold"):
         finalize(spec, KFP)
 
 
-def test_stage_that_is_renamed_is_not_passed_over(spec: Spec) -> None:
+def test_missing_stage_of_a_run_parameter_is_an_error(spec: Spec) -> None:
     tasks = spec["root"]["dag"]["tasks"]
     tasks["AnotherGen"] = tasks.pop(stages.EXAMPLE_GEN)
     with pytest.raises(KeyError, match=stages.EXAMPLE_GEN):
         finalize(spec, KFP)
 
 
-def test_whole_parameter_is_the_one_of_the_run(spec: Spec) -> None:
+def test_run_parameter_replaces_a_whole_parameter(spec: Spec) -> None:
     final, _ = finalize(spec, KFP)
     given = {"data": "bundled", "data_version": "2026-11"}
     assert launch(final, stages.EXAMPLE_GEN, given) == {
@@ -171,7 +171,7 @@ def test_whole_parameter_is_the_one_of_the_run(spec: Spec) -> None:
     }
 
 
-def test_added_input_is_declared_also_in_what_the_entrypoint_reads(spec: Spec) -> None:
+def test_added_input_is_declared_in_the_component_and_the_entrypoint_arguments(spec: Spec) -> None:
     final, _ = finalize(spec, KFP)
     definitions = final["components"]["Trainer"]["inputDefinitions"]
     assert definitions["parameters"]["epochs"] == {"parameterType": "NUMBER_INTEGER"}
@@ -180,17 +180,17 @@ def test_added_input_is_declared_also_in_what_the_entrypoint_reads(spec: Spec) -
     assert args[4] == "--runner=some"
 
 
-def test_containers_run_our_entrypoint_in_the_image(spec: Spec) -> None:
+def test_containers_run_the_entrypoint_in_the_given_image(spec: Spec) -> None:
     final, _ = finalize(spec, KFP)
     for name in spec["root"]["dag"]["tasks"]:
         assert container(final, name)["image"] == "mnist:1"
         assert container(final, name)["command"] == ["python", "-m", "mnist_kubeflow.entrypoint"]
 
 
-def test_what_is_given_stays_as_it_was(spec: Spec) -> None:
-    before = copy.deepcopy(spec)
+def test_finalize_does_not_modify_its_input(spec: Spec) -> None:
+    original = copy.deepcopy(spec)
     finalize(spec, KFP)
-    assert spec == before
+    assert spec == original
 
 
 def test_stages_have_their_resources_retries_and_cache(spec: Spec) -> None:
@@ -220,7 +220,7 @@ def test_stages_have_their_resources_retries_and_cache(spec: Spec) -> None:
         ({"data_dir": ""}, False),
     ],
 )
-def test_volume_is_mounted_where_a_parameter_is_a_path_on_it(
+def test_volume_is_mounted_if_a_parameter_contains_a_path_on_it(
     spec: Spec, constants: Spec, mounted: bool
 ) -> None:
     add_task(spec, "Other", constants)
@@ -230,35 +230,37 @@ def test_volume_is_mounted_where_a_parameter_is_a_path_on_it(
     assert ("Other_executor" in executors) == mounted
 
 
-def test_name_that_argo_does_not_take_is_refused(spec: Spec) -> None:
+def test_invalid_argo_task_name_is_rejected(spec: Spec) -> None:
     add_task(spec, "data_gate", {})
-    with pytest.raises(UnsupportedPipelineError, match=r"^data_gate: expected a name of letters"):
+    with pytest.raises(UnsupportedPipelineError, match=r"^data_gate: expected a component id of"):
         finalize(spec, KFP)
 
 
 @pytest.mark.parametrize("target", ["kfp", "vertex"])
-def test_file_based_example_gen_is_refused(spec: Spec, target: str) -> None:
+def test_file_based_example_gen_is_rejected(spec: Spec, target: str) -> None:
     container(spec, stages.EXAMPLE_GEN)["lifecycle"] = {"preCacheCheck": {"command": ["x"]}}
-    with pytest.raises(UnsupportedPipelineError, match=rf"^{stages.EXAMPLE_GEN}: .* file-based"):
+    with pytest.raises(UnsupportedPipelineError, match=rf"^{stages.EXAMPLE_GEN}: a file-based"):
         finalize(spec, make_kubeflow_settings({"image": "mnist:1", "target": target}))
 
 
-def test_parameter_from_a_task_that_is_not_there_is_refused(spec: Spec) -> None:
+def test_parameter_from_a_missing_task_is_rejected(spec: Spec) -> None:
     task(spec, "Trainer")["inputs"]["parameters"]["run_fn"] = {
         "taskOutputParameter": {"producerTask": "Tuner_task", "outputParameterKey": "value"}
     }
-    with pytest.raises(UnsupportedPipelineError, match=r"^Trainer: TFX names Tuner_task as the"):
+    with pytest.raises(
+        UnsupportedPipelineError, match=r"^Trainer: parameter run_fn comes from Tuner_task, which"
+    ):
         finalize(spec, KFP)
 
 
 @pytest.mark.parametrize(
     "serving_dir", ["/tmp/serving", "/servings", "/", "//serving", "s3://bucket/serving"]
 )
-def test_pushing_into_the_pod_is_refused(spec: Spec, serving_dir: str) -> None:
+def test_serving_dir_outside_the_volume_is_rejected(spec: Spec, serving_dir: str) -> None:
     add_task(spec, "Pusher", {"serving_dir": serving_dir})
     with pytest.raises(
         UnsupportedPipelineError,
-        match=rf"^Pusher: serving_dir {serving_dir} is in the pod and lost with it; .*, /serving$",
+        match=rf"^Pusher: serving_dir {serving_dir} is inside the pod and .* mount path /serving$",
     ):
         finalize(spec, KFP)
 
@@ -266,9 +268,7 @@ def test_pushing_into_the_pod_is_refused(spec: Spec, serving_dir: str) -> None:
 @pytest.mark.parametrize(
     "serving_dir", ["/serving/../tmp", "/data/../serving", "/./serving", "/serving//x"]
 )
-def test_a_serving_dir_that_does_not_show_where_it_is_is_refused(
-    spec: Spec, serving_dir: str
-) -> None:
+def test_serving_dir_must_be_normalized(spec: Spec, serving_dir: str) -> None:
     add_task(spec, "Pusher", {"serving_dir": serving_dir})
     with pytest.raises(
         UnsupportedPipelineError,
@@ -278,9 +278,7 @@ def test_a_serving_dir_that_does_not_show_where_it_is_is_refused(
 
 
 @pytest.mark.parametrize("address", ["file:///tmp/x", "s3://bucket/x", "minio://bucket/x"])
-def test_tfx_own_pusher_may_push_to_no_address_that_it_can_not_write_to(
-    spec: Spec, address: str
-) -> None:
+def test_tfx_pusher_with_an_unsupported_scheme_is_rejected(spec: Spec, address: str) -> None:
     destination = {"filesystem": {"base_directory": address}}
     add_task(spec, "Stock", {"push_destination": json.dumps(destination)})
     with pytest.raises(UnsupportedPipelineError, match=rf"^Stock: push_destination {address} is"):
@@ -288,18 +286,16 @@ def test_tfx_own_pusher_may_push_to_no_address_that_it_can_not_write_to(
 
 
 @pytest.mark.parametrize("key", ["base_directory", "baseDirectory"])
-def test_pushing_into_the_pod_with_tfx_own_pusher_is_refused(spec: Spec, key: str) -> None:
+def test_tfx_pusher_outside_the_volume_is_rejected(spec: Spec, key: str) -> None:
     add_task(spec, "Stock", {"push_destination": json.dumps({"filesystem": {key: "/tmp/serving"}})})
     with pytest.raises(
-        UnsupportedPipelineError, match=r"^Stock: push_destination /tmp/serving is in the pod"
+        UnsupportedPipelineError, match=r"^Stock: push_destination /tmp/serving is inside the pod"
     ):
         finalize(spec, KFP)
 
 
 @pytest.mark.parametrize("directory", ["/serving/models", "gs://bucket/serving"])
-def test_tfx_own_pusher_may_push_to_the_volume_and_to_an_address(
-    spec: Spec, directory: str
-) -> None:
+def test_tfx_pusher_may_push_to_the_volume_and_to_cloud_storage(spec: Spec, directory: str) -> None:
     destination = {"filesystem": {"base_directory": directory}}
     add_task(spec, "Stock", {"push_destination": json.dumps(destination)})
     _, platform = finalize(spec, KFP)
@@ -307,13 +303,15 @@ def test_tfx_own_pusher_may_push_to_the_volume_and_to_an_address(
     assert ("Stock_executor" in executors) == directory.startswith("/serving")
 
 
-def test_stage_that_is_not_there_is_refused(spec: Spec) -> None:
+def test_settings_of_an_unknown_stage_are_rejected(spec: Spec) -> None:
     kubeflow = make_kubeflow_settings({"image": "mnist:1", "stages": {"Tuner": {"cpu": 2}}})
-    with pytest.raises(UnsupportedPipelineError, match=r"^stages: there is no Tuner; there are Im"):
+    with pytest.raises(
+        UnsupportedPipelineError, match=r"^stages: unknown stage Tuner; choose from ImageExampleGen"
+    ):
         finalize(spec, kubeflow)
 
 
-def test_each_reason_gets_a_line(spec: Spec) -> None:
+def test_each_problem_is_one_line(spec: Spec) -> None:
     add_task(spec, "data_gate", {})
     add_task(spec, "Pusher", {"serving_dir": "/tmp"})
     with pytest.raises(UnsupportedPipelineError) as error:
@@ -322,10 +320,10 @@ def test_each_reason_gets_a_line(spec: Spec) -> None:
 
 
 @pytest.mark.parametrize("serving_dir", ["/serving", "/gcs", "/gcs/"])
-def test_vertex_needs_a_bucket_in_cloud_storages_mount(spec: Spec, serving_dir: str) -> None:
+def test_vertex_requires_a_serving_dir_in_a_bucket(spec: Spec, serving_dir: str) -> None:
     add_task(spec, "Pusher", {"serving_dir": serving_dir})
     with pytest.raises(
-        UnsupportedPipelineError, match=r"below Cloud Storage's mount, /gcs/<bucket>$"
+        UnsupportedPipelineError, match=r"below the Cloud Storage mount /gcs/<bucket>$"
     ):
         finalize(spec, VERTEX)
 
@@ -336,7 +334,7 @@ def test_vertex_has_no_platform_document(spec: Spec, serving_dir: str) -> None:
     assert finalize(spec, VERTEX)[1] == {}
 
 
-def test_what_only_kubernetes_has_is_refused_for_vertex(spec: Spec) -> None:
+def test_kubernetes_settings_are_rejected_for_vertex(spec: Spec) -> None:
     add_task(spec, "Pusher", {"serving_dir": "/gcs/bucket/serving"})
     vertex = make_kubeflow_settings(
         {
@@ -347,6 +345,6 @@ def test_what_only_kubernetes_has_is_refused_for_vertex(spec: Spec) -> None:
         }
     )
     with pytest.raises(
-        UnsupportedPipelineError, match=r"^target vertex: Vertex AI has no node_selector, pvc$"
+        UnsupportedPipelineError, match=r"^target: vertex does not support node_selector, pvc; "
     ):
         finalize(spec, vertex)

@@ -1,3 +1,5 @@
+"""Tests the conversion of executor inputs and outputs."""
+
 from __future__ import annotations
 
 import copy
@@ -29,7 +31,7 @@ def listed(*artifacts: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_input(**fields: Any) -> dict[str, Any]:
-    """What the launcher hands over for a task with an input and an output."""
+    """Builds the launcher's executor input for a task with an input and two outputs."""
     return {
         "inputs": {
             "parameterValues": {"epochs": 3.0},
@@ -71,7 +73,7 @@ def adapted_example(**fields: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_the_output_file_is_where_the_launcher_finds_it(given: str, path: str) -> None:
+def test_output_file_is_a_local_path(given: str, path: str) -> None:
     assert output_file({"outputs": {"outputFile": given}}) == path
 
 
@@ -79,7 +81,7 @@ def test_inputs_get_their_types_from_the_inputs_spec() -> None:
     assert adapted_example()["type"] == {"instanceSchema": "title: tfx.Examples"}
 
 
-def test_an_input_that_the_spec_does_not_know_keeps_its_type() -> None:
+def test_input_without_a_type_in_the_spec_keeps_its_own() -> None:
     adapted = adapt_input(make_input(type={"schemaTitle": "tfx.Model"}), {})
     (example,) = adapted["inputs"]["artifacts"]["examples"]["artifacts"]
     assert example["type"] == {"schemaTitle": "tfx.Model"}
@@ -99,22 +101,22 @@ def test_outputs_keep_their_types() -> None:
         ("gs://bucket/key/a", "/gcs/bucket/key/a"),
     ],
 )
-def test_an_artifact_is_where_the_launcher_keeps_it(uri: str, path: str) -> None:
+def test_local_path_follows_the_launcher(uri: str, path: str) -> None:
     assert local_path({"uri": uri}) == path
 
 
-def test_a_path_of_its_own_wins_over_the_uri() -> None:
+def test_custom_path_overrides_the_uri() -> None:
     assert local_path({"uri": "s3://bucket/key", "customPath": "/data/here"}) == "/data/here"
 
 
-def test_an_unknown_scheme_is_refused_with_the_known_ones() -> None:
+def test_error_for_an_unsupported_scheme_lists_the_supported_ones() -> None:
     with pytest.raises(
-        ContractError, match=r"one of gs://, minio://, s3://, received .*'hdfs://a/b'"
+        ContractError, match=r"one of gs://, minio://, s3://, received 'hdfs://a/b'"
     ):
         local_path({"uri": "hdfs://a/b"})
 
 
-def test_inputs_and_outputs_become_local() -> None:
+def test_uris_of_inputs_and_outputs_become_local_paths() -> None:
     adapted = adapt_input(make_input(), SPEC)
     uris = [
         adapted[side]["artifacts"][name]["artifacts"][0]["uri"]
@@ -123,7 +125,7 @@ def test_inputs_and_outputs_become_local() -> None:
     assert uris == [EXAMPLES_URI.replace("minio://", "/minio/"), f"{LOCAL_ROOT}/model"]
 
 
-def test_the_launchers_log_is_not_an_output_of_the_executor() -> None:
+def test_executor_logs_are_removed_from_the_outputs() -> None:
     received = make_input()
     received["outputs"]["artifacts"]["executor-logs"] = listed(
         artifact(f"{TASK_ROOT}/executor-logs-0", type={"schemaTitle": "system.Artifact"})
@@ -131,7 +133,7 @@ def test_the_launchers_log_is_not_an_output_of_the_executor() -> None:
     assert set(adapt_input(received, SPEC)["outputs"]["artifacts"]) == {"model", "model_run"}
 
 
-def test_wrapped_metadata_is_unwrapped_and_other_metadata_kept() -> None:
+def test_wrapped_metadata_is_unwrapped_and_other_metadata_is_kept() -> None:
     metadata = {
         "blessed": {"struct": {"train": 1.0, "test": 0.0}},
         "splits": {"list": ["train"]},
@@ -147,30 +149,30 @@ def test_wrapped_metadata_is_unwrapped_and_other_metadata_kept() -> None:
     }
 
 
-def test_an_artifact_that_is_marked_absent_is_left_out() -> None:
+def test_artifact_that_is_marked_absent_is_removed() -> None:
     adapted = adapt_input(make_input(metadata={"absent": 1.0}), SPEC)
     assert adapted["inputs"]["artifacts"]["examples"] == {"artifacts": []}
 
 
-def test_an_artifact_that_is_marked_present_stays() -> None:
+def test_artifact_that_is_not_marked_absent_is_kept() -> None:
     adapted = adapt_input(make_input(metadata={"absent": 0.0}), SPEC)
     assert len(adapted["inputs"]["artifacts"]["examples"]["artifacts"]) == 1
 
 
-def test_an_artifact_id_becomes_the_name() -> None:
+def test_artifact_id_becomes_the_name() -> None:
     assert adapted_example(artifactId="0b1c")["name"] == "0b1c"
 
 
-def test_parameters_and_the_received_input_stay_as_they_are() -> None:
+def test_adapt_input_does_not_modify_its_argument_or_the_parameters() -> None:
     received = make_input(metadata={"blessed": {"list": [1.0]}})
-    before = copy.deepcopy(received)
+    original = copy.deepcopy(received)
     adapted = adapt_input(received, SPEC)
-    assert received == before
+    assert received == original
     assert adapted["inputs"]["parameterValues"] == {"epochs": 3.0}
     assert adapted["outputs"]["outputFile"] == received["outputs"]["outputFile"]
 
 
-def test_a_task_without_inputs_is_adapted() -> None:
+def test_task_without_inputs_is_adapted() -> None:
     received = make_input()
     del received["inputs"]
     assert adapt_input(received, SPEC)["inputs"] == {"artifacts": {}}
@@ -180,7 +182,7 @@ HTML = {"schemaTitle": "system.HTML", "schemaVersion": "0.0.1"}
 
 
 def make_report_input(**fields: Any) -> dict[str, Any]:
-    """What the launcher hands over for a task whose output the UI shows as a page."""
+    """Builds the launcher's executor input for a task with an HTML output."""
     received = make_input()
     report = artifact(f"{TASK_ROOT}/report", type=HTML, **fields)
     received["outputs"]["artifacts"] = {"report": listed(report)}
@@ -194,7 +196,7 @@ def adapted_report(local: str = f"{LOCAL_ROOT}/report", **fields: Any) -> dict[s
     return report
 
 
-def test_a_page_has_the_class_that_stands_for_its_type() -> None:
+def test_html_output_gets_the_type_of_a_tfx_class() -> None:
     adapted = adapt_input(make_report_input(), SPEC)
     (report,) = adapted["outputs"]["artifacts"]["report"]["artifacts"]
     (name,) = re.findall(r"^title: (.+)$", report["type"]["instanceSchema"])
@@ -202,14 +204,14 @@ def test_a_page_has_the_class_that_stands_for_its_type() -> None:
     assert report["uri"] == f"{LOCAL_ROOT}/report"
 
 
-def test_the_uri_of_a_page_is_that_of_its_file() -> None:
+def test_uri_of_an_html_output_is_the_page() -> None:
     report = adapted_report()
     assert report["uri"] == f"{TASK_ROOT}/report/report.html"
     assert report["metadata"] == {"page": f"{TASK_ROOT}/report"}
     assert "customPath" not in report
 
 
-def test_a_path_of_its_own_becomes_that_of_the_file_too() -> None:
+def test_custom_path_of_an_html_output_is_the_page() -> None:
     report = adapted_report("/data/here", customPath="/data/here")
     assert report["uri"] == f"{TASK_ROOT}/report/report.html"
     assert report["customPath"] == "/data/here/report.html"
@@ -227,13 +229,13 @@ def adapted_metadata(**metadata: Any) -> dict[str, Any]:
     return adapted["artifacts"]["model"]["artifacts"][0]["metadata"]
 
 
-def test_the_uri_of_an_output_is_mapped_back() -> None:
+def test_local_paths_of_outputs_and_parameters_become_uris() -> None:
     adapted = adapt_output(make_output(), make_input())
     assert adapted["artifacts"]["model"]["artifacts"][0]["uri"] == f"{TASK_ROOT}/model"
     assert adapted["parameterValues"]["where"] == f"{TASK_ROOT}/model/Format-Serving"
 
 
-def test_local_paths_in_metadata_are_mapped_back() -> None:
+def test_local_paths_in_metadata_become_uris() -> None:
     local_examples = EXAMPLES_URI.replace("minio://", "/minio/")
     assert adapted_metadata(
         current_model=f"{LOCAL_ROOT}/model",
@@ -252,17 +254,17 @@ def test_local_paths_in_metadata_are_mapped_back() -> None:
     }
 
 
-def test_metadata_that_is_null_is_left_out() -> None:
+def test_null_metadata_is_removed() -> None:
     assert adapted_metadata(nothing=None, zero=0.0, empty="") == {"zero": 0.0, "empty": ""}
 
 
-def test_an_output_that_was_moved_is_refused() -> None:
+def test_moved_output_is_an_error() -> None:
     with pytest.raises(
         ContractError, match=r"output 'model': .* moved them to .*'/data/elsewhere'"
     ):
         adapt_output(make_output(model_uri="/data/elsewhere"), make_input())
 
 
-def test_an_output_below_its_place_is_refused() -> None:
-    with pytest.raises(ContractError, match="must stay at"):
+def test_output_in_a_subdirectory_is_an_error() -> None:
+    with pytest.raises(ContractError, match="the executor moved them"):
         adapt_output(make_output(model_uri=f"{LOCAL_ROOT}/model/1"), make_input())

@@ -1,4 +1,4 @@
-"""The whole entrypoint in this process, with directories of the test for the staging ones."""
+"""Runs the whole entrypoint in this process, with staging directories below `tmp_path`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def received(uri: str, path: Path, name: str, **metadata: Any) -> dict[str, Any]
 
 
 def executor_input(directory: Path, outputs: dict[str, str]) -> dict[str, Any]:
-    """What the launcher hands over, with outputs by name and type."""
+    """Builds the launcher's executor input; `outputs` maps names to TFX types."""
     root = "s3://bucket/artifacts"
     return {
         "inputs": {
@@ -87,7 +87,7 @@ def call(
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs one of the executors of these tests, and returns the executor output."""
+    """A function that runs an executor of `support` and returns the executor output."""
 
     def run(executor: str, *beam_args: str, output: str = "evaluation:ModelEvaluation") -> Any:
         name, title = output.split(":")
@@ -108,7 +108,7 @@ def report(directory: Path) -> Any:
     return json.loads((directory / "task" / "evaluation" / "report.json").read_text())
 
 
-def test_the_executor_gets_local_typed_inputs_with_their_ids(run: Run, tmp_path: Path) -> None:
+def test_executor_gets_typed_inputs_with_local_paths_and_ids(run: Run, tmp_path: Path) -> None:
     run("Reporter")
     inputs = report(tmp_path)["inputs"]
     assert inputs["examples"] == [["Examples", 17, str(tmp_path / "examples")]]
@@ -117,19 +117,19 @@ def test_the_executor_gets_local_typed_inputs_with_their_ids(run: Run, tmp_path:
     assert report(tmp_path)["span"] == [4]
 
 
-def test_integers_are_integers_and_other_parameters_stay(run: Run, tmp_path: Path) -> None:
+def test_integer_parameters_are_converted_from_double(run: Run, tmp_path: Path) -> None:
     run("Reporter")
     parameters = report(tmp_path)["parameters"]
     assert parameters == {"epochs": 3, "rate": 0.5, "text": "1"}
     assert isinstance(parameters["epochs"], int)
 
 
-def test_temporary_files_are_in_the_task_s_own_directory(run: Run, tmp_path: Path) -> None:
+def test_temporary_directory_is_below_the_task_root(run: Run, tmp_path: Path) -> None:
     run("Reporter")
     assert Path(report(tmp_path)["tmp"]) == tmp_path / "task" / ".temp" / "task"
 
 
-def test_the_output_has_uris_and_metadata_that_the_launcher_can_take(run: Run) -> None:
+def test_output_has_uris_and_metadata_for_the_launcher(run: Run) -> None:
     (evaluation,) = run("Reporter")["artifacts"]["evaluation"]["artifacts"]
     assert evaluation["uri"] == "s3://bucket/artifacts/task/evaluation"
     assert evaluation["metadata"].pop("tfx_version")
@@ -141,20 +141,18 @@ def test_beam_arguments_reach_beam_executors(run: Run, tmp_path: Path) -> None:
     assert report(tmp_path)[:2] == ["--runner=DirectRunner", "--sdk_container_image=unused"]
 
 
-def test_other_executors_get_them_as_extra_flags(run: Run, tmp_path: Path) -> None:
+def test_other_executors_get_beam_arguments_as_extra_flags(run: Run, tmp_path: Path) -> None:
     run("Reporter", "--runner=DirectRunner")
     assert report(tmp_path)["extra_flags"] == ["--runner=DirectRunner"]
 
 
-def test_a_value_artifact_is_a_file_and_its_value_a_parameter(run: Run, tmp_path: Path) -> None:
+def test_value_artifact_is_written_to_a_file_and_a_parameter(run: Run, tmp_path: Path) -> None:
     output = run("ValueWriter", output="count:Integer")
     assert output["parameterValues"] == {"count": 41}
     assert (tmp_path / "task" / "count").read_text() == "41"
 
 
-def test_what_an_earlier_attempt_left_is_not_the_result_of_a_failed_one(
-    run: Run, tmp_path: Path
-) -> None:
+def test_failed_retry_removes_the_output_of_an_earlier_attempt(run: Run, tmp_path: Path) -> None:
     run("Reporter")
     assert (tmp_path / "task" / "output_metadata.json").exists()
     with pytest.raises(ValueError, match="broken"):
@@ -162,30 +160,30 @@ def test_what_an_earlier_attempt_left_is_not_the_result_of_a_failed_one(
     assert not (tmp_path / "task" / "output_metadata.json").exists()
 
 
-def test_a_failure_is_reported_in_one_line(
+def test_failure_is_reported_in_one_line(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "termination-log"
-    log.write_text("what was there before, which was much longer than the message that follows")
+    log.write_text("an earlier message that is longer than the new one")
     monkeypatch.setattr(entrypoint, "TERMINATION_LOG", log)
     with pytest.raises(ValueError, match="broken"):
         run("Failure")
     assert log.read_text() == "ValueError: it is broken"
 
 
-def test_a_termination_message_fits_and_stays_utf_8() -> None:
+def test_termination_message_is_truncated_to_valid_utf_8() -> None:
     message = entrypoint.explain(ValueError("x" + "é" * 2000))
     assert 2000 < len(message) <= 2048
     assert message.decode().startswith("ValueError: xéé")
 
 
-def test_no_termination_log_is_made_where_kubernetes_made_none(tmp_path: Path) -> None:
+def test_missing_termination_log_is_not_created(tmp_path: Path) -> None:
     entrypoint.report_failure(ValueError("broken"), tmp_path / "termination-log")
     assert not list(tmp_path.iterdir())
 
 
 class VertexAI:
-    """Runs tasks as Vertex AI does: all is at gs:// addresses, and these are files in a mount."""
+    """Runs tasks like Vertex AI: artifacts have gs:// URIs, which are mounted as files."""
 
     NAMES = "projects/1/locations/europe-west4/metadataStores/default/artifacts"
 
@@ -195,7 +193,7 @@ class VertexAI:
         monkeypatch.setitem(contract._STAGING, "gs://", f"{bucket.parent}/")
 
     def artifact(self, key: str, title: str, **metadata: Any) -> dict[str, Any]:
-        """An artifact, with an empty folder in the bucket."""
+        """Returns an artifact with an empty directory in the bucket."""
         (self.bucket / key).mkdir(parents=True)
         return {
             "name": f"{self.NAMES}/{key}",
@@ -211,7 +209,7 @@ class VertexAI:
         outputs: dict[str, dict[str, Any]],
         **parameters: str,
     ) -> None:
-        """Runs a task, and completes its outputs as the next task gets them."""
+        """Runs a task and updates `outputs` with its executor output."""
         key = f"{executor}_-45/executor_output.json"
         invocation = {
             "inputs": {
@@ -219,7 +217,7 @@ class VertexAI:
                 "artifacts": {name: {"artifacts": [given]} for name, given in inputs.items()},
             },
             "outputs": {
-                "artifacts": {name: {"artifacts": [made]} for name, made in outputs.items()},
+                "artifacts": {name: {"artifacts": [output]} for name, output in outputs.items()},
                 "outputFile": f"gs://{self.bucket.name}/{key}",
             },
         }
@@ -234,8 +232,8 @@ def vertex(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VertexAI:
     return VertexAI(tmp_path / "gcs" / "bucket", monkeypatch)
 
 
-def judge(vertex: VertexAI, model: dict[str, Any], baseline: dict[str, Any]) -> dict[str, Any]:
-    """Runs ModelGate, without evidence; returns the blessing's metadata."""
+def run_gate(vertex: VertexAI, model: dict[str, Any], baseline: dict[str, Any]) -> dict[str, Any]:
+    """Runs ModelGate on an empty evaluation and returns the blessing's metadata."""
     blessing = vertex.artifact("blessing", "ModelBlessing")
     vertex.run(
         "components.model_gate.executor.Executor",
@@ -252,7 +250,7 @@ def judge(vertex: VertexAI, model: dict[str, Any], baseline: dict[str, Any]) -> 
     return metadata
 
 
-def test_on_vertex_ai_there_is_no_baseline_when_nothing_is_pushed(vertex: VertexAI) -> None:
+def test_vertex_ai_has_no_baseline_before_the_first_push(vertex: VertexAI) -> None:
     model = vertex.artifact("model", "Model")
     (vertex.bucket / "model" / "Format-Serving").mkdir()
     baseline = vertex.artifact("baseline", "Model")
@@ -266,27 +264,27 @@ def test_on_vertex_ai_there_is_no_baseline_when_nothing_is_pushed(vertex: Vertex
     assert baseline["uri"] == "gs://bucket/baseline"
     assert baseline["metadata"]["absent"] == 1
     assert (vertex.bucket / "baseline" / "absent").is_file()
-    metadata = judge(vertex, model, baseline)
+    metadata = run_gate(vertex, model, baseline)
     assert metadata["current_model"] == "gs://bucket/model"
     assert not [name for name in metadata if name.startswith("baseline")]
 
 
-def test_on_vertex_ai_a_blessing_names_models_as_vertex_ai_does(vertex: VertexAI) -> None:
+def test_blessing_identifies_models_by_their_vertex_ai_names(vertex: VertexAI) -> None:
     model = vertex.artifact("model", "Model")
     (vertex.bucket / "model" / "Format-Serving").mkdir()
-    metadata = judge(vertex, model, vertex.artifact("baseline", "Model"))
+    metadata = run_gate(vertex, model, vertex.artifact("baseline", "Model"))
     assert metadata["baseline_model"] == "gs://bucket/baseline"
     assert metadata["current_model_id"] == f"{vertex.NAMES}/model"
     assert metadata["baseline_model_id"] == f"{vertex.NAMES}/baseline"
 
 
-def test_on_vertex_ai_parameters_and_temporary_files_are_as_on_kfp(vertex: VertexAI) -> None:
+def test_vertex_ai_tasks_have_local_paths_and_a_temporary_directory(vertex: VertexAI) -> None:
     evaluation = vertex.artifact("evaluation", "ModelEvaluation")
     model = vertex.artifact("model", "Model")
     vertex.run(REPORTER, {"model": model}, {"evaluation": evaluation})
     report = json.loads((vertex.bucket / "evaluation" / "report.json").read_text())
     ((type_name, id_, uri),) = report["inputs"]["model"]
     assert (type_name, uri) == ("Model", str(vertex.bucket / "model"))
-    assert id_ > 2**31, "TFX takes a hash of a name that isn't a number"
+    assert id_ > 2**31, "TFX hashes a name that isn't a number"
     assert Path(report["tmp"]).parent.parent == vertex.bucket / f"{REPORTER}_-45"
     assert evaluation["metadata"]["where"] == "gs://bucket/evaluation"

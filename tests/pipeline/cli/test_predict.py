@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image, ImageOps
 from support.served_models import SHADES, encode, push_digits, push_model, shade_model, shades
-from support.small_trainings import real_digits
+from support.tfds_directory import real_digits
 
 from models.definition import DATASET
 from pipeline.cli.predict import predict

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 from support.running_server import MODEL, RunningServer, running_server
 from support.served_models import SHADES, encode, push_digits, push_model, shades
-from support.small_trainings import real_digits
+from support.tfds_directory import real_digits
 
 from models.definition import DATASET
 from pipeline.cli.predict import predict
