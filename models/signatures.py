@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import keras
 import tensorflow as tf
 from tensorflow_transform.output_wrapper import TFTransformOutput
 
-from models.features import IMAGE, IMAGE_SHAPE, LABEL, NUM_CLASSES, PROBABILITIES
+from models.features import IMAGE, IMAGE_SHAPE, LABEL, NUM_CLASSES, PROBABILITIES, SCORES
 from models.preprocessing import normalize_pixels
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -73,6 +74,26 @@ class ServingModel(tf.Module):
         )
         return self._classify(normalize_pixels(pixels))
 
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.float32, name="images")], autograph=False)
+    def predict_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies pixel arrays.
+
+        The names are those of TensorFlow Serving's MNIST example
+        (`tensorflow_serving/example/mnist_client.py`). Pixels divided by 255 get exactly the
+        probabilities that `classify_examples` returns for the same image.
+
+        Args:
+          images: float32 in [0, 1], in a shape that `as_image_batch` accepts.
+
+        Returns:
+          SCORES: float32 of shape (batch, NUM_CLASSES).
+
+        Raises:
+          tf.errors.InvalidArgumentError: in the graph, as in `as_image_batch`.
+        """
+        pixels = 255.0 * tf.cast(as_image_batch(images, IMAGE_SHAPE), tf.float64)
+        return {SCORES: self._classify(normalize_pixels(pixels))[PROBABILITIES]}
+
     @tf.function(input_signature=[_strings("examples")], autograph=False)
     def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Runs the transform graph on serialized tf.Examples that have IMAGE and LABEL.
@@ -94,6 +115,44 @@ class ServingModel(tf.Module):
             lambda: tf.zeros((0, NUM_CLASSES)),
         )
         return {PROBABILITIES: tf.ensure_shape(probabilities, (None, NUM_CLASSES))}
+
+
+def as_image_batch(images: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
+    """Checks pixel arrays and reshapes them to (batch, *image_shape).
+
+    Args:
+      images: float32 in [0, 1], channels last, of shape (batch, *image_shape) or (batch, n), where
+        n is the number of values in an image; also (batch, height, width) for one channel.
+      image_shape: height, width and channels.
+
+    Raises:
+      tf.errors.InvalidArgumentError: in the graph, for another shape, a value outside [0, 1] or
+        NaN.
+    """
+    with tf.control_dependencies([_check_shape(images, image_shape), _check_range(images)]):
+        return tf.reshape(images, (-1, *image_shape))
+
+
+def _check_shape(images: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Operation:
+    accepted = [image_shape, (math.prod(image_shape),)]
+    if image_shape[2] == 1:
+        accepted.append(image_shape[:2])
+    names = [",".join(map(str, shape)) for shape in accepted]
+    # Shapes of different ranks can be compared as strings only.
+    received = tf.strings.reduce_join(tf.strings.as_string(tf.shape(images)), separator=",")
+    expected = " or ".join(f"[batch,{name}]" for name in names)
+    return tf.debugging.Assert(
+        tf.strings.regex_full_match(received, rf"\d+,({'|'.join(names)})"),
+        [tf.strings.join([f"Expected images of shape {expected}, received [", received, "]"])],
+    )
+
+
+def _check_range(images: tf.Tensor) -> tf.Operation:
+    message = tf.strings.format(
+        "Expected pixel values in [0, 1], received {} to {}: divide 8-bit values by 255",
+        (tf.reduce_min(images), tf.reduce_max(images)),
+    )
+    return tf.debugging.Assert(tf.reduce_all((images >= 0) & (images <= 1)), [message])
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
@@ -152,8 +211,8 @@ def _resize_and_pad(pixels: tf.Tensor) -> tf.Tensor:
 def export_saved_model(model: keras.Model, tft_output: TFTransformOutput, directory: str) -> None:
     """Writes a SavedModel that can be served without Keras and without this package.
 
-    Its signatures are `serving_default`, `serving_images` and `transform_features`: the functions
-    of `ServingModel`.
+    The methods of `ServingModel` become its signatures `serving_default`, `serving_images`,
+    `predict_images` and `transform_features`.
 
     Args:
       model: trained.
@@ -167,6 +226,7 @@ def export_saved_model(model: keras.Model, tft_output: TFTransformOutput, direct
         signatures={
             "serving_default": serving.classify_examples,
             "serving_images": serving.classify_images,
+            "predict_images": serving.predict_images,
             "transform_features": serving.transform_features,
         },
     )

@@ -16,6 +16,12 @@ from pipeline.cli.options import directory_option
 @click.option("--host", default="127.0.0.1", help="0.0.0.0 for all interfaces.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8501, help="0 chooses a free port.")
 @click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port for gRPC, in TensorFlow Serving 8500; 0 disables it.",
+)
+@click.option(
     "--max-batch",
     type=click.IntRange(1),
     default=64,
@@ -46,8 +52,10 @@ from pipeline.cli.options import directory_option
     default=1.0,
     help="Time between two looks for a new release.",
 )
-def serve(serving_dir: Path, host: str, port: int, poll_seconds: float, **limits: int) -> None:
-    """Serves the live release: a page, and TensorFlow Serving's REST API.
+def serve(
+    serving_dir: Path, host: str, port: int, grpc_port: int, poll_seconds: float, **limits: int
+) -> None:
+    """Serves the live release: a page, and TensorFlow Serving's REST and gRPC APIs.
 
     New releases and rollbacks are served without a restart. There is no login and no encryption:
     on open networks, keep --host as it is and put a proxy in front of the server.
@@ -66,7 +74,7 @@ def serve(serving_dir: Path, host: str, port: int, poll_seconds: float, **limits
       130  stopped by Ctrl+C
     """  # noqa: D301 - click wants the character
     from pipeline.serving.limits import Limits
-    from pipeline.serving.server import serve_model
+    from pipeline.serving.server import Address, serve_model
 
     checked = Limits(
         body_bytes=limits["max_body_mib"] * 2**20,
@@ -75,4 +83,5 @@ def serve(serving_dir: Path, host: str, port: int, poll_seconds: float, **limits
         batch=limits["max_batch"],
         waiting=limits["max_waiting"],
     )
-    sys.exit(serve_model(serving_dir / DATASET.name, host, port, poll_seconds, checked))
+    address = Address(host, port, grpc_port)
+    sys.exit(serve_model(serving_dir / DATASET.name, address, poll_seconds, checked))

@@ -24,6 +24,8 @@ from pipeline.serving.tfserving.rest_api import RestApi
 _log = logging.getLogger(__name__)
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _CLIENT_GONE = 499
+_TFSERVING_METRICS = "/monitoring/prometheus/metrics"
+"""Default path of TensorFlow Serving's metrics, kept for existing Prometheus configurations."""
 
 
 def make_app(service: Service) -> Starlette:
@@ -44,6 +46,7 @@ def make_app(service: Service) -> Starlette:
         *PageApi(service).routes(),
         Route("/v1/{rest:path}", RestApi(service).handle, methods=_METHODS, name="model"),
         *(Route(f"/{check.__name__}", check) for check in (healthz, readyz, metrics)),
+        Route(_TFSERVING_METRICS, metrics),
     ]
     return Starlette(
         routes=routes,
@@ -90,6 +93,8 @@ def _route_name(scope: Scope) -> str:
     path = scope["path"]
     if path.startswith("/v1/"):
         return "model"
+    if path == _TFSERVING_METRICS:
+        return "metrics"
     if path in ("/healthz", "/readyz", "/metrics", "/api/classify", "/api/model"):
         return path.removeprefix("/")
     return "page" if path in ("/", "/page.js", "/page.css") else "other"

@@ -28,8 +28,8 @@ class Work:
 
     Attributes:
       run: calls the model.
-      kind: work of equal kinds can be batched: inputs are joined along their first dimension, and
-        outputs are split; None disables batching.
+      kind: work of equal kinds is batched: inputs are joined along their first dimension, and
+        outputs are split. If that fails, the requests run alone. None disables batching.
       inputs: by name.
       rows: size of the first dimension.
     """
@@ -144,6 +144,8 @@ def _join(inputs: Sequence[Tensors]) -> Tensors:
 def _split(outputs: Tensors, rows: Sequence[int]) -> list[Tensors]:
     if len(rows) == 1:
         return [outputs]
+    if any(array.shape[:1] != (sum(rows),) for array in outputs.values()):
+        raise ValueError("Expected one output row for each input row.")
     ends = np.cumsum(rows)
     columns: dict[str, Any] = {name: np.split(array, ends[:-1]) for name, array in outputs.items()}
     return [{name: parts[index] for name, parts in columns.items()} for index in range(len(rows))]

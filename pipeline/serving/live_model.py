@@ -73,10 +73,9 @@ class LiveModel:
           RequestError: 400, if there is no such signature.
         """
         signature = self.signature(signature_name)
-        specs = [*signature.inputs.values(), *signature.outputs.values()]
         sizes = {array.shape[:1] for array in inputs.values()}
         kind = None
-        if all(spec.batched for spec in specs) and len(sizes) == 1:
+        if signature.batched and len(sizes) == 1 and sizes != {()}:
             shapes = tuple((name, array.shape[1:]) for name, array in sorted(inputs.items()))
             kind = (self.version, signature_name, shapes)
         (size, *_) = *sizes.pop(), 1

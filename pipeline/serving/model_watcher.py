@@ -115,6 +115,7 @@ class ModelWatcher:
         if self._failed.get(version) == fingerprint:
             return False
         self._statuses[version] = VersionStatus("LOADING")
+        _log.info("Loading version %d.", version)
         try:
             with native_messages_hidden():
                 _import_tensorflow()

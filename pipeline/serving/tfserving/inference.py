@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ _STATUSES = {
     "UNAVAILABLE": 503,
 }
 _MESSAGE_CHARACTERS = 500
+_GRAPH_NAMES = re.compile(r"\{\{function_node .*?\}\}|\[\[\{\{node .*?\}\}\]\]|\[Op:\w+\]")
+"""Names of graph nodes in TensorFlow's messages, of no use to a client."""
 
 
 def run_signature(
@@ -56,4 +59,4 @@ def _request_error(error: Any) -> RequestError:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split())[:_MESSAGE_CHARACTERS]
+    return " ".join(_GRAPH_NAMES.sub("", message).split())[:_MESSAGE_CHARACTERS]

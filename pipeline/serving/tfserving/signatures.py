@@ -18,6 +18,15 @@ class Signature:
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
 
+    @property
+    def batched(self) -> bool:
+        """Whether the first dimension of all inputs and outputs can count examples.
+
+        An input of unknown rank can; whether it does shows in the number of output rows.
+        """
+        inputs = (spec.shape is None or spec.batched for spec in self.inputs.values())
+        return all(inputs) and all(spec.batched for spec in self.outputs.values())
+
 
 def read_signatures(version_dir: Path) -> dict[str, Any]:
     """Reads the signatures of a SavedModel, by name, as protobuf's JSON with all fields.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ def read_inputs(request: PredictRequest, specs: Mapping[str, TensorSpec]) -> Ten
     """
     tensors = (_read_rows if request.by_row else _read_columns)(request.values, specs)
     for name, spec in specs.items():
-        _check_shape(name, tensors[name].shape, spec)
+        check_shape(name, tensors[name].shape, spec)
     return tensors
 
 
@@ -221,6 +222,9 @@ def _add_row(
     shape = _shape(value)
     expected = shapes.setdefault(name, shape)
     _fill(value, 0, shape, specs[name].dtype, values[name])
+    size, expected_size = math.prod(shape), math.prod(expected)
+    if size != expected_size:
+        raise invalid(f"Expecting tensor size: {expected_size} but got: {size}")
     if shape != expected:
         raise invalid(f"Expecting shape {_bracketed(expected)} but got: {_bracketed(shape)}")
 
@@ -341,7 +345,12 @@ def _array(values: list[Any], shape: tuple[int, ...], dtype: str) -> npt.NDArray
             raise invalid(f"A number is too large for type: {dtype}") from error
 
 
-def _check_shape(name: str, shape: tuple[int, ...], spec: TensorSpec) -> None:
+def check_shape(name: str, shape: tuple[int, ...], spec: TensorSpec) -> None:
+    """Compares the shape of an input with its spec.
+
+    Raises:
+      RequestError: 400, if it doesn't fit.
+    """
     if spec.shape is None:
         return
     fits = len(shape) == len(spec.shape) and all(

@@ -141,6 +141,7 @@ def test_metadata_is_the_signatures(server: RunningServer, version: str) -> None
     assert sorted(signatures) == [
         "__saved_model_init_op",
         "pictures",
+        "predict_images",
         "serving_default",
         "serving_images",
     ]
