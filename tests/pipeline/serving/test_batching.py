@@ -112,6 +112,16 @@ def test_bad_work_fails_alone(batcher: Batcher, model: Model) -> None:
     assert isinstance(answers[1], ValueError)
 
 
+def test_outputs_without_a_row_for_each_input_are_not_split(batcher: Batcher, model: Model) -> None:
+    """Such as those of a model that reduces a batch."""
+
+    def total(inputs: Tensors) -> Tensors:
+        return {"y": model(inputs)["y"].sum(keepdims=True)}
+
+    works = [Work(total, "total", {"x": np.array(numbers)}, 2) for numbers in ([1, 2], [3, 4])]
+    assert submit_while_busy(batcher, model, *works) == [[6], [14]]
+
+
 def test_work_beyond_the_queue_is_refused(batcher: Batcher, model: Model) -> None:
     works = [model.work(number) for number in range(8)]
     *answered, first_refused, second_refused = submit_while_busy(batcher, model, *works)

@@ -12,7 +12,7 @@ import pytest
 import requests
 from click.testing import CliRunner
 from support.running_server import MODEL, RunningServer, free_port, running_server
-from support.served_models import example, push_model, shades
+from support.served_models import ACCURACY, example, push_model, shades
 
 from pipeline.cli.serve import serve
 
@@ -48,19 +48,21 @@ def test_it_can_be_ended_while_it_loads(tmp_path: Path, shades_model: Path) -> N
     assert server.stop() == 0
 
 
-def test_health_comes_before_the_model(tmp_path: Path, shades_model: Path) -> None:
-    push_model(shades_model, tmp_path)
+def test_the_address_is_printed_before_the_model_is_loaded(
+    tmp_path: Path, shades_model: Path
+) -> None:
+    version = push_model(shades_model, tmp_path)
     server = RunningServer(tmp_path)
     try:
         server.wait_until(lambda: server.answers("/healthz"))
         assert server.get("/readyz").status_code == 503
-        assert "Serving on" not in server.log()
-        server.wait_until(lambda: server.answers("/readyz"))
-        server.wait_until(lambda: f"Serving on {server.url}/" in server.log())
-        lines = server.log().splitlines()
-        assert [line.split(" ", 2)[-1] for line in lines if "is live" in line] == [
-            line.split(" ", 2)[-1] for line in lines if not line.startswith("Serving on")
-        ], "nothing else is printed"
+        assert server.log().startswith(f"Serving on {server.url}/ (press Ctrl+C to stop)\n")
+        server.wait_until(server.answers)
+        _, *logged = server.log().splitlines()
+        assert [line.split(" ", 2)[-1] for line in logged] == [
+            f"INFO Loading version {version}.",
+            f"INFO Version {version} is live (accuracy {ACCURACY:.2%}).",
+        ]
     finally:
         server.stop()
 
@@ -122,6 +124,14 @@ def test_requests_are_counted_by_their_route(server: RunningServer) -> None:
     assert "/three" not in text
     assert 'serving_request_seconds_bucket{le="0.001",route="other"}' in text
     assert server.get("/metrics").headers["content-type"].startswith("text/plain; version=")
+
+
+def test_metrics_have_tensorflow_servings_default_path(server: RunningServer) -> None:
+    path = "/monitoring/prometheus/metrics"
+    counted = 'serving_requests_total{route="metrics",status="200"}'
+    before = server.metric(counted)
+    assert "serving_live_version" in server.get(path).text
+    assert server.metric(counted) == before + 2
 
 
 def _answers(url: str) -> bool:

@@ -79,6 +79,43 @@ def test_images_have_a_signature_of_their_own(
     np.testing.assert_allclose(response.json()["predictions"], expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [SHADES.image_shape, (-1,)], ids=str)
+def test_pixel_arrays_have_a_signature_of_their_own(
+    server: RunningServer, images: np.ndarray, expected: np.ndarray, shape: tuple[int, ...]
+) -> None:
+    """As in TensorFlow's tutorial on TensorFlow Serving, but for the signature's name."""
+    pixels = (images / 255.0).reshape(len(images), *shape)
+    body = {"signature_name": "predict_images", "instances": pixels.tolist()}
+    np.testing.assert_allclose(server.predict(body).json()["predictions"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.full((2, *SHADES.image_shape), 255), "Expected pixel values in [0, 1], received 255"),
+        (np.zeros((1, *SHADES.image_shape[::-1])), "received [1,3,32,32]"),
+        (np.zeros(SHADES.image_shape), "received [32,32,3]"),
+        (np.zeros((1, 784)), "Expected images of shape [batch,32,32,3] or [batch,3072]"),
+    ],
+)
+def test_pixel_arrays_of_another_range_or_shape_are_refused(
+    server: RunningServer, pixels: np.ndarray, message: str
+) -> None:
+    body = {"signature_name": "predict_images", "instances": pixels.tolist()}
+    status, refusal = error(server.predict(body))
+    assert status == 400
+    assert message in refusal
+    assert "{{" not in refusal, "no names of graph nodes"
+
+
+def test_pixel_arrays_are_counted_as_predictions(server: RunningServer, images: np.ndarray) -> None:
+    counted = f'serving_predictions_total{{class="{SHADES.class_names[0]}",source="rest"}}'
+    before = server.metric(counted)
+    body = {"signature_name": "predict_images", "instances": (images[:1] / 255).tolist()}
+    server.predict(body)
+    assert server.metric(counted) == before + 1
+
+
 def test_several_inputs_of_other_types_are_read(other_server: RunningServer) -> None:
     rows = [{"x": [1.5, 2], "n": 2}, {"x": [0, -1], "n": 2**40}]
     response = other_server.predict({"signature_name": "scale", "instances": rows})

@@ -22,6 +22,7 @@ from pipeline.serving.tfserving.tensor_json import (
 
 TEXTS = {"text": TensorSpec("string", (None,))}
 NUMBERS = {"x": TensorSpec("float", (None, 2))}
+ANY_RANK = {"x": TensorSpec("float", None)}
 TWO = {"n": TensorSpec("int64", (None,)), "x": TensorSpec("float", (None, 2))}
 
 
@@ -51,7 +52,9 @@ def b64(data: bytes) -> dict[str, str]:
         ({"instances": [{"x": [1, 2], "n": 3}]}, TWO, {"x": [[1.0, 2.0]], "n": [3]}),
         ({"inputs": {"x": [[1, 2]], "n": [3], "more": 0}}, TWO, {"x": [[1.0, 2.0]], "n": [3]}),
         ({"instances": [True]}, {"b": TensorSpec("bool", (None,))}, {"b": [True]}),
-        ({"instances": [[[7]]]}, {"b": TensorSpec("uint8", None)}, {"b": [[[7]]]}),
+        ({"instances": [[[7]]]}, ANY_RANK, {"x": [[[7.0]]]}),
+        ({"instances": [0.5, 1]}, ANY_RANK, {"x": [0.5, 1.0]}),
+        ({"inputs": 1}, ANY_RANK, {"x": 1.0}),
     ],
 )
 def test_tensors_are_read_by_row_and_by_column(
@@ -108,6 +111,8 @@ WRONG: list[tuple[object, dict[str, TensorSpec], str]] = [
     ({"instances": [1]}, TEXTS, "element: 0 of .* JSON Value: 1 Type: Number is not .*: string"),
     ({"instances": [None]}, TEXTS, "Type: Null is not of expected type: string"),
     ({"instances": ["a", ["b"]]}, TEXTS, r"element: 1 .* Expecting shape \[\] but got: \[1\]"),
+    ({"instances": [[1], [1, 2]]}, ANY_RANK, "Expecting tensor size: 1 but got: 2"),
+    ({"instances": [[[1], [2]], [1, 2]]}, ANY_RANK, r"Expecting shape \[2,1\] but got: \[2\]"),
     ({"instances": [["a"], ["b"]]}, TEXTS, r"text of shape \[-1\] but got: \[2,1\]"),
     ({"inputs": "a"}, TEXTS, r"text of shape \[-1\] but got: \[\]"),
     ({"instances": [{"b64": "?"}]}, TEXTS, "Unable to base64 decode"),
