@@ -58,7 +58,7 @@ def make_app(service: Service) -> Starlette:
 
 
 class _Measured:
-    """Measures requests, and adds the headers that every response has."""
+    """Records metrics of each request, and adds the headers common to all responses."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -87,7 +87,7 @@ class _Measured:
 
 
 def _route_name(scope: Scope) -> str:
-    """One of a few names: a metric's label for each requested path would fill the memory."""
+    """Returns one of a few labels for metrics: one label per path would exhaust memory."""
     if "route_name" in scope:
         return scope["route_name"]
     path = scope["path"]
@@ -108,7 +108,7 @@ async def _error_response(request: Request, error: Exception) -> Response:
         message = f"{error.detail}: {request.method} {request.url.path[:200]}"
         status, headers = error.status_code, error.headers
     elif isinstance(error, ClientDisconnect):
-        status, message = _CLIENT_GONE, "The client went away."
+        status, message = _CLIENT_GONE, "The client closed the connection."
     else:
         status, message = 500, "Internal error: see the server's log."
     return JSONResponse({"error": message}, status, headers)

@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError, Message
 
 from pipeline.serving.errors import RequestError, invalid
 from pipeline.serving.live_model import LiveModel
-from pipeline.serving.service import Service, run_here_or_aside
+from pipeline.serving.service import Service, run_without_blocking
 from pipeline.serving.tfserving.servable import (
     describe_status,
     find_model,
@@ -105,7 +105,7 @@ class GrpcApi:
         name = request.model_spec.signature_name or "serving_default"
         specs = model.signature(name).inputs
         most = self._service.limits.body_bytes
-        inputs = await run_here_or_aside(
+        inputs = await run_without_blocking(
             len(body), lambda: _read_inputs(request.inputs, specs, most)
         )
         outputs = await predict(self._service, model, name, inputs, "grpc")

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from components.releases.versions import MAX_VERSION
 from pipeline.serving.errors import invalid
 from pipeline.serving.limits import read_body
-from pipeline.serving.service import Service, run_here_or_aside
+from pipeline.serving.service import Service, run_without_blocking
 from pipeline.serving.tfserving.servable import (
     describe_status,
     find_model,
@@ -74,14 +74,14 @@ class RestApi:
     async def _predict(self, request: Request, name: str, version: int | None) -> Response:
         limits = self._service.limits
         body = await read_body(request, limits.body_bytes)
-        parsed = await run_here_or_aside(len(body), lambda: parse_request(body))
+        parsed = await run_without_blocking(len(body), lambda: parse_request(body))
         model = find_model(self._service, name, version)
         specs = model.signature(parsed.signature_name).inputs
-        inputs = await run_here_or_aside(len(body), lambda: read_inputs(parsed, specs))
+        inputs = await run_without_blocking(len(body), lambda: read_inputs(parsed, specs))
         outputs = await predict(self._service, model, parsed.signature_name, inputs, "rest")
         size = sum(array.size for array in outputs.values())
-        answer = await run_here_or_aside(size, lambda: write_outputs(outputs, parsed.by_row))
-        return Response(answer, media_type="application/json")
+        content = await run_without_blocking(size, lambda: write_outputs(outputs, parsed.by_row))
+        return Response(content, media_type="application/json")
 
     def _metadata(self, name: str, version: int | None) -> Response:
         model = find_model(self._service, name, version)

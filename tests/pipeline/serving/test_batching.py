@@ -52,7 +52,7 @@ def batch_rows() -> list[int]:
 
 @pytest.fixture
 def batcher(batch_rows: list[int]) -> Iterator[Batcher]:
-    made = Batcher(max_rows=4, max_waiting=6, ran=batch_rows.append)
+    made = Batcher(max_rows=4, max_waiting=6, on_batch=batch_rows.append)
     yield made
     made.close()
 

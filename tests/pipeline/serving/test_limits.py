@@ -211,7 +211,7 @@ def test_pixels_of_all_images_together_are_limited(small_server: RunningServer) 
     assert small_server.post(PREDICT, data=images(png(), png())).status_code == 200
     response = small_server.post(PREDICT, data=images(png(), png(), png()))
     assert response.status_code == 400
-    assert "at most 2000 pixels in all, received 2352" in response.json()["error"]
+    assert "at most 2000 pixels in total, received 2352" in response.json()["error"]
     for kind in ("PNG", "WEBP", "TIFF"):
         buffer = io.BytesIO()
         Image.fromarray(np.eye(50, dtype=np.uint8) * 255).save(buffer, kind)

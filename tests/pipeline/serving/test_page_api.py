@@ -49,8 +49,8 @@ def test_model_is_described_by_its_release(server: RunningServer) -> None:
         *("title", "noun", "class_names", "image_shape"),
         *("picture_form", "picture_preprocessing"),
     }
-    assert described.keys() == facts | {"model", "version", "accuracy", "created"}
-    assert described["accuracy"] == ACCURACY
+    assert described.keys() == facts | {"model", "version", "accuracy", "created", "loading"}
+    assert (described["accuracy"], described["loading"]) == (ACCURACY, False)
     assert described["class_names"] == list(SHADES.class_names)
     assert described["image_shape"] == [32, 32, 3]
     for name in ("title", "noun", "picture_form", "picture_preprocessing"):

@@ -56,6 +56,7 @@ def test_the_address_is_printed_before_the_model_is_loaded(
     try:
         server.wait_until(lambda: server.answers("/healthz"))
         assert server.get("/readyz").status_code == 503
+        server.wait_until(lambda: server.get("/api/model").json()["loading"])
         assert server.log().startswith(f"Serving on {server.url}/ (press Ctrl+C to stop)\n")
         server.wait_until(server.answers)
         _, *logged = server.log().splitlines()
