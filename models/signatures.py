@@ -13,7 +13,7 @@ from models.features import IMAGE, IMAGE_SHAPE, LABEL, NUM_CLASSES, PROBABILITIE
 from models.preprocessing import normalize_pixels
 
 _LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in the luma of a pixel: ITU-R BT.601, like Pillow and JPEG."""
+"""Weights of red, green and blue in luma: ITU-R BT.601, as in Pillow and JPEG."""
 
 
 def _strings(name: str) -> tf.TensorSpec:
@@ -30,8 +30,8 @@ class ServingModel(tf.Module):
 
     def __init__(self, model: keras.Model, tft_output: TFTransformOutput) -> None:
         super().__init__()
-        # Instead of the model, whose optimizer and default signature would be exported, too: the
-        # signature fails for a model with random layers, and the optimizer's state is large.
+        # Not the model itself: that would also export its optimizer, whose state is large, and its
+        # default signature, which fails for a model with random layers.
         self.model_variables = list(model.variables)
         self._network = functools.partial(model, training=False)
         self.transform = tft_output.transform_features_layer()
@@ -41,7 +41,7 @@ class ServingModel(tf.Module):
 
     @tf.function(input_signature=[_strings("examples")], autograph=False)
     def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies serialized tf.Examples of raw features, of which only IMAGE is read.
+        """Classifies serialized tf.Examples of raw features; only IMAGE is read.
 
         Args:
           examples: string of shape (batch,).
@@ -54,12 +54,12 @@ class ServingModel(tf.Module):
 
     @tf.function(input_signature=[_strings("images")], autograph=False)
     def classify_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies PNG or JPEG images that already look like those of the data set.
+        """Classifies PNG or JPEG images that have the form of the data set's images.
 
-        `DATASET.picture_form` says what that means. The images may have any size: `decode_image`
-        resizes and pads them, and nothing more. For other pictures, such as photos, use
+        `DATASET.picture_form` describes this form. Images of any size are accepted, but
+        `decode_image` only resizes and pads them. For other pictures, such as photos, use
         `mnist-pipeline predict`, or the endpoint `/api/classify` or the signature `pictures` of
-        the project's server: they also run `DATASET.picture_preprocessing`.
+        the project's server: these also run `DATASET.picture_preprocessing`.
 
         Args:
           images: string of shape (batch,).
@@ -96,7 +96,7 @@ class ServingModel(tf.Module):
 
     @tf.function(input_signature=[_strings("examples")], autograph=False)
     def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Runs the transform graph on serialized tf.Examples that have IMAGE and LABEL.
+        """Runs the transform graph on serialized tf.Examples with IMAGE and LABEL.
 
         Args:
           examples: string of shape (batch,).
@@ -158,7 +158,7 @@ def _check_range(images: tf.Tensor) -> tf.Operation:
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes one PNG or JPEG to IMAGE_SHAPE.
 
-    The steps, so that another decoder can do the same:
+    To reproduce these pixels with another decoder:
       1. Decode to 8 bits in each of red, green, blue and alpha: the high byte of 16-bit values,
          the colors of a palette, JPEG with the accurate integer DCT. EXIF orientation and color
          profiles are ignored.
@@ -171,7 +171,7 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
          horizontal and vertical pass, so that its pixels may differ by 1.
 
     Rounding is half to even everywhere. An 8-bit image without transparency whose size and channels
-    are those of IMAGE_SHAPE keeps exactly its pixels, if it isn't a JPEG.
+    match IMAGE_SHAPE keeps its exact pixels, unless it is a JPEG.
 
     Args:
       encoded: string scalar.
@@ -180,7 +180,7 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
       float32 of shape IMAGE_SHAPE, whole numbers in [0, 255].
 
     Raises:
-      tf.errors.InvalidArgumentError: in the graph, if it is not an image.
+      tf.errors.InvalidArgumentError: in the graph, if the bytes are not an image.
     """
     rgba = tf.cast(
         tf.cond(
@@ -197,7 +197,7 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _resize_and_pad(pixels: tf.Tensor) -> tf.Tensor:
-    # tf.image.resize_with_pad computes sizes in float32: it is off by one for some, 0 for others.
+    # tf.image.resize_with_pad computes sizes in float32: some are off by one, and some are 0.
     height, width = tf.unstack(tf.cast(tf.shape(pixels)[:2], tf.float64))
     rows, columns = IMAGE_SHAPE[:2]
     new_height = tf.clip_by_value(tf.round(height / width * columns), 1, rows)
@@ -217,7 +217,7 @@ def export_saved_model(model: keras.Model, tft_output: TFTransformOutput, direct
     Args:
       model: trained.
       tft_output: the transform graph that it was trained with.
-      directory: to write to, `serving_model_dir` of TFX's FnArgs.
+      directory: target directory, `serving_model_dir` in TFX's FnArgs.
     """
     serving = ServingModel(model, tft_output)
     tf.saved_model.save(

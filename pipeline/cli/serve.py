@@ -13,13 +13,13 @@ from pipeline.cli.options import directory_option
 
 @click.command()
 @directory_option("serving_dir", "Directory watched for new releases.")
-@click.option("--host", default="127.0.0.1", help="0.0.0.0 for all interfaces.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8501, help="0 chooses a free port.")
+@click.option("--host", default="127.0.0.1", help="Listen here; 0.0.0.0 for all interfaces.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8501, help="HTTP port; 0 for any.")
 @click.option(
     "--grpc-port",
     type=click.IntRange(0, 65535),
     default=0,
-    help="Port for gRPC, in TensorFlow Serving 8500; 0 disables it.",
+    help="gRPC port, usually 8500; 0 disables gRPC.",
 )
 @click.option(
     "--max-batch",
@@ -33,7 +33,7 @@ from pipeline.cli.options import directory_option
     default=256,
     help="Longest queue for the model; further requests get status 503.",
 )
-@click.option("--max-body-mib", type=click.IntRange(1), default=8, help="Largest request body.")
+@click.option("--max-body-mib", type=click.IntRange(1), default=8, help="Largest body.")
 @click.option(
     "--max-instances",
     type=click.IntRange(1),

@@ -196,7 +196,7 @@ def test_an_image_of_a_batch_does_not_depend_on_the_others(
 
 
 @pytest.mark.parametrize("signature", ["serving_default", "serving_images", "transform_features"])
-def test_an_empty_batch_has_an_empty_answer(exported: tf.Module, signature: str) -> None:
+def test_an_empty_batch_returns_an_empty_result(exported: tf.Module, signature: str) -> None:
     (name,) = exported.signatures[signature].structured_input_signature[1]
     outputs = exported.signatures[signature](**{name: tf.constant([], tf.string)})
     assert {output.shape[0] for output in outputs.values()} == {0}
@@ -220,7 +220,7 @@ def test_a_raw_image_of_another_length_is_an_error(exported: tf.Module) -> None:
 @pytest.mark.parametrize(
     ("encoded", "message"), [(b"", "Input is empty"), (b"text", "Unknown image file format")]
 )
-def test_bytes_that_are_no_image_are_an_error(
+def test_bytes_that_are_not_an_image_are_an_error(
     exported: tf.Module, encoded: bytes, message: str
 ) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
