@@ -28,3 +28,7 @@ LABEL = "label"
 
 PROBABILITIES = "probabilities"
 """Output of the model: float32 of shape (batch, NUM_CLASSES), rows that sum to 1."""
+
+SCORES = "scores"
+"""PROBABILITIES in the signature `predict_images`: the output name that TensorFlow Serving's MNIST
+client reads."""

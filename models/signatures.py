@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import keras
 import tensorflow as tf
 from tensorflow_transform.output_wrapper import TFTransformOutput
 
-from models.features import IMAGE, IMAGE_SHAPE, LABEL, NUM_CLASSES, PROBABILITIES
+from models.features import IMAGE, IMAGE_SHAPE, LABEL, NUM_CLASSES, PROBABILITIES, SCORES
 from models.preprocessing import normalize_pixels
 
 _LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in the luma of a pixel: ITU-R BT.601, like Pillow and JPEG."""
+"""Weights of red, green and blue in luma: ITU-R BT.601, as in Pillow and JPEG."""
 
 
 def _strings(name: str) -> tf.TensorSpec:
@@ -29,8 +30,8 @@ class ServingModel(tf.Module):
 
     def __init__(self, model: keras.Model, tft_output: TFTransformOutput) -> None:
         super().__init__()
-        # Instead of the model, whose optimizer and default signature would be exported, too: the
-        # signature fails for a model with random layers, and the optimizer's state is large.
+        # Not the model itself: that would also export its optimizer, whose state is large, and its
+        # default signature, which fails for a model with random layers.
         self.model_variables = list(model.variables)
         self._network = functools.partial(model, training=False)
         self.transform = tft_output.transform_features_layer()
@@ -40,7 +41,7 @@ class ServingModel(tf.Module):
 
     @tf.function(input_signature=[_strings("examples")], autograph=False)
     def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies serialized tf.Examples of raw features, of which only IMAGE is read.
+        """Classifies serialized tf.Examples of raw features; only IMAGE is read.
 
         Args:
           examples: string of shape (batch,).
@@ -53,12 +54,12 @@ class ServingModel(tf.Module):
 
     @tf.function(input_signature=[_strings("images")], autograph=False)
     def classify_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies PNG or JPEG images that already look like those of the data set.
+        """Classifies PNG or JPEG images that have the form of the data set's images.
 
-        `DATASET.picture_form` says what that means. The images may have any size: `decode_image`
-        resizes and pads them, and nothing more. For other pictures, such as photos, use
+        `DATASET.picture_form` describes this form. Images of any size are accepted, but
+        `decode_image` only resizes and pads them. For other pictures, such as photos, use
         `mnist-pipeline predict`, or the endpoint `/api/classify` or the signature `pictures` of
-        the project's server: they also run `DATASET.picture_preprocessing`.
+        the project's server: these also run `DATASET.picture_preprocessing`.
 
         Args:
           images: string of shape (batch,).
@@ -73,9 +74,29 @@ class ServingModel(tf.Module):
         )
         return self._classify(normalize_pixels(pixels))
 
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.float32, name="images")], autograph=False)
+    def predict_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies pixel arrays.
+
+        The names are those of TensorFlow Serving's MNIST example
+        (`tensorflow_serving/example/mnist_client.py`). Pixels divided by 255 get exactly the
+        probabilities that `classify_examples` returns for the same image.
+
+        Args:
+          images: float32 in [0, 1], in a shape that `as_image_batch` accepts.
+
+        Returns:
+          SCORES: float32 of shape (batch, NUM_CLASSES).
+
+        Raises:
+          tf.errors.InvalidArgumentError: in the graph, as in `as_image_batch`.
+        """
+        pixels = 255.0 * tf.cast(as_image_batch(images, IMAGE_SHAPE), tf.float64)
+        return {SCORES: self._classify(normalize_pixels(pixels))[PROBABILITIES]}
+
     @tf.function(input_signature=[_strings("examples")], autograph=False)
     def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Runs the transform graph on serialized tf.Examples that have IMAGE and LABEL.
+        """Runs the transform graph on serialized tf.Examples with IMAGE and LABEL.
 
         Args:
           examples: string of shape (batch,).
@@ -96,10 +117,48 @@ class ServingModel(tf.Module):
         return {PROBABILITIES: tf.ensure_shape(probabilities, (None, NUM_CLASSES))}
 
 
+def as_image_batch(images: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
+    """Checks pixel arrays and reshapes them to (batch, *image_shape).
+
+    Args:
+      images: float32 in [0, 1], channels last, of shape (batch, *image_shape) or (batch, n), where
+        n is the number of values in an image; also (batch, height, width) for one channel.
+      image_shape: height, width and channels.
+
+    Raises:
+      tf.errors.InvalidArgumentError: in the graph, for another shape, a value outside [0, 1] or
+        NaN.
+    """
+    with tf.control_dependencies([_check_shape(images, image_shape), _check_range(images)]):
+        return tf.reshape(images, (-1, *image_shape))
+
+
+def _check_shape(images: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Operation:
+    accepted = [image_shape, (math.prod(image_shape),)]
+    if image_shape[2] == 1:
+        accepted.append(image_shape[:2])
+    names = [",".join(map(str, shape)) for shape in accepted]
+    # Shapes of different ranks can be compared as strings only.
+    received = tf.strings.reduce_join(tf.strings.as_string(tf.shape(images)), separator=",")
+    expected = " or ".join(f"[batch,{name}]" for name in names)
+    return tf.debugging.Assert(
+        tf.strings.regex_full_match(received, rf"\d+,({'|'.join(names)})"),
+        [tf.strings.join([f"Expected images of shape {expected}, received [", received, "]"])],
+    )
+
+
+def _check_range(images: tf.Tensor) -> tf.Operation:
+    message = tf.strings.format(
+        "Expected pixel values in [0, 1], received {} to {}: divide 8-bit values by 255",
+        (tf.reduce_min(images), tf.reduce_max(images)),
+    )
+    return tf.debugging.Assert(tf.reduce_all((images >= 0) & (images <= 1)), [message])
+
+
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes one PNG or JPEG to IMAGE_SHAPE.
 
-    The steps, so that another decoder can do the same:
+    To reproduce these pixels with another decoder:
       1. Decode to 8 bits in each of red, green, blue and alpha: the high byte of 16-bit values,
          the colors of a palette, JPEG with the accurate integer DCT. EXIF orientation and color
          profiles are ignored.
@@ -112,7 +171,7 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
          horizontal and vertical pass, so that its pixels may differ by 1.
 
     Rounding is half to even everywhere. An 8-bit image without transparency whose size and channels
-    are those of IMAGE_SHAPE keeps exactly its pixels, if it isn't a JPEG.
+    match IMAGE_SHAPE keeps its exact pixels, unless it is a JPEG.
 
     Args:
       encoded: string scalar.
@@ -121,7 +180,7 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
       float32 of shape IMAGE_SHAPE, whole numbers in [0, 255].
 
     Raises:
-      tf.errors.InvalidArgumentError: in the graph, if it is not an image.
+      tf.errors.InvalidArgumentError: in the graph, if the bytes are not an image.
     """
     rgba = tf.cast(
         tf.cond(
@@ -138,7 +197,7 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _resize_and_pad(pixels: tf.Tensor) -> tf.Tensor:
-    # tf.image.resize_with_pad computes sizes in float32: it is off by one for some, 0 for others.
+    # tf.image.resize_with_pad computes sizes in float32: some are off by one, and some are 0.
     height, width = tf.unstack(tf.cast(tf.shape(pixels)[:2], tf.float64))
     rows, columns = IMAGE_SHAPE[:2]
     new_height = tf.clip_by_value(tf.round(height / width * columns), 1, rows)
@@ -152,13 +211,13 @@ def _resize_and_pad(pixels: tf.Tensor) -> tf.Tensor:
 def export_saved_model(model: keras.Model, tft_output: TFTransformOutput, directory: str) -> None:
     """Writes a SavedModel that can be served without Keras and without this package.
 
-    Its signatures are `serving_default`, `serving_images` and `transform_features`: the functions
-    of `ServingModel`.
+    The methods of `ServingModel` become its signatures `serving_default`, `serving_images`,
+    `predict_images` and `transform_features`.
 
     Args:
       model: trained.
       tft_output: the transform graph that it was trained with.
-      directory: to write to, `serving_model_dir` of TFX's FnArgs.
+      directory: target directory, `serving_model_dir` in TFX's FnArgs.
     """
     serving = ServingModel(model, tft_output)
     tf.saved_model.save(
@@ -167,6 +226,7 @@ def export_saved_model(model: keras.Model, tft_output: TFTransformOutput, direct
         signatures={
             "serving_default": serving.classify_examples,
             "serving_images": serving.classify_images,
+            "predict_images": serving.predict_images,
             "transform_features": serving.transform_features,
         },
     )

@@ -1,4 +1,4 @@
-"""`mnist-pipeline serve`: serves the live release, with a page and a REST API."""
+"""`mnist-pipeline serve`: serves the live release, with a page, REST and gRPC."""
 
 from __future__ import annotations
 
@@ -13,61 +13,69 @@ from pipeline.cli.options import directory_option
 
 @click.command()
 @directory_option("serving_dir", "Directory watched for new releases.")
-@click.option("--host", default="127.0.0.1", help="0.0.0.0 for all interfaces.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8501, help="0 chooses a free port.")
+@click.option("--host", default="127.0.0.1", help="Listen here; 0.0.0.0 for all interfaces.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8501, help="HTTP port; 0 for any.")
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="gRPC port, usually 8500; 0 disables gRPC.",
+)
 @click.option(
     "--max-batch",
     type=click.IntRange(1),
     default=64,
-    help="Examples of several requests in one call of the model; 1 disables batching.",
+    help="Largest batch, which may join several requests; 1 disables batching.",
 )
 @click.option(
     "--max-waiting",
     type=click.IntRange(1),
     default=256,
-    help="Requests that may wait for the model; further ones get status 503.",
+    help="Longest queue for the model; further requests get status 503.",
 )
-@click.option("--max-body-mib", type=click.IntRange(1), default=8, help="Largest request body.")
+@click.option("--max-body-mib", type=click.IntRange(1), default=8, help="Largest body.")
 @click.option(
     "--max-instances",
     type=click.IntRange(1),
     default=1024,
-    help="Examples in one request.",
+    help="Largest number of examples in a request.",
 )
 @click.option(
     "--max-pixels",
     type=click.IntRange(1),
     default=16_000_000,
-    help="Pixels of all pictures in one request.",
+    help="Largest number of pixels of all pictures in a request.",
 )
 @click.option(
     "--poll-seconds",
     type=click.FloatRange(0.05),
     default=1.0,
-    help="Time between two looks for a new release.",
+    help="Time between checks for a new release.",
 )
-def serve(serving_dir: Path, host: str, port: int, poll_seconds: float, **limits: int) -> None:
-    """Serves the live release: a page and a REST API.
+def serve(
+    serving_dir: Path, host: str, port: int, grpc_port: int, poll_seconds: float, **limits: int
+) -> None:
+    """Serves the live release: a page, a REST and a gRPC API.
 
-    New releases and rollbacks are served without a restart. There is no login and no encryption:
-    on open networks, keep --host as it is and put a proxy in front of the server.
+    New releases and rollbacks are served without a restart. The server has no login and no
+    encryption: on open networks, keep the default --host and put a proxy in front.
 
     \b
-    REST signatures for pictures:
-      pictures        any picture, prepared as on the page; only this server
-                      has it
+    Signatures for images, over REST and gRPC:
+      pictures        any picture, prepared as on the page; only in this server
       serving_images  PNG or JPEG in the form of the training data (picture_form
-                      in /api/model), as in TensorFlow Serving
+                      in /api/model)
+      predict_images  arrays of pixels in [0, 1], in the form of the training data
 
     \b
     Exit status:
       0    stopped by SIGTERM
-      1    the address can't be used
+      1    the server can't listen on the address
       2    wrong usage
       130  stopped by Ctrl+C
     """  # noqa: D301 - click wants the character
     from pipeline.serving.limits import Limits
-    from pipeline.serving.server import serve_model
+    from pipeline.serving.server import Address, serve_model
 
     checked = Limits(
         body_bytes=limits["max_body_mib"] * 2**20,
@@ -76,4 +84,5 @@ def serve(serving_dir: Path, host: str, port: int, poll_seconds: float, **limits
         batch=limits["max_batch"],
         waiting=limits["max_waiting"],
     )
-    sys.exit(serve_model(serving_dir / DATASET.name, host, port, poll_seconds, checked))
+    address = Address(host, port, grpc_port)
+    sys.exit(serve_model(serving_dir / DATASET.name, address, poll_seconds, checked))

@@ -1,1 +1,1 @@
-"""Serves the live release: a page, and TensorFlow Serving's REST contract."""
+"""Serves the live release: a page, and TensorFlow Serving's REST and gRPC APIs."""

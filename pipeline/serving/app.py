@@ -24,6 +24,8 @@ from pipeline.serving.tfserving.rest_api import RestApi
 _log = logging.getLogger(__name__)
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _CLIENT_GONE = 499
+_TFSERVING_METRICS = "/monitoring/prometheus/metrics"
+"""Default path of TensorFlow Serving's metrics, kept for existing Prometheus configurations."""
 
 
 def make_app(service: Service) -> Starlette:
@@ -44,6 +46,7 @@ def make_app(service: Service) -> Starlette:
         *PageApi(service).routes(),
         Route("/v1/{rest:path}", RestApi(service).handle, methods=_METHODS, name="model"),
         *(Route(f"/{check.__name__}", check) for check in (healthz, readyz, metrics)),
+        Route(_TFSERVING_METRICS, metrics),
     ]
     return Starlette(
         routes=routes,
@@ -55,7 +58,7 @@ def make_app(service: Service) -> Starlette:
 
 
 class _Measured:
-    """Measures requests, and adds the headers that every response has."""
+    """Records metrics of each request, and adds the headers common to all responses."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -84,12 +87,14 @@ class _Measured:
 
 
 def _route_name(scope: Scope) -> str:
-    """One of a few names: a metric's label for each requested path would fill the memory."""
+    """Returns one of a few labels for metrics: one label per path would exhaust memory."""
     if "route_name" in scope:
         return scope["route_name"]
     path = scope["path"]
     if path.startswith("/v1/"):
         return "model"
+    if path == _TFSERVING_METRICS:
+        return "metrics"
     if path in ("/healthz", "/readyz", "/metrics", "/api/classify", "/api/model"):
         return path.removeprefix("/")
     return "page" if path in ("/", "/page.js", "/page.css") else "other"
@@ -103,7 +108,7 @@ async def _error_response(request: Request, error: Exception) -> Response:
         message = f"{error.detail}: {request.method} {request.url.path[:200]}"
         status, headers = error.status_code, error.headers
     elif isinstance(error, ClientDisconnect):
-        status, message = _CLIENT_GONE, "The client went away."
+        status, message = _CLIENT_GONE, "The client closed the connection."
     else:
         status, message = 500, "Internal error: see the server's log."
     return JSONResponse({"error": message}, status, headers)

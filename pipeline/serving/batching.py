@@ -1,8 +1,8 @@
 """Runs the model on a batch of all waiting requests.
 
-One thread runs the model. Requests that arrive meanwhile wait, and those of the same kind then run
-as one batch: the busier the server, the larger the batch. A lone request never waits for others.
-One large batch costs several times less than its images one by one.
+One thread runs the model. Requests that arrive while it is busy wait in a queue; then all requests
+of the same kind run as one batch. The busier the server, the larger the batches, and a large batch
+costs several times less than its images one by one. A request never waits for others to arrive.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _RETRY_SECONDS = "1"
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """A call of the model, for one request.
+    """One request's call of the model.
 
     Attributes:
-      run: calls the model.
-      kind: work of equal kinds can be batched: inputs are joined along their first dimension, and
-        outputs are split; None disables batching.
+      run: calls the model with the inputs, and returns the outputs, by name.
+      kind: work of equal kinds is batched: inputs are joined along their first dimension, and
+        outputs are split. If that fails, the requests run alone. None disables batching.
       inputs: by name.
-      rows: size of the first dimension.
+      rows: size of the inputs' first dimension.
     """
 
     run: Callable[[Tensors], Tensors]
@@ -40,7 +40,7 @@ class Work:
     rows: int
 
 
-_Answer = Tensors | BaseException
+_Result = Tensors | BaseException
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,19 +50,19 @@ class _Waiting:
 
 
 class Batcher:
-    """A queue, and the thread that empties it."""
+    """A queue, and the thread that runs its work."""
 
-    def __init__(self, max_rows: int, max_waiting: int, ran: Callable[[int], None]) -> None:
+    def __init__(self, max_rows: int, max_waiting: int, on_batch: Callable[[int], None]) -> None:
         """Starts the thread.
 
         Args:
-          max_rows: in one batch; larger work runs alone.
-          max_waiting: requests; further ones are refused.
-          ran: called with the number of rows of each batch.
+          max_rows: largest number of rows in a batch; larger work runs alone.
+          max_waiting: longest queue; further requests are refused.
+          on_batch: called with the number of rows of each batch that has run.
         """
         self._max_rows = max_rows
         self._max_waiting = max_waiting
-        self._ran = ran
+        self._on_batch = on_batch
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -73,7 +73,8 @@ class Batcher:
         """Runs work and returns its outputs.
 
         Raises:
-          RequestError: 503 if too many requests are waiting; or any error of `work.run`.
+          RequestError: 503 if too many requests are waiting.
+          Exception: any error of `work.run`.
         """
         waiting = _Waiting(work, asyncio.get_running_loop().create_future())
         with self._changed:
@@ -88,7 +89,7 @@ class Batcher:
         return await waiting.future
 
     def close(self) -> None:
-        """Finishes the waiting work, and ends the thread."""
+        """Finishes the queued work, then ends the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -101,12 +102,12 @@ class Batcher:
                 if not self._waiting:
                     return
                 batch = self._take()
-            answers = self._run([waiting.work for waiting in batch])
-            batch[0].future.get_loop().call_soon_threadsafe(_deliver, batch, answers)
-            del batch, answers  # They would keep the model while nobody asks.
+            results = self._run([waiting.work for waiting in batch])
+            batch[0].future.get_loop().call_soon_threadsafe(_deliver, batch, results)
+            del batch, results  # They would keep an old model in memory.
 
     def _take(self) -> list[_Waiting]:
-        """Takes the first in the queue, and those behind it that fit in its batch."""
+        """Takes the first request from the queue, and the later ones that fit in its batch."""
         batch = [self._waiting.popleft()]
         kind, rows = batch[0].work.kind, batch[0].work.rows
         others: deque[_Waiting] = deque()
@@ -121,18 +122,18 @@ class Batcher:
         self._waiting = others
         return batch
 
-    def _run(self, works: Sequence[Work]) -> list[_Answer]:
-        """Returns outputs in the same order; if a batch fails, runs its halves."""
+    def _run(self, works: Sequence[Work]) -> list[_Result]:
+        """Runs a batch, or its halves if it fails; returns results in the same order."""
         try:
             outputs = works[0].run(_join([work.inputs for work in works]))
-            answers: list[_Answer] = [*_split(outputs, [work.rows for work in works])]
-        except Exception as error:  # noqa: BLE001 - it belongs to the request, not to the thread
+            results: list[_Result] = [*_split(outputs, [work.rows for work in works])]
+        except Exception as error:  # noqa: BLE001 - the request gets it
             if len(works) == 1:
                 return [error]
             half = len(works) // 2
             return [*self._run(works[:half]), *self._run(works[half:])]
-        self._ran(sum(work.rows for work in works))
-        return answers
+        self._on_batch(sum(work.rows for work in works))
+        return results
 
 
 def _join(inputs: Sequence[Tensors]) -> Tensors:
@@ -144,16 +145,18 @@ def _join(inputs: Sequence[Tensors]) -> Tensors:
 def _split(outputs: Tensors, rows: Sequence[int]) -> list[Tensors]:
     if len(rows) == 1:
         return [outputs]
+    if any(array.shape[:1] != (sum(rows),) for array in outputs.values()):
+        raise ValueError("Expected one output row for each input row.")
     ends = np.cumsum(rows)
     columns: dict[str, Any] = {name: np.split(array, ends[:-1]) for name, array in outputs.items()}
     return [{name: parts[index] for name, parts in columns.items()} for index in range(len(rows))]
 
 
-def _deliver(batch: Sequence[_Waiting], answers: Sequence[_Answer]) -> None:
-    for waiting, answer in zip(batch, answers, strict=True):
+def _deliver(batch: Sequence[_Waiting], results: Sequence[_Result]) -> None:
+    for waiting, result in zip(batch, results, strict=True):
         if waiting.future.done():  # Cancelled.
             continue
-        if isinstance(answer, BaseException):
-            waiting.future.set_exception(answer)
+        if isinstance(result, BaseException):
+            waiting.future.set_exception(result)
         else:
-            waiting.future.set_result(answer)
+            waiting.future.set_result(result)

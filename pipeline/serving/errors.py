@@ -1,4 +1,4 @@
-"""Errors that are sent to the client."""
+"""Errors that are reported to the client."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 class RequestError(Exception):
-    """A request can't be answered; the message is sent to the client.
+    """A request failed; the client receives the message.
 
     Attributes:
       status: HTTP status.
@@ -20,5 +20,5 @@ class RequestError(Exception):
 
 
 def invalid(*parts: object) -> RequestError:
-    """Makes the error for what TensorFlow calls an invalid argument: status 400."""
+    """Makes the error for an invalid argument: status 400."""
     return RequestError(400, "".join(map(str, parts)))

@@ -1,4 +1,4 @@
-"""How large a request may be, and how long its body may take."""
+"""Limits on the size of requests and on the time that their bodies take."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pipeline.serving.errors import RequestError, invalid
 BODY_SECONDS = 30.0
 
 _HANG_UP = {"Connection": "close"}
-"""For responses to a body that is not read to its end, which might never come."""
+"""For responses sent before the whole body is read: the rest may never arrive."""
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP")
-"""What TensorFlow decodes, and Pillow's names for it."""
+"""Image formats that TensorFlow decodes: their first bytes, and Pillow's names."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Limits:
     """Limits of the server.
 
     Attributes:
-      body_bytes: length of a request's body.
-      instances: examples in one request.
-      pixels: of all images in one request together.
-      batch: examples in one call of the model, from several requests.
-      waiting: requests that wait for the model.
+      body_bytes: bytes in the body of a request.
+      instances: examples in a request.
+      pixels: pixels of all images in a request together.
+      batch: examples in one call of the model, which may join several requests.
+      waiting: requests in the queue for the model.
     """
 
     body_bytes: int
@@ -47,12 +47,12 @@ async def read_body(request: Request, most: int) -> bytes:
     """Reads the body of a request.
 
     Args:
-      request: whose body nobody has read yet.
-      most: bytes.
+      request: with an unread body, plain or compressed with gzip.
+      most: largest number of bytes, also after decompression.
 
     Raises:
-      RequestError: 413 if it is longer, 415 if it is compressed otherwise than by gzip, 400 if that
-        is broken, 408 if it takes BODY_SECONDS.
+      RequestError: 413 for a longer body, 415 for another encoding, 400 for broken gzip data, 408
+        if the body takes longer than BODY_SECONDS.
       starlette.requests.ClientDisconnect: if the client has closed the connection.
     """
     encoding = request.headers.get("content-encoding", "identity").lower()
@@ -76,7 +76,7 @@ async def read_body(request: Request, most: int) -> bytes:
 
 
 def _decompressed(body: bytearray, most: int) -> bytes:
-    """Decompresses at most `most` bytes, to guard against decompression bombs."""
+    """Decompresses a body, but never more than `most` bytes of a decompression bomb."""
     decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
         content = decompressor.decompress(body, most + 1)
@@ -85,26 +85,26 @@ def _decompressed(body: bytearray, most: int) -> bytes:
     if len(content) > most:
         raise _too_long(f"more than {most}", most)
     if not decompressor.eof:
-        raise invalid("Expected a body compressed by gzip, received a part of one.")
+        raise invalid("Expected a body compressed by gzip, received one that is cut off.")
     return content
 
 
 def check_pixels(values: Iterable[bytes], most: int) -> None:
-    """Refuses images that would take too much memory; only their headers are read.
+    """Refuses images that would take too much memory, from their headers.
 
     Args:
-      values: any bytes; those that are no images are ignored.
-      most: pixels of all together.
+      values: any bytes; values that are not images are ignored.
+      most: largest number of pixels of all images together.
 
     Raises:
-      RequestError: 400.
+      RequestError: 400 for more pixels, or an image with a broken header.
     """
     pixels = 0
     for value in values:
         if value.startswith(_SIGNATURES):
             pixels += _pixels(value)
     if pixels > most:
-        raise invalid(f"Expected images of at most {most} pixels in all, received {pixels}.")
+        raise invalid(f"Expected images of at most {most} pixels in total, received {pixels}.")
 
 
 def _pixels(encoded: bytes) -> int:
@@ -112,7 +112,7 @@ def _pixels(encoded: bytes) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             width, height = Image.open(io.BytesIO(encoded), formats=_FORMATS).size
-    except Exception as error:  # Pillow's decoders raise many kinds, which mean the same here.
+    except Exception as error:  # Pillow's decoders raise many types of errors.
         reason = " ".join(str(error).split())[:200].replace(" object at 0x", " at ")
         raise invalid("Expected an image, received one that can't be read: ", reason) from error
     return abs(width * height)

@@ -1,4 +1,4 @@
-"""A loaded release, as the server uses it: the work that answers a request."""
+"""A loaded release, and the calls of its model that requests need."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class LiveModel:
     Attributes:
       served: the model.
       signatures: the model's, and PICTURES, by name.
-      signature_json: the same, as TensorFlow Serving's metadata has them.
+      signature_json: the same, as in TensorFlow Serving's metadata.
     """
 
     served: ServedModel
@@ -49,34 +49,33 @@ class LiveModel:
 
     @property
     def version(self) -> int:
-        """Its number."""
+        """The version of the release."""
         return self.served.version
 
     @property
     def data(self) -> Data:
-        """The facts about its data."""
+        """Facts about the data set of the release."""
         return self.served.data
 
     @property
     def accuracy(self) -> float | None:
-        """Accuracy on the test images; None if unknown."""
+        """Accuracy on the test split; None if unknown."""
         return self.served.release.metrics.get("accuracy") if self.served.release else None
 
     def adds(self, signature_name: str) -> bool:
-        """Whether this server adds the signature; one of the model's own wins."""
+        """Whether the server, not the model, provides this signature."""
         return signature_name == PICTURES and PICTURES not in self.served.signatures
 
     def work(self, signature_name: str, inputs: Tensors) -> Work:
-        """Returns the work of running one of the model's own signatures.
+        """Returns the work of running one of the model's own signatures on these inputs.
 
         Raises:
-          RequestError: 400, if there is no such signature.
+          RequestError: 400 if there is no such signature.
         """
         signature = self.signature(signature_name)
-        specs = [*signature.inputs.values(), *signature.outputs.values()]
         sizes = {array.shape[:1] for array in inputs.values()}
         kind = None
-        if all(spec.batched for spec in specs) and len(sizes) == 1:
+        if signature.batched and len(sizes) == 1 and sizes != {()}:
             shapes = tuple((name, array.shape[1:]) for name, array in sorted(inputs.items()))
             kind = (self.version, signature_name, shapes)
         (size, *_) = *sizes.pop(), 1
@@ -97,7 +96,7 @@ class LiveModel:
         """Returns a signature.
 
         Raises:
-          RequestError: 400, if there is none of this name.
+          RequestError: 400 if there is no such signature.
         """
         if name not in self.signatures:
             raise invalid(f'Serving signature name: "{name[:100]}" not found in signature def')
@@ -105,15 +104,15 @@ class LiveModel:
 
 
 def load_live_model(version_dir: Path) -> LiveModel:
-    """Verifies, loads and runs a release, which takes seconds.
+    """Verifies, loads and warms up a release, which takes seconds.
 
     Args:
-      version_dir: of the version.
+      version_dir: directory of the version.
 
     Raises:
       ManifestError: if its files don't match its manifest.
       ServedModelError: if it can't be loaded.
-      OSError: if it disappears meanwhile.
+      OSError: if it is deleted while it loads.
     """
     served = ServedModel.load(version_dir)
     own = read_signatures(version_dir)

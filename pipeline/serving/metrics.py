@@ -14,17 +14,17 @@ _CONFIDENCES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 
 
 class Metrics:
-    """The metrics of one server, in a registry of its own."""
+    """The metrics of a server, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.requests = Counter(
-            "serving_requests", "Requests answered.", ["route", "status"], registry=registry
+            "serving_requests", "Finished requests.", ["route", "status"], registry=registry
         )
         self.seconds = Histogram(
             "serving_request_seconds",
-            "Seconds from a request's headers to the end of the response.",
+            "Seconds from the headers of a request to the end of its response.",
             ["route"],
             buckets=_SECONDS,
             registry=registry,
@@ -63,8 +63,8 @@ class Metrics:
 
         Args:
           probabilities: shape (n, len(class_names)).
-          class_names: class names of the model, by label.
-          source: `rest` or `page`.
+          class_names: names of the model's classes, by label.
+          source: `rest`, `grpc` or `page`.
         """
         labels, counts = np.unique(probabilities.argmax(axis=1), return_counts=True)
         for label, count in zip(labels.tolist(), counts.tolist(), strict=True):

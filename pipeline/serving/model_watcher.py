@@ -1,4 +1,4 @@
-"""Follows the releases: loads a new version beside the live one, and then replaces it."""
+"""Watches for releases: loads a new version while the old one is served, then switches to it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from pipeline.serving.served_model import native_messages_hidden
 
 _log = logging.getLogger(__name__)
 _REMEMBERED = 20
+_LOADING = "LOADING"
 
 _Fingerprint = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """The state of a version, in TensorFlow Serving's words.
+    """The state of a version, with TensorFlow Serving's names.
 
     Attributes:
       state: LOADING, AVAILABLE or END.
-      error_code: OK, or why it could not be served.
-      error_message: empty if OK.
+      error_code: OK, or a gRPC status name.
+      error_message: reason why the version is not served; empty if OK.
     """
 
     state: str
@@ -41,17 +42,17 @@ class VersionStatus:
 class ModelWatcher:
     """A thread that keeps the live version in memory.
 
-    That is the one that `ReleaseStore.live` defines. If it can't be loaded, the next lower one is
-    served, and it is tried again only when its files have changed. If the live version is deleted,
-    it is served until another one is loaded.
+    `ReleaseStore.live` defines the live version. If a version can't be loaded, the next lower one
+    is served, and loading is retried only after its files change. A deleted version is served until
+    another one is loaded.
     """
 
     def __init__(self, store: ReleaseStore, poll_seconds: float, metrics: Metrics) -> None:
-        """Does nothing yet.
+        """Prepares the thread; `start` starts it.
 
         Args:
-          store: its directory may appear later.
-          poll_seconds: between two looks for new versions.
+          store: of the releases; its directory may appear later.
+          poll_seconds: time between checks for new versions.
           metrics: to update.
         """
         self._store = store
@@ -60,47 +61,52 @@ class ModelWatcher:
         self._live: LiveModel | None = None
         self._statuses: dict[int, VersionStatus] = {}
         self._failed: dict[int, _Fingerprint] = {}
-        self._looked_once = threading.Event()
+        self._checked_once = threading.Event()
         self._stopping = threading.Event()
 
     @property
     def live(self) -> LiveModel | None:
-        """The live model."""
+        """The live model; None if no model has been loaded."""
         return self._live
 
     @property
     def statuses(self) -> Mapping[int, VersionStatus]:
-        """States of the versions seen lately, newest first."""
+        """States of recent versions, newest first."""
         return dict(sorted(self._statuses.items(), reverse=True))
 
-    def start(self, looked: Callable[[], None]) -> None:
+    @property
+    def loading(self) -> bool:
+        """Whether a version is being loaded."""
+        return any(status.state == _LOADING for status in self._statuses.copy().values())
+
+    def start(self, on_first_check: Callable[[], None]) -> None:
         """Starts the thread.
 
         Args:
-          looked: called when the first model is live, or it is clear that there is none yet.
+          on_first_check: called when the first model is live or none was found.
         """
-        self._thread = threading.Thread(target=self._follow, args=[looked], name="watcher")
+        self._thread = threading.Thread(target=self._poll, args=[on_first_check], name="watcher")
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread, after a load that has begun."""
+        """Ends the thread, once the current load has finished."""
         self._stopping.set()
         self._thread.join()
 
-    def _follow(self, looked: Callable[[], None]) -> None:
+    def _poll(self, on_first_check: Callable[[], None]) -> None:
         while not self._stopping.is_set():
             try:
-                self._look()
+                self._check()
             except Exception:  # noqa: BLE001 - the live model is still served
-                _log.exception("Can't look for new versions in %s", self._store.model_dir)
-            if not self._looked_once.is_set():
-                self._looked_once.set()
-                looked()
+                _log.exception("Could not check for new versions in %s", self._store.model_dir)
+            if not self._checked_once.is_set():
+                self._checked_once.set()
+                on_first_check()
             self._stopping.wait(self._poll_seconds)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         versions = self._store.servable()
-        if not versions and not self._looked_once.is_set():
+        if not versions and not self._checked_once.is_set():
             _log.warning("No model in %s yet: push one with `make run`.", self._store.model_dir)
         self._failed = {key: value for key, value in self._failed.items() if key in versions}
         for version, path in versions.items():
@@ -110,16 +116,17 @@ class ModelWatcher:
                 return
 
     def _try(self, version: int, path: Path) -> bool:
-        """Makes a version live; returns false if it can't be loaded."""
+        """Makes a version live; returns False if it can't be loaded."""
         fingerprint = _fingerprint(path)
         if self._failed.get(version) == fingerprint:
             return False
-        self._statuses[version] = VersionStatus("LOADING")
+        self._statuses[version] = VersionStatus(_LOADING)
+        _log.info("Loading version %d.", version)
         try:
             with native_messages_hidden():
                 _import_tensorflow()
                 model = load_live_model(path)
-        except Exception as error:  # noqa: BLE001 - any error means that another version is served
+        except Exception as error:  # noqa: BLE001 - after any error, another version is served
             code = "DATA_LOSS" if isinstance(error, ManifestError) else "INTERNAL"
             self._failed[version] = fingerprint
             self._statuses[version] = VersionStatus("END", code, str(error))
@@ -142,13 +149,13 @@ class ModelWatcher:
         accuracy = "unknown" if model.accuracy is None else f"{model.accuracy:.2%}"
         _log.info("Version %d is live (accuracy %s).", model.version, accuracy)
         del old
-        gc.collect()  # A model is in reference cycles; requests may still hold it for a moment.
+        gc.collect()  # A model is in reference cycles, and open requests may hold it.
 
 
 def _import_tensorflow() -> None:
     """Imports TensorFlow once, and exempts its many objects from garbage collection.
 
-    Each full collection would visit all of them, and stop everything for 0.2 s.
+    Visiting them would pause the process for 0.2 s in each full collection.
     """
     if "tensorflow" not in sys.modules:
         importlib.import_module("tensorflow")
@@ -157,6 +164,6 @@ def _import_tensorflow() -> None:
 
 
 def _fingerprint(path: Path) -> _Fingerprint:
-    """Changes when a file of the version does."""
+    """Returns the sizes and modification times of a version's files."""
     entries = ((entry, entry.lstat()) for entry in sorted(path.rglob("*")))
     return tuple((str(entry), stat.st_size, stat.st_mtime_ns) for entry, stat in entries)

@@ -36,7 +36,7 @@ class PageApi:
         self._service = service
 
     def routes(self) -> list[Route]:
-        """Returns all of them."""
+        """Returns the routes."""
         return [
             *(_file_route(path, name) for path, name in _FILES.items()),
             Route("/api/classify", self.classify, methods=["POST"]),
@@ -66,7 +66,7 @@ class PageApi:
         )
 
     async def describe_model(self, request: Request) -> Response:  # noqa: ARG002
-        """Describes the live model; without one, today's data set, with version null.
+        """Describes the live model; without one, the current data set, with version null.
 
         The data's `picture_form` is the form that `serving_images` expects. A
         `picture_preprocessing` brings any picture to it on the page, in `predict`, and in the
@@ -80,6 +80,7 @@ class PageApi:
             "version": str(model.version) if model else None,
             "accuracy": model.accuracy if model else None,
             "created": release.created.isoformat() if release else None,
+            "loading": self._service.watcher.loading,
             **data.model_dump(exclude={"source", "fingerprint", "counts"}),
         }
         return JSONResponse(described, headers={"Cache-Control": "no-store"})
@@ -90,10 +91,10 @@ def _file_route(path: str, name: str) -> Route:
     content = file.read_bytes()
     media_type = mimetypes.guess_type(name)[0]
 
-    async def answer(request: Request) -> Response:  # noqa: ARG001
+    async def send_file(request: Request) -> Response:  # noqa: ARG001
         return Response(content, media_type=media_type, headers=_HEADERS)
 
-    return Route(path, answer, methods=["GET"], name="page")
+    return Route(path, send_file, methods=["GET"], name="page")
 
 
 def _data_uri(image: npt.NDArray[np.uint8]) -> str:

@@ -1,18 +1,20 @@
-"""Runs the server until a signal stops it."""
+"""Runs the HTTP and gRPC servers until a signal stops them."""
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import logging
 import os
 import signal
 import socket
 import sys
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import uvicorn
+from rich.console import Console
 
 from components.releases.store import ReleaseStore
 from pipeline.exit_status import ExitStatus
@@ -25,72 +27,108 @@ from pipeline.serving.service import Service
 
 _log = logging.getLogger("pipeline.serving")
 _HEADER_BYTES = 32 * 2**10
-_KEEP_ALIVE_SECONDS = 65  # Longer than the usual 60 of load balancers, which keep connections, too.
+_KEEP_ALIVE_SECONDS = 65  # Longer than load balancers keep idle connections, usually 60.
 _SHUTDOWN_SECONDS = 20
 _CONNECTIONS = 1000
 
 
+@dataclass(frozen=True)
+class Address:
+    """The address of the server.
+
+    Attributes:
+      host: name or IP address to listen on.
+      port: for HTTP; 0 chooses a free one.
+      grpc_port: for gRPC; 0 disables it.
+    """
+
+    host: str
+    port: int
+    grpc_port: int
+
+
 def serve_model(
-    model_dir: Path, host: str, port: int, poll_seconds: float, limits: Limits
+    model_dir: Path, address: Address, poll_seconds: float, limits: Limits
 ) -> ExitStatus:
     """Serves until SIGTERM or SIGINT, and then finishes open requests.
 
     Args:
-      model_dir: of the releases; its name is the model's.
-      host: name or address to listen on.
-      port: to listen on; 0 chooses a free one.
-      poll_seconds: time between two looks for a new release.
+      model_dir: directory of the releases; its name is the model's.
+      address: to listen on.
+      poll_seconds: time between checks for a new release.
       limits: of the server.
 
     Returns:
-      The exit status: 0 after SIGTERM, INTERRUPTED after SIGINT, FAILED if the address can't be
-      used, which is logged.
+      The exit status: 0 after SIGTERM, INTERRUPTED after SIGINT, FAILED with a line in the log if
+      the address can't be used.
     """
-    _be_quiet()
-    try:
-        listener = _listen(host, port)
-    except OSError as error:
-        _log.error(
-            "Can't listen on %s port %d: %s. Choose another with --host and --port.",
-            host,
-            port,
-            os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror,
-        )
+    console = _be_quiet()
+    listener = _listen(address.host, address.port, "--port")
+    # gRPC can't take over a socket: this only checks the port and resolves the host.
+    grpc_probe = _listen(address.host, address.grpc_port, "--grpc-port") if listener else None
+    if listener is None or grpc_probe is None:
         return ExitStatus.FAILED
+    grpc_address = _shown(grpc_probe) if address.grpc_port else None
+    grpc_probe.close()
     metrics = Metrics()
     watcher = ModelWatcher(ReleaseStore(model_dir), poll_seconds, metrics)
     batcher = Batcher(limits.batch, limits.waiting, metrics.batch_rows.observe)
     service = Service(model_dir.name, limits, metrics, watcher, batcher)
-    with contextlib.closing(listener):
-        return _run(service, listener)
+    with listener:
+        click.echo(f"Serving on http://{_shown(listener)}/ (press Ctrl+C to stop)")
+        if grpc_address:
+            click.echo(f"Serving gRPC on {grpc_address}")
+        return _run(service, listener, grpc_address, console)
 
 
-def _run(service: Service, listener: socket.socket) -> ExitStatus:
-    config = uvicorn.Config(
-        make_app(service),
-        loop="uvloop",
-        http="h11",
-        h11_max_incomplete_event_size=_HEADER_BYTES,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=_CONNECTIONS,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-    )
-    server = uvicorn.Server(config)
-    # For the moment before Uvicorn has its own handler, and because Uvicorn raises the signal
-    # that stopped it again.
+class _Server(uvicorn.Server):
+    """Uvicorn's HTTP server, and a gRPC server that starts and stops with it."""
+
+    def __init__(self, service: Service, grpc_address: str | None) -> None:
+        super().__init__(
+            uvicorn.Config(
+                make_app(service),
+                loop="uvloop",
+                http="h11",
+                h11_max_incomplete_event_size=_HEADER_BYTES,
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=_CONNECTIONS,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+            )
+        )
+        self._service = service
+        self._grpc_address = grpc_address
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._grpc_address:
+            from pipeline.serving.tfserving.grpc_api import GrpcApi
+
+            self._grpc_server = await GrpcApi(self._service).start(self._grpc_address)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        stops = [super().shutdown(sockets)]
+        if self._grpc_address:
+            stops.append(self._grpc_server.stop(_SHUTDOWN_SECONDS))
+        await asyncio.gather(*stops)
+
+
+def _run(
+    service: Service, listener: socket.socket, grpc_address: str | None, console: Console
+) -> ExitStatus:
+    server = _Server(service, grpc_address)
+    # Until Uvicorn has its own handler, and because Uvicorn raises the signal again at the end.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    service.watcher.start(
-        lambda: click.echo(f"Serving on http://{shown}:{port}/ (press Ctrl+C to stop)")
-    )
+    loading = console.status("Loading the model…")
+    loading.start()
+    service.watcher.start(loading.stop)
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:
@@ -101,17 +139,53 @@ def _run(service: Service, listener: socket.socket) -> ExitStatus:
     return ExitStatus.SUCCESS
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    return socket.create_server((host, port), family=family, backlog=1024)
+def _listen(host: str, port: int, option: str) -> socket.socket | None:
+    """Binds a socket; logs the reason and returns None if the address can't be used."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        _log.error(
+            "Can't listen on %s port %d: %s. Choose another with --host and %s.",
+            host,
+            port,
+            os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror,
+            option,
+        )
+        return None
 
 
-def _be_quiet() -> None:
-    """Shows this package's own log, and only errors of the libraries."""
+def _shown(listener: socket.socket) -> str:
+    """Formats an address as host:port, with brackets around IPv6."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class _ConsoleHandler(logging.Handler):
+    """Prints log lines above the spinner."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(self.format(record), soft_wrap=True)
+
+
+def _be_quiet() -> Console:
+    """Shows this package's own log, and only errors of the libraries.
+
+    Returns:
+      The console of the log, on a descriptor of its own: `model_watcher` discards the output on
+      standard error while a model loads.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     warnings.simplefilter("ignore")
-    # A descriptor of its own: `model_watcher` discards what is printed on the other one.
-    handler = logging.StreamHandler(os.fdopen(os.dup(sys.stderr.fileno()), "w"))
+    stream = os.fdopen(os.dup(sys.stderr.fileno()), "w")
+    console = Console(file=stream, markup=False, highlight=False, emoji=False)
+    handler = _ConsoleHandler(console)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
     _log.setLevel(logging.INFO)
+    return console

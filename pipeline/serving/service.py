@@ -28,7 +28,7 @@ _DECODERS = 2
 
 @dataclass(frozen=True, eq=False)
 class Service:
-    """A server's parts."""
+    """The parts of a server."""
 
     model_name: str
     limits: Limits
@@ -75,11 +75,11 @@ class Classified:
     outputs: Tensors
 
 
-async def run_here_or_aside(size: int, function: Callable[[], _Result]) -> _Result:
-    """Calls a function: in a thread if it would keep the other requests waiting.
+async def run_without_blocking(size: int, function: Callable[[], _Result]) -> _Result:
+    """Calls a function, in a thread if it would block other requests for long.
 
     Args:
-      size: about how many characters or numbers it goes through.
+      size: approximate number of characters or numbers that the function processes.
       function: without arguments.
     """
     if size < _LONG:

@@ -17,7 +17,15 @@ from support.tfds_directory import synthetic_examples
 
 from models import signatures
 from models.architectures import ARCHITECTURES
-from models.features import IMAGE, IMAGE_BYTES, IMAGE_SHAPE, LABEL, NUM_CLASSES, PROBABILITIES
+from models.features import (
+    IMAGE,
+    IMAGE_BYTES,
+    IMAGE_SHAPE,
+    LABEL,
+    NUM_CLASSES,
+    PROBABILITIES,
+    SCORES,
+)
 from models.hyperparameters import Hyperparameters
 from models.signatures import decode_image
 
@@ -49,6 +57,11 @@ def _classify_images(exported: tf.Module, images: list[bytes]) -> np.ndarray:
     return output[PROBABILITIES].numpy()
 
 
+def _predict_images(exported: tf.Module, images: np.ndarray) -> np.ndarray:
+    output = exported.signatures["predict_images"](images=tf.constant(images, tf.float32))
+    return output[SCORES].numpy()
+
+
 def _image_only(image: np.ndarray) -> bytes:
     example = tf.train.Example()
     example.features.feature[IMAGE].bytes_list.value.append(image.tobytes())
@@ -73,7 +86,7 @@ def test_signatures_have_the_documented_names_and_types(exported: tf.Module) -> 
     described = {
         name: (
             {
-                key: spec.shape.as_list()
+                key: spec.shape.as_list() if spec.shape.rank is not None else None
                 for key, spec in function.structured_input_signature[1].items()
             },
             {
@@ -88,6 +101,7 @@ def test_signatures_have_the_documented_names_and_types(exported: tf.Module) -> 
     assert described == {
         "serving_default": ({"examples": [None]}, probabilities),
         "serving_images": ({"images": [None]}, probabilities),
+        "predict_images": ({"images": None}, {"scores": ([None, NUM_CLASSES], "float32")}),
         "transform_features": ({"examples": [None]}, transformed),
     }
 
@@ -122,6 +136,45 @@ def test_a_png_is_classified_exactly_like_its_raw_example(
     )
 
 
+ARRAY_SHAPES = [IMAGE_SHAPE, (IMAGE_BYTES,), *([IMAGE_SHAPE[:2]] if _CHANNELS == 1 else [])]
+
+
+@pytest.mark.parametrize("image_shape", ARRAY_SHAPES, ids=str)
+def test_pixel_arrays_are_classified_exactly_like_raw_examples(
+    exported: tf.Module, images: np.ndarray, image_shape: tuple[int, ...]
+) -> None:
+    pixels = images.reshape(len(images), *image_shape).astype(np.float32) / 255
+    np.testing.assert_array_equal(
+        _predict_images(exported, pixels),
+        _classify_examples(exported, [_image_only(image) for image in images]),
+    )
+    assert _predict_images(exported, pixels[:0]).shape == (0, NUM_CLASSES)
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, 255, np.nan, np.inf])
+def test_pixels_outside_0_to_1_are_an_error(
+    exported: tf.Module, images: np.ndarray, value: float
+) -> None:
+    pixels = images / 255
+    pixels[-1, 0, 0, 0] = value
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"pixel values in \[0, 1\], received"):
+        _predict_images(exported, pixels)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(), (0,), (IMAGE_BYTES,), IMAGE_SHAPE, (2, IMAGE_BYTES - 1), (1, 1, *IMAGE_SHAPE)],
+    ids=str,
+)
+def test_arrays_without_a_batch_of_whole_images_are_an_error(
+    exported: tf.Module, shape: tuple[int, ...]
+) -> None:
+    received = ",".join(map(str, shape))
+    message = rf"Expected images of shape \[batch,.*, received \[{received}\]"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        _predict_images(exported, np.zeros(shape))
+
+
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
 @pytest.mark.parametrize("factor", [0.5, 3, 10.75])
 def test_images_of_any_size_are_classified_correctly(
@@ -144,7 +197,7 @@ def test_an_image_of_a_batch_does_not_depend_on_the_others(
 
 
 @pytest.mark.parametrize("signature", ["serving_default", "serving_images", "transform_features"])
-def test_an_empty_batch_has_an_empty_answer(exported: tf.Module, signature: str) -> None:
+def test_an_empty_batch_returns_an_empty_result(exported: tf.Module, signature: str) -> None:
     (name,) = exported.signatures[signature].structured_input_signature[1]
     outputs = exported.signatures[signature](**{name: tf.constant([], tf.string)})
     assert {output.shape[0] for output in outputs.values()} == {0}
@@ -168,7 +221,7 @@ def test_a_raw_image_of_another_length_is_an_error(exported: tf.Module) -> None:
 @pytest.mark.parametrize(
     ("encoded", "message"), [(b"", "Input is empty"), (b"text", "Unknown image file format")]
 )
-def test_bytes_that_are_no_image_are_an_error(
+def test_bytes_that_are_not_an_image_are_an_error(
     exported: tf.Module, encoded: bytes, message: str
 ) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):

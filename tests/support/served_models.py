@@ -17,7 +17,8 @@ from PIL import Image
 from components.common.provenance import Data
 from components.releases.store import ReleaseStore
 from models.definition import DATASET
-from models.features import IMAGE, PROBABILITIES
+from models.features import IMAGE, PROBABILITIES, SCORES
+from models.signatures import as_image_batch
 from support.release_fixtures import UNKNOWN_DATA, no_check, release_facts
 from support.small_trainings import train, write_data, write_transform_graph
 from support.tfds_directory import real_digits
@@ -78,6 +79,11 @@ class ShadeModel(tf.Module):
 
         return self._classify(tf.map_fn(decode, images, fn_output_signature=tf.float32))
 
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.float32, name="images")])
+    def predict_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        pixels = 255.0 * as_image_batch(images, self._shape)
+        return {SCORES: self._classify(pixels)[PROBABILITIES]}
+
     def _classify(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         brightness = tf.reduce_mean(pixels, axis=[1, 2, 3])[:, tf.newaxis] / 255
         return {PROBABILITIES: tf.nn.softmax(-_SHARPNESS * (brightness - self._centers) ** 2)}
@@ -121,6 +127,7 @@ def shade_model(directory: Path, data: Data = SHADES) -> Path:
     signatures = {
         "serving_default": model.classify_examples,
         "serving_images": model.classify_images,
+        "predict_images": model.predict_images,
     }
     tf.saved_model.save(model, str(directory), signatures=signatures)
     return directory

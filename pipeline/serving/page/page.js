@@ -337,7 +337,8 @@ function showModel(answer) {
   if (!facts || FACTS.some((name) => JSON.stringify(answer[name]) !== JSON.stringify(facts[name]))) showFacts(answer);
   if (answer.version === null) {
     model = null;
-    setState("waiting", "Waiting for a model: push one with “make run”.");
+    setState("waiting", answer.loading
+      ? "Loading the model …" : "Waiting for a model: push one with “make run”.");
     return;
   }
   model = answer;

@@ -1,1 +1,1 @@
-"""TensorFlow Serving's REST contract: https://www.tensorflow.org/tfx/serving/api_rest."""
+"""TensorFlow Serving's REST and gRPC APIs."""

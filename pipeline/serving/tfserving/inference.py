@@ -1,7 +1,8 @@
-"""Runs a signature, with TensorFlow Serving's statuses for the runtime's errors."""
+"""Runs signatures, and maps TensorFlow's errors to HTTP statuses as TensorFlow Serving does."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,12 @@ _STATUSES = {
     "UNAVAILABLE": 503,
 }
 _MESSAGE_CHARACTERS = 500
+_GRAPH_NAMES = re.compile(
+    r"Graph execution error:.*?<stack traces unavailable>"
+    r"|\{\{function_node .*?\}\}|\[\[\{\{node .*?\}\}\]\]|\[Op:\w+\]",
+    re.DOTALL,
+)
+"""Parts of TensorFlow's messages that name graph nodes, which mean nothing to a client."""
 
 
 def run_signature(
@@ -28,7 +35,7 @@ def run_signature(
     Args:
       function: the signature.
       specs: of its inputs.
-      inputs: by name, of these specs.
+      inputs: tensors that match the specs.
 
     Raises:
       RequestError: if the model fails on these inputs.
@@ -41,7 +48,7 @@ def run_signature(
     except tf.errors.OpError as error:
         raise _request_error(error) from error
     except UnicodeDecodeError as error:
-        # TensorFlow's message quotes an input that is no text, so that Python can't read it.
+        # TensorFlow's message quotes bytes of the input that are not UTF-8.
         raise invalid(_one_line(error.object.decode(errors="replace"))) from error
     return {name: tensor.numpy() for name, tensor in outputs.items()}
 
@@ -56,4 +63,4 @@ def _request_error(error: Any) -> RequestError:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split())[:_MESSAGE_CHARACTERS]
+    return " ".join(_GRAPH_NAMES.sub("", message).split())[:_MESSAGE_CHARACTERS]

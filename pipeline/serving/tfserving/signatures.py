@@ -1,4 +1,4 @@
-"""The signatures of a SavedModel, as TensorFlow Serving's metadata and as tensor specs."""
+"""The signatures of a SavedModel: as TensorFlow Serving's metadata, and as tensor specs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,21 @@ class Signature:
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
 
+    @property
+    def batched(self) -> bool:
+        """Whether the first dimension of all inputs and outputs can count examples.
+
+        An input of unknown rank can; whether it does shows in the number of output rows.
+        """
+        inputs = (spec.shape is None or spec.batched for spec in self.inputs.values())
+        return all(inputs) and all(spec.batched for spec in self.outputs.values())
+
 
 def read_signatures(version_dir: Path) -> dict[str, Any]:
-    """Reads the signatures of a SavedModel, by name, as protobuf's JSON with all fields.
+    """Reads the signatures of a SavedModel, by name, as protobuf JSON with all fields.
 
     Raises:
-      OSError: if it can't be read.
+      OSError: if the file can't be read.
     """
     from google.protobuf import json_format
     from tensorflow.core.protobuf import saved_model_pb2
@@ -40,7 +49,7 @@ def read_signatures(version_dir: Path) -> dict[str, Any]:
 
 
 def parse_signature(definition: Mapping[str, Any]) -> Signature:
-    """Makes the tensor specs of a signature from `read_signatures`."""
+    """Parses one of the signatures that `read_signatures` returns."""
     return Signature(_specs(definition["inputs"]), _specs(definition["outputs"]))
 
 
@@ -51,7 +60,7 @@ def describe_tensor(dtype: str, sizes: Sequence[int]) -> dict[str, Any]:
 
 
 def _with_all_fields(definition: dict[str, Any]) -> dict[str, Any]:
-    """Adds the empty fields, which TensorFlow Serving prints."""
+    """Adds empty fields, which TensorFlow Serving includes."""
     return {
         "inputs": {name: _tensor(info) for name, info in definition.get("inputs", {}).items()},
         "outputs": {name: _tensor(info) for name, info in definition.get("outputs", {}).items()},

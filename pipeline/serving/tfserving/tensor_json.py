@@ -1,7 +1,7 @@
-"""Tensors as JSON, by TensorFlow Serving's contract, with its words for what is wrong.
+"""Converts between tensors and JSON as TensorFlow Serving does, with its error messages.
 
-The contract is at https://www.tensorflow.org/tfx/serving/api_rest; what it leaves open is as in
-`tensorflow_serving/util/json_tensor.cc`.
+The format is specified at https://www.tensorflow.org/tfx/serving/api_rest. Unspecified details
+follow `tensorflow_serving/util/json_tensor.cc`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,8 +57,8 @@ class TensorSpec:
     """An input or output of a signature.
 
     Attributes:
-      dtype: TensorFlow's name: float, int64, string.
-      shape: None for a dimension of any size; None instead of all for any shape.
+      dtype: name of TensorFlow's data type: float, int64, string.
+      shape: sizes, None for a dimension of any size; None for unknown rank.
     """
 
     dtype: str
@@ -66,16 +67,16 @@ class TensorSpec:
     @property
     def batched(self) -> bool:
         """Whether the first dimension counts examples."""
-        return bool(self.shape) and self.shape is not None and self.shape[0] is None
+        return self.shape is not None and self.shape[:1] == (None,)
 
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """The body of a request.
+    """The body of a `:predict` request.
 
     Attributes:
       signature_name: of the model.
-      by_row: whether the answer is by row, `predictions`, rather than by column, `outputs`.
+      by_row: whether the response has rows (`predictions`) rather than columns (`outputs`).
       values: the JSON value of `instances` or `inputs`.
     """
 
@@ -85,7 +86,7 @@ class PredictRequest:
 
 
 def parse_request(body: bytes) -> PredictRequest:
-    """Reads the body of `:predict`, all but its tensors.
+    """Reads the body of a `:predict` request, except for its tensors.
 
     Raises:
       RequestError: 400.
@@ -115,26 +116,26 @@ def parse_request(body: bytes) -> PredictRequest:
 
 
 def read_inputs(request: PredictRequest, specs: Mapping[str, TensorSpec]) -> Tensors:
-    """Makes the tensors of a request.
+    """Reads the tensors of a request.
 
     Args:
       request: from `parse_request`.
-      specs: of the signature's inputs, at least one.
+      specs: of the signature's inputs, by name; at least one.
 
     Raises:
       RequestError: 400.
     """
     tensors = (_read_rows if request.by_row else _read_columns)(request.values, specs)
     for name, spec in specs.items():
-        _check_shape(name, tensors[name].shape, spec)
+        check_shape(name, tensors[name].shape, spec)
     return tensors
 
 
 def write_outputs(outputs: Tensors, by_row: bool) -> bytes:
-    """Makes the body of an answer.
+    """Returns the body of a response.
 
     Raises:
-      RequestError: 400, if outputs that are to be given by row have different numbers of rows.
+      RequestError: 400 if rows are requested and the outputs have different numbers of rows.
     """
     columns = {name: _plain(name, array) for name, array in sorted(outputs.items())}
     if not by_row:
@@ -155,7 +156,7 @@ def _parse(body: bytes) -> dict[str, Any]:
         raise invalid("JSON Parse error: The document is empty")
     try:
         text = body.decode("utf-8-sig")
-        # What comes after the document is overlooked, as TensorFlow Serving does.
+        # Like TensorFlow Serving, ignore everything after the document.
         document, _ = _DECODER.raw_decode(text, len(text) - len(text.lstrip(_SPACE)))
     except json.JSONDecodeError as error:
         raise invalid("JSON Parse error: ", error.msg, " at offset: ", error.pos) from error
@@ -200,7 +201,7 @@ def _read_rows(rows: list[Any], specs: Mapping[str, TensorSpec]) -> Tensors:
 
 @contextmanager
 def _of_row(number: int, key: str | None) -> Iterator[None]:
-    """Adds to an error's message where it is."""
+    """Adds the position in the request to the message of an error."""
     try:
         yield
     except RequestError as error:
@@ -221,6 +222,9 @@ def _add_row(
     shape = _shape(value)
     expected = shapes.setdefault(name, shape)
     _fill(value, 0, shape, specs[name].dtype, values[name])
+    size, expected_size = math.prod(shape), math.prod(expected)
+    if size != expected_size:
+        raise invalid(f"Expecting tensor size: {expected_size} but got: {size}")
     if shape != expected:
         raise invalid(f"Expecting shape {_bracketed(expected)} but got: {_bracketed(shape)}")
 
@@ -254,7 +258,7 @@ def _is_base64(value: dict[str, Any]) -> bool:
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    """Of nested lists, by the first element of each."""
+    """Infers the shape of nested lists from the first element of each."""
     sizes: list[int] = []
     while isinstance(value, list):
         sizes.append(len(value))
@@ -265,7 +269,7 @@ def _shape(value: Any) -> tuple[int, ...]:
 
 
 def _fill(value: Any, level: int, shape: tuple[int, ...], dtype: str, values: list[Any]) -> None:
-    """Appends the values of nested lists, which must have just this shape."""
+    """Appends the values of nested lists, which must have this shape."""
     if not isinstance(value, list):
         if level != len(shape):
             raise invalid(
@@ -341,7 +345,12 @@ def _array(values: list[Any], shape: tuple[int, ...], dtype: str) -> npt.NDArray
             raise invalid(f"A number is too large for type: {dtype}") from error
 
 
-def _check_shape(name: str, shape: tuple[int, ...], spec: TensorSpec) -> None:
+def check_shape(name: str, shape: tuple[int, ...], spec: TensorSpec) -> None:
+    """Checks the shape of an input.
+
+    Raises:
+      RequestError: 400 if it does not match the spec.
+    """
     if spec.shape is None:
         return
     fits = len(shape) == len(spec.shape) and all(
@@ -357,7 +366,7 @@ def _bracketed(shape: tuple[int, ...]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """The beginning of a value, for messages."""
+    """Returns the beginning of a value, for messages."""
     shown = ""
     for part in json.JSONEncoder().iterencode(value):
         shown += part[:_DEBUG_CHARACTERS]
@@ -367,13 +376,13 @@ def _shown(value: Any) -> str:
 
 
 def _plain(name: str, array: npt.NDArray[Any]) -> Any:
-    """An array as what JSON can hold."""
+    """Converts an array to JSON types."""
     values = array.tolist()
     return values if array.dtype != object else _texts(values, name.endswith(_BYTES_SUFFIX))
 
 
 def _texts(value: Any, as_base64: bool) -> Any:
-    """Nested lists of bytes as what JSON can hold."""
+    """Converts nested lists of bytes to JSON types."""
     if isinstance(value, list):
         return [_texts(item, as_base64) for item in value]
     if as_base64:

@@ -1,4 +1,4 @@
-"""A server with signatures like our network's, and one with signatures of other kinds."""
+"""A server with the same signatures as our network, and one with other signatures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def shades_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, shades_model: Path) -> Iterator[RunningServer]:
-    """Serves a release of 32 x 32 x 3 and four classes, whatever DATASET is."""
+    """Serves a release with 32 x 32 x 3 images and four classes, whatever DATASET is."""
     serving_dir = tmp_path_factory.mktemp("serving")
     push_model(shades_model, serving_dir)
     with running_server(serving_dir) as running:
@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, shades_model: Path) -> Iter
 
 @pytest.fixture(scope="session")
 def constant_models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """For each shade, a model that predicts it for everything."""
+    """One model per shade, which always predicts that shade."""
     directory = tmp_path_factory.mktemp("constant")
     labels = range(len(SHADES.class_names))
     return [constant_model(directory / str(label), label) for label in labels]
@@ -36,7 +36,7 @@ def constant_models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def other_server(
     tmp_path_factory: pytest.TempPathFactory, constant_models: list[Path]
 ) -> Iterator[RunningServer]:
-    """Serves a model with several inputs, outputs and types."""
+    """Serves a model with several inputs and outputs of different types."""
     serving_dir = tmp_path_factory.mktemp("other_serving")
     push_model(constant_models[3], serving_dir)
     with running_server(serving_dir) as running:

@@ -1,4 +1,4 @@
-"""Which requests run together; the model is a function that waits until it may go on."""
+"""Requests that run as one batch. The model is a function that blocks until released."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 class Model:
-    """Doubles numbers, except negative ones, which it refuses."""
+    """Doubles numbers, and fails for negative ones."""
 
     def __init__(self) -> None:
         self.may_go_on = threading.Event()
@@ -52,13 +52,13 @@ def batch_rows() -> list[int]:
 
 @pytest.fixture
 def batcher(batch_rows: list[int]) -> Iterator[Batcher]:
-    made = Batcher(max_rows=4, max_waiting=6, ran=batch_rows.append)
+    made = Batcher(max_rows=4, max_waiting=6, on_batch=batch_rows.append)
     yield made
     made.close()
 
 
 async def _submit_while_busy(batcher: Batcher, model: Model, works: list[Work]) -> list[object]:
-    """Submits when the model has a first request, which is not in the answers."""
+    """Submits while the model runs another request, which is left out of the results."""
     first = asyncio.create_task(batcher.submit(model.work(0)))
     await asyncio.to_thread(model.is_busy.wait, 30)
     tasks = [asyncio.create_task(batcher.submit(work)) for work in works]
@@ -74,7 +74,7 @@ def submit_while_busy(batcher: Batcher, model: Model, *works: Work) -> list[obje
 
 
 def run(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Rather than wait for ever, it fails."""
+    """Fails after 30 s."""
 
     async def run_for_so_long() -> _Result:
         return await asyncio.wait_for(work, 30)
@@ -82,14 +82,16 @@ def run(work: Coroutine[Any, Any, _Result]) -> _Result:
     return asyncio.run(run_for_so_long())
 
 
-def test_what_waits_is_run_at_once(batcher: Batcher, model: Model, batch_rows: list[int]) -> None:
+def test_waiting_requests_run_as_one_batch(
+    batcher: Batcher, model: Model, batch_rows: list[int]
+) -> None:
     answers = submit_while_busy(batcher, model, model.work(1), model.work(2, 3), model.work(4))
     assert answers == [[2], [4, 6], [8]]
     assert model.calls == [[0], [1, 2, 3, 4]]
     assert batch_rows == [1, 4]
 
 
-def test_batch_has_no_more_rows_than_it_may(batcher: Batcher, model: Model) -> None:
+def test_a_batch_has_at_most_max_rows(batcher: Batcher, model: Model) -> None:
     answers = submit_while_busy(
         batcher, model, model.work(1, 2, 3), model.work(4, 5), model.work(6), model.work(*range(9))
     )
@@ -97,14 +99,14 @@ def test_batch_has_no_more_rows_than_it_may(batcher: Batcher, model: Model) -> N
     assert model.calls == [[0], [1, 2, 3, 6], [4, 5], list(range(9))]
 
 
-def test_only_work_of_one_kind_is_joined(batcher: Batcher, model: Model) -> None:
+def test_only_work_of_the_same_kind_is_joined(batcher: Batcher, model: Model) -> None:
     kinds = ["a", "b", "a", "b", None, None]
     works = [model.work(number, kind=kind) for number, kind in enumerate(kinds, 1)]
     assert submit_while_busy(batcher, model, *works) == [[2], [4], [6], [8], [10], [12]]
     assert model.calls == [[0], [1, 3], [2, 4], [5], [6]]
 
 
-def test_bad_work_fails_alone(batcher: Batcher, model: Model) -> None:
+def test_invalid_work_fails_alone(batcher: Batcher, model: Model) -> None:
     answers = submit_while_busy(
         batcher, model, model.work(1), model.work(-1), model.work(2), model.work(3)
     )
@@ -112,7 +114,17 @@ def test_bad_work_fails_alone(batcher: Batcher, model: Model) -> None:
     assert isinstance(answers[1], ValueError)
 
 
-def test_work_beyond_the_queue_is_refused(batcher: Batcher, model: Model) -> None:
+def test_outputs_without_a_row_for_each_input_are_not_split(batcher: Batcher, model: Model) -> None:
+    """A model may reduce its batch."""
+
+    def total(inputs: Tensors) -> Tensors:
+        return {"y": model(inputs)["y"].sum(keepdims=True)}
+
+    works = [Work(total, "total", {"x": np.array(numbers)}, 2) for numbers in ([1, 2], [3, 4])]
+    assert submit_while_busy(batcher, model, *works) == [[6], [14]]
+
+
+def test_work_is_refused_when_the_queue_is_full(batcher: Batcher, model: Model) -> None:
     works = [model.work(number) for number in range(8)]
     *answered, first_refused, second_refused = submit_while_busy(batcher, model, *works)
     assert answered == [[2 * number] for number in range(6)]
@@ -121,7 +133,7 @@ def test_work_beyond_the_queue_is_refused(batcher: Batcher, model: Model) -> Non
         assert (refused.status, refused.headers) == (503, {"Retry-After": "1"})
 
 
-def test_what_waits_is_finished_before_the_end(batcher: Batcher, model: Model) -> None:
+def test_close_finishes_queued_work(batcher: Batcher, model: Model) -> None:
     async def submit_and_close() -> Tensors:
         task = asyncio.create_task(batcher.submit(model.work(7)))
         await asyncio.sleep(0)
@@ -135,7 +147,7 @@ def test_what_waits_is_finished_before_the_end(batcher: Batcher, model: Model) -
         run(batcher.submit(model.work(1)))
 
 
-def test_request_that_was_given_up_does_not_matter(batcher: Batcher, model: Model) -> None:
+def test_a_cancelled_request_does_not_affect_others(batcher: Batcher, model: Model) -> None:
     async def give_up() -> Tensors:
         first = asyncio.create_task(batcher.submit(model.work(1)))
         await asyncio.to_thread(model.is_busy.wait, 30)
@@ -150,7 +162,7 @@ def test_request_that_was_given_up_does_not_matter(batcher: Batcher, model: Mode
     assert run(give_up())["y"].tolist() == [6]
 
 
-def test_model_is_not_kept_while_nobody_asks(batcher: Batcher) -> None:
+def test_an_idle_batcher_does_not_keep_the_model_in_memory(batcher: Batcher) -> None:
     model = Model()
     model.may_go_on.set()
     kept = weakref.ref(model)

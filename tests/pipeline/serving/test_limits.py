@@ -1,4 +1,4 @@
-"""What asks too much, or too slowly, is refused; nothing that a client sends breaks the server."""
+"""Requests that are too large, too slow or malformed are refused without harm to the server."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def png(side: int = 28) -> bytes:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A small PNG file that says it is large."""
+    """A small PNG file that declares a large image."""
     header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(10**6))), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -63,7 +63,7 @@ def images(*encoded: bytes, signature: str = "serving_images") -> bytes:
 def small_server(
     tmp_path_factory: pytest.TempPathFactory, shades_model: Path
 ) -> Iterator[RunningServer]:
-    """Has low limits."""
+    """A server with low limits."""
     serving_dir = tmp_path_factory.mktemp("small")
     push_model(shades_model, serving_dir)
     options = ["--max-body-mib", "1", "--max-instances", "3", "--max-pixels", "2000"]
@@ -72,10 +72,10 @@ def small_server(
 
 
 def malformed(generator: random.Random) -> tuple[str, bytes, dict[str, str]]:
-    """A path, a body, and headers, of a request that can't be answered."""
+    """The path, body and headers of an invalid request."""
     picture = png()
     good = json.dumps({"instances": [b64(example(shades(1)[0]))]}).encode()
-    cut = generator.randrange(1, 50)  # Some later ones can be decoded, with padding.
+    cut = generator.randrange(1, 50)  # Longer prefixes can sometimes be decoded.
     noise = generator.randbytes(generator.randrange(1, 300))
     nested = b"[" * generator.choice([20, 900, 10**5])
     boundary = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -138,7 +138,7 @@ def malformed(generator: random.Random) -> tuple[str, bytes, dict[str, str]]:
     return generator.choice(bodies)
 
 
-def test_malformed_requests_get_a_reason_and_leave_no_trace(server: RunningServer) -> None:
+def test_malformed_requests_get_an_error_and_leak_no_memory(server: RunningServer) -> None:
     generator = random.Random(0)
     cases: dict[tuple[str, bytes], dict[str, str]] = {}
     while len(cases) < 200:
@@ -163,7 +163,7 @@ def test_malformed_requests_get_a_reason_and_leave_no_trace(server: RunningServe
     assert "Traceback" not in server.log()
 
 
-def test_body_that_is_too_long_is_refused(small_server: RunningServer) -> None:
+def test_a_body_over_the_limit_is_refused(small_server: RunningServer) -> None:
     for path in (PREDICT, "/api/classify"):
         response = small_server.post(path, data=b"x" * (2**20 + 1))
         assert response.status_code == 413
@@ -174,17 +174,17 @@ def test_body_that_is_too_long_is_refused(small_server: RunningServer) -> None:
 
 
 @pytest.mark.parametrize("path", [PREDICT, "/api/classify"])
-def test_refused_upload_loses_its_connection(server: RunningServer, path: str) -> None:
+def test_a_refused_upload_closes_the_connection(server: RunningServer, path: str) -> None:
     for header in ("Content-Length: 99999999", "Content-Length: 9\r\nContent-Encoding: br"):
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
             client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode())
             answer = b""
             while part := client.recv(10_000):
                 answer += part
-            assert answer.split()[1] in (b"413", b"415"), "and then the server hung up"
+            assert answer.split()[1] in (b"413", b"415"), "and the connection is closed"
 
 
-def test_body_compressed_by_gzip_is_read(small_server: RunningServer) -> None:
+def test_a_gzipped_body_is_read(small_server: RunningServer) -> None:
     headers = {"Content-Encoding": "gzip"}
     good = json.dumps({"instances": [b64(example(shades(1)[0]))]}).encode()
 
@@ -211,7 +211,7 @@ def test_pixels_of_all_images_together_are_limited(small_server: RunningServer) 
     assert small_server.post(PREDICT, data=images(png(), png())).status_code == 200
     response = small_server.post(PREDICT, data=images(png(), png(), png()))
     assert response.status_code == 400
-    assert "at most 2000 pixels in all, received 2352" in response.json()["error"]
+    assert "at most 2000 pixels in total, received 2352" in response.json()["error"]
     for kind in ("PNG", "WEBP", "TIFF"):
         buffer = io.BytesIO()
         Image.fromarray(np.eye(50, dtype=np.uint8) * 255).save(buffer, kind)
@@ -220,17 +220,17 @@ def test_pixels_of_all_images_together_are_limited(small_server: RunningServer) 
         assert "at most 0.002 megapixels, received 50 x 50" in response.json()["error"]
 
 
-def test_headers_that_are_too_long_end_the_connection(server: RunningServer) -> None:
+def test_headers_over_the_limit_close_the_connection(server: RunningServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
         with contextlib.suppress(ConnectionError):
             for _ in range(100):
                 client.sendall(b"X: " + b"y" * (HEADER_BYTES // 10) + b"\r\n")
                 time.sleep(0.005)
-            pytest.fail("it took ten times as much")
+            pytest.fail("accepted ten times the limit")
 
 
-def test_body_that_does_not_come_is_waited_for_only_so_long(
+def test_a_stalled_body_times_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "BODY_SECONDS", 0.05)
@@ -245,7 +245,7 @@ def test_body_that_does_not_come_is_waited_for_only_so_long(
     assert (raised.value.status, raised.value.headers) == (408, {"Connection": "close"})
 
 
-def test_connection_can_be_used_again(server: RunningServer) -> None:
+def test_connections_are_kept_alive(server: RunningServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         for _ in range(3):
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -255,9 +255,7 @@ def test_connection_can_be_used_again(server: RunningServer) -> None:
             assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_requests_beyond_the_queue_are_told_to_come_later(
-    tmp_path: Path, shades_model: Path
-) -> None:
+def test_requests_get_503_when_the_queue_is_full(tmp_path: Path, shades_model: Path) -> None:
     push_model(shades_model, tmp_path)
     body = {"instances": [b64(example(shades(1)[0]))] * 200}
     with running_server(tmp_path, "--max-waiting", "2") as server, ThreadPoolExecutor(20) as pool:

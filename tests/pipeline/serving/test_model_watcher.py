@@ -1,4 +1,4 @@
-"""The server goes with what is pushed, and never stops answering for it."""
+"""The server follows pushes and rollbacks without interrupting requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from support.served_models import (
 from models.definition import DATASET
 
 RELOADS = 20
-MEMORY_MIB = 60  # A model takes some 15, and its graph as much.
+MEMORY_MIB = 60  # A model takes about 15, and its graph the same.
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def serving_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def empty_server(serving_dir: Path) -> Iterator[RunningServer]:
-    """Has no model yet."""
+    """A server without a model."""
     server = RunningServer(serving_dir)
     try:
         server.wait_until(lambda: server.answers("/healthz"))
@@ -44,7 +44,7 @@ def empty_server(serving_dir: Path) -> Iterator[RunningServer]:
 
 
 def label(server: RunningServer) -> int:
-    """What everything is classified as."""
+    """The label that the constant model predicts."""
     (row,) = server.predict({"instances": ["anything"]}).json()["predictions"]
     return row.index(max(row))
 
@@ -83,28 +83,28 @@ def test_server_waits_for_a_first_model(
     assert described["class_names"] == list(SHADES.class_names)
 
 
-def test_pushes_are_followed_and_every_request_is_answered(
+def test_pushes_are_followed_without_failed_requests(
     serving_dir: Path, constant_models: list[Path]
 ) -> None:
     first = push_model(constant_models[0], serving_dir)
     with running_server(serving_dir) as server:
         answers: list[tuple[int, str]] = []
-        enough = threading.Event()
+        done = threading.Event()
 
-        def keep_asking() -> None:
-            while not enough.is_set():
+        def keep_predicting() -> None:
+            while not done.is_set():
                 response = server.predict({"instances": ["anything"]})
                 answers.append((response.status_code, response.text))
 
-        asking = threading.Thread(target=keep_asking)
-        asking.start()
+        predicting = threading.Thread(target=keep_predicting)
+        predicting.start()
         versions = [first]
         for number in range(1, 4):
             versions.append(push_model(constant_models[number], serving_dir))
             server.wait_for_version(versions[-1])
             assert label(server) == number
-        enough.set()
-        asking.join()
+        done.set()
+        predicting.join()
 
         assert {code for code, _ in answers} == {200}
         labels = [json.loads(text)["predictions"][0].index(1.0) for _, text in answers]
@@ -117,7 +117,7 @@ def test_pushes_are_followed_and_every_request_is_answered(
         assert gone.status_code == 404
 
 
-def test_rollback_across_a_change_of_the_data_brings_its_classes_back(
+def test_a_rollback_to_another_data_set_restores_its_classes(
     serving_dir: Path, tmp_path: Path
 ) -> None:
     later = SHADES.model_copy(update={"class_names": ("a", "b", "c"), "title": "Letters"})
@@ -146,7 +146,7 @@ def test_rollback_is_followed(serving_dir: Path, constant_models: list[Path]) ->
 def followed(
     tmp_path_factory: pytest.TempPathFactory, constant_models: list[Path]
 ) -> Iterator[tuple[RunningServer, Path]]:
-    """A server, and the directory that it follows, which has a first model."""
+    """A server with a model, and the directory that it watches."""
     directory = tmp_path_factory.mktemp("followed")
     push_model(constant_models[0], directory)
     with running_server(directory) as server:
@@ -162,7 +162,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_damaged_release_is_not_served_until_it_is_whole(
+def test_a_damaged_release_is_not_served_until_it_is_repaired(
     followed: tuple[RunningServer, Path],
     constant_models: list[Path],
     tmp_path: Path,
@@ -171,7 +171,8 @@ def test_damaged_release_is_not_served_until_it_is_whole(
     server, model_dir = followed
     before, failures = server.get("/readyz").text, _failures(server)
     live = int(server.get("/api/model").json()["version"])
-    (tmp_path / DATASET.name / str(live + 1000)).mkdir(parents=True)  # The next one has one more.
+    # The next push gets a higher number.
+    (tmp_path / DATASET.name / str(live + 1000)).mkdir(parents=True)
     bad = push_model(constant_models[1], tmp_path)
     copy = tmp_path / DATASET.name / str(bad)
     file = copy / DAMAGED[damage]
@@ -190,7 +191,7 @@ def test_damaged_release_is_not_served_until_it_is_whole(
     reason = told["status"]["error_message"]
     assert f"Version {bad} is not served: {reason}" in server.log()
     assert server.get("/readyz").text == before
-    time.sleep(0.5)  # It looks every 0.1 s.
+    time.sleep(0.5)  # It polls every 0.1 s.
     assert _failures(server) == failures + 1, "tried once"
 
     (model_dir / str(bad) / "release.json").write_bytes(manifest)
@@ -203,7 +204,7 @@ def _failures(server: RunningServer) -> int:
     return int(server.metric("serving_model_load_failures_total"))
 
 
-def test_whole_older_release_is_served_where_the_newest_is_damaged_at_the_start(
+def test_the_previous_release_is_served_if_the_newest_is_damaged_at_startup(
     serving_dir: Path, constant_models: list[Path]
 ) -> None:
     version = push_model(constant_models[2], serving_dir)
@@ -214,7 +215,7 @@ def test_whole_older_release_is_served_where_the_newest_is_damaged_at_the_start(
         assert "fingerprint.pb is missing" in status(server, newest)["status"]["error_message"]
 
 
-def test_version_with_a_broken_link_is_passed_over(
+def test_a_version_with_a_broken_link_is_skipped(
     serving_dir: Path, constant_models: list[Path]
 ) -> None:
     version = push_model(constant_models[2], serving_dir)
@@ -229,7 +230,7 @@ def test_version_with_a_broken_link_is_passed_over(
         assert "Traceback" not in server.log()
 
 
-def test_model_of_another_tool_needs_no_manifest(serving_dir: Path, tmp_path: Path) -> None:
+def test_a_model_without_a_manifest_is_served(serving_dir: Path, tmp_path: Path) -> None:
     model = constant_model(tmp_path / "model", 1, len(DATASET.class_names))
     shutil.copytree(model, serving_dir / DATASET.name / "5")
     with running_server(serving_dir) as server:
@@ -239,7 +240,7 @@ def test_model_of_another_tool_needs_no_manifest(serving_dir: Path, tmp_path: Pa
         assert label(server) == 1
 
 
-def test_deleted_version_is_served_until_there_is_another(
+def test_a_deleted_version_is_served_until_another_is_loaded(
     serving_dir: Path, constant_models: list[Path]
 ) -> None:
     older = push_model(constant_models[1], serving_dir)
@@ -248,7 +249,7 @@ def test_deleted_version_is_served_until_there_is_another(
         whole = serving_dir / DATASET.name
         whole.rename(serving_dir / "elsewhere")
         assert not whole.exists()
-        time.sleep(0.5)  # It looks every 0.1 s.
+        time.sleep(0.5)  # It polls every 0.1 s.
         assert (label(server), server.get("/readyz").status_code) == (2, 200)
 
         shutil.rmtree(serving_dir / "elsewhere" / str(version))
@@ -257,7 +258,7 @@ def test_deleted_version_is_served_until_there_is_another(
         assert label(server) == 1
 
 
-def test_reloads_leave_no_memory_behind(serving_dir: Path, constant_models: list[Path]) -> None:
+def test_reloads_leak_no_memory(serving_dir: Path, constant_models: list[Path]) -> None:
     def reload(count: int) -> None:
         for number in range(count):
             server.wait_for_version(push_model(constant_models[number % 2], serving_dir))

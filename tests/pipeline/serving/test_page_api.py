@@ -1,4 +1,4 @@
-"""What the page gets from the server."""
+"""The page and its API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.running_server import RunningServer, running_server
 from support.served_models import ACCURACY, SHADES, encode, push_model, shade_model, shades
 
 
-def test_pictures_are_classified_by_the_releases_own_facts(server: RunningServer) -> None:
+def test_pictures_are_prepared_and_named_by_the_facts_of_the_release(server: RunningServer) -> None:
     for label, image in enumerate(shades(4)):
         answer = server.post("/api/classify", data=encode(image)).json()
         assert (answer["label"], answer["class_name"]) == (label, SHADES.class_names[label])
@@ -30,7 +30,7 @@ def test_pictures_may_have_any_size_and_format(server: RunningServer, kind: str)
     assert not pixels[:5].any(), "padded with black"
 
 
-def test_answer_has_all_that_the_page_shows(server: RunningServer) -> None:
+def test_the_response_has_all_facts_that_the_page_shows(server: RunningServer) -> None:
     answer = server.post("/api/classify", data=encode(shades(4)[3])).json()
     assert sorted(answer) == ["class_name", "image", "label", "probabilities", "version"]
     assert len(answer["probabilities"]) == len(SHADES.class_names)
@@ -49,8 +49,8 @@ def test_model_is_described_by_its_release(server: RunningServer) -> None:
         *("title", "noun", "class_names", "image_shape"),
         *("picture_form", "picture_preprocessing"),
     }
-    assert described.keys() == facts | {"model", "version", "accuracy", "created"}
-    assert described["accuracy"] == ACCURACY
+    assert described.keys() == facts | {"model", "version", "accuracy", "created", "loading"}
+    assert (described["accuracy"], described["loading"]) == (ACCURACY, False)
     assert described["class_names"] == list(SHADES.class_names)
     assert described["image_shape"] == [32, 32, 3]
     for name in ("title", "noun", "picture_form", "picture_preprocessing"):
@@ -75,7 +75,7 @@ def test_gray_images_are_shown_as_gray_pictures(tmp_path: Path) -> None:
     assert (seen.size, seen.mode) == ((8, 8), "L")
 
 
-def test_page_asks_nobody_else(server: RunningServer) -> None:
+def test_the_page_loads_nothing_from_other_hosts(server: RunningServer) -> None:
     page = server.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     policy = page.headers["content-security-policy"]

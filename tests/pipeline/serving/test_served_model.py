@@ -37,12 +37,12 @@ def describe_data(version_dir: Path, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "nowhere"])
-def test_where_no_model_is_the_line_says_what_to_do(tmp_path: Path, name: str) -> None:
+def test_a_missing_release_is_reported_in_one_line(tmp_path: Path, name: str) -> None:
     with pytest.raises(ServedModelError, match=r"found none: push one with `make run`\.$"):
         live_release(ReleaseStore(tmp_path / name))
 
 
-def test_what_is_no_model_is_refused_in_a_line(tmp_path: Path) -> None:
+def test_an_invalid_model_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").write_text("no model")
     with pytest.raises(ServedModelError, match=r"/1 can't be loaded: ") as caught:
@@ -59,7 +59,7 @@ def test_shape_and_classes_are_those_of_the_release(model_dir: Path) -> None:
     assert probabilities.shape == (40, 4)
     assert probabilities.dtype == np.float32
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(40), abs=1e-5)
-    assert (np.diff(probabilities.argmax(axis=1)) >= 0).all(), "in their order"
+    assert (np.diff(probabilities.argmax(axis=1)) >= 0).all(), "from black to white"
     assert model.predict(shades(0)).shape == (0, 4)
 
 
@@ -69,7 +69,7 @@ def test_pictures_are_prepared_by_the_facts_of_the_release(model_dir: Path) -> N
     assert np.array_equal(prepared, image), "not by DATASET's preprocessing"
 
 
-def test_model_without_a_manifest_has_todays_facts(tmp_path: Path) -> None:
+def test_a_model_without_a_manifest_has_the_facts_of_the_data_definition(tmp_path: Path) -> None:
     facts = SHADES.model_copy(
         update={"image_shape": DATASET.image_shape, "class_names": DATASET.class_names}
     )

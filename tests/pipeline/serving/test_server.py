@@ -1,4 +1,4 @@
-"""How the server starts and ends, and what operators see of it."""
+"""Start, shutdown, logs, health checks and metrics of the server."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 import requests
 from click.testing import CliRunner
 from support.running_server import MODEL, RunningServer, free_port, running_server
-from support.served_models import example, push_model, shades
+from support.served_models import ACCURACY, example, push_model, shades
 
 from pipeline.cli.serve import serve
 
 
 @pytest.mark.parametrize(("by", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_signals_end_it_and_open_requests_are_finished(
+def test_signals_stop_it_after_open_requests_finish(
     tmp_path: Path, shades_model: Path, by: signal.Signals, status: int
 ) -> None:
     push_model(shades_model, tmp_path)
@@ -31,7 +31,7 @@ def test_signals_end_it_and_open_requests_are_finished(
         client.sendall(head.encode() + b"\r\n\r\n" + body[:-5])
         server.wait_until(lambda: server.answers("/healthz"))
         server.process.send_signal(by)
-        with pytest.raises(requests.ConnectionError):  # noqa: PT012 - until it has noticed
+        with pytest.raises(requests.ConnectionError):  # noqa: PT012 - until it stops listening
             while True:
                 requests.get(f"{server.url}/healthz", timeout=30)
         client.sendall(body[-5:])
@@ -41,31 +41,34 @@ def test_signals_end_it_and_open_requests_are_finished(
         assert "Error" not in server.log()
 
 
-def test_it_can_be_ended_while_it_loads(tmp_path: Path, shades_model: Path) -> None:
+def test_it_can_be_stopped_while_it_loads_a_model(tmp_path: Path, shades_model: Path) -> None:
     push_model(shades_model, tmp_path)
     server = RunningServer(tmp_path)
     server.wait_until(lambda: server.answers("/healthz"))
     assert server.stop() == 0
 
 
-def test_health_comes_before_the_model(tmp_path: Path, shades_model: Path) -> None:
-    push_model(shades_model, tmp_path)
+def test_the_address_is_printed_before_the_model_is_loaded(
+    tmp_path: Path, shades_model: Path
+) -> None:
+    version = push_model(shades_model, tmp_path)
     server = RunningServer(tmp_path)
     try:
         server.wait_until(lambda: server.answers("/healthz"))
         assert server.get("/readyz").status_code == 503
-        assert "Serving on" not in server.log()
-        server.wait_until(lambda: server.answers("/readyz"))
-        server.wait_until(lambda: f"Serving on {server.url}/" in server.log())
-        lines = server.log().splitlines()
-        assert [line.split(" ", 2)[-1] for line in lines if "is live" in line] == [
-            line.split(" ", 2)[-1] for line in lines if not line.startswith("Serving on")
-        ], "nothing else is printed"
+        server.wait_until(lambda: server.get("/api/model").json()["loading"])
+        assert server.log().startswith(f"Serving on {server.url}/ (press Ctrl+C to stop)\n")
+        server.wait_until(server.answers)
+        _, *logged = server.log().splitlines()
+        assert [line.split(" ", 2)[-1] for line in logged] == [
+            f"INFO Loading version {version}.",
+            f"INFO Version {version} is live (accuracy {ACCURACY:.2%}).",
+        ]
     finally:
         server.stop()
 
 
-def test_port_in_use_is_said_in_a_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = RunningServer(tmp_path, port=taken.getsockname()[1])
         assert server.process.wait(60) == 1
@@ -74,7 +77,7 @@ def test_port_in_use_is_said_in_a_line(tmp_path: Path) -> None:
         server.stop()
 
 
-def test_unknown_host_is_said_in_a_line(tmp_path: Path) -> None:
+def test_an_unknown_host_is_reported_in_one_line(tmp_path: Path) -> None:
     server = RunningServer(tmp_path, "--host", "nowhere.invalid")
     assert server.process.wait(60) == 1
     (line,) = server.log().splitlines()
@@ -82,12 +85,12 @@ def test_unknown_host_is_said_in_a_line(tmp_path: Path) -> None:
     server.stop()
 
 
-def test_only_this_machine_is_served_unless_told_otherwise(server: RunningServer) -> None:
+def test_it_listens_on_the_loopback_interface_by_default(server: RunningServer) -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", server.port), timeout=10)
 
 
-def test_all_interfaces_can_be_served(tmp_path: Path) -> None:
+def test_it_listens_on_the_given_host(tmp_path: Path) -> None:
     port = free_port()
     server = RunningServer(tmp_path, "--host", "::1", port=port)
     try:
@@ -98,7 +101,7 @@ def test_all_interfaces_can_be_served(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--max-batch=0", "--port=70000", "--poll-seconds=0"])
-def test_wrong_options_are_wrong_usage(option: str) -> None:
+def test_invalid_options_are_wrong_usage(option: str) -> None:
     assert CliRunner().invoke(serve, [option]).exit_code == 2
 
 
@@ -122,6 +125,14 @@ def test_requests_are_counted_by_their_route(server: RunningServer) -> None:
     assert "/three" not in text
     assert 'serving_request_seconds_bucket{le="0.001",route="other"}' in text
     assert server.get("/metrics").headers["content-type"].startswith("text/plain; version=")
+
+
+def test_metrics_have_tensorflow_servings_default_path(server: RunningServer) -> None:
+    path = "/monitoring/prometheus/metrics"
+    counted = 'serving_requests_total{route="metrics",status="200"}'
+    before = server.metric(counted)
+    assert "serving_live_version" in server.get(path).text
+    assert server.metric(counted) == before + 2
 
 
 def _answers(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""A client written for TensorFlow Serving finds here what it knows."""
+"""The REST API that clients of TensorFlow Serving expect."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def examples(images: np.ndarray) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def expected(examples: list[bytes], shades_model: Path) -> np.ndarray:
-    """What the SavedModel itself answers."""
+    """Probabilities from the SavedModel itself."""
     signature = tf.saved_model.load(str(shades_model)).signatures["serving_default"]
     return signature(examples=tf.constant(examples))["probabilities"].numpy()
 
@@ -54,7 +54,7 @@ def error(response: Any) -> tuple[int, str]:
     return response.status_code, body["error"]
 
 
-def test_rows_are_answered_as_by_the_saved_model(
+def test_rows_return_the_predictions_of_the_saved_model(
     server: RunningServer, examples: list[bytes], expected: np.ndarray
 ) -> None:
     response = server.predict({"instances": [b64(example) for example in examples]})
@@ -63,7 +63,7 @@ def test_rows_are_answered_as_by_the_saved_model(
     np.testing.assert_allclose(response.json()["predictions"], expected, atol=1e-6)
 
 
-def test_columns_are_answered_as_outputs(
+def test_columns_return_outputs(
     server: RunningServer, examples: list[bytes], expected: np.ndarray
 ) -> None:
     response = server.predict({"inputs": {"examples": [b64(example) for example in examples]}})
@@ -71,12 +71,49 @@ def test_columns_are_answered_as_outputs(
     np.testing.assert_allclose(response.json()["outputs"], expected, atol=1e-6)
 
 
-def test_images_have_a_signature_of_their_own(
+def test_encoded_images_have_their_own_signature(
     server: RunningServer, images: np.ndarray, expected: np.ndarray
 ) -> None:
     instances = [{"images": b64(encode(image))} for image in images]
     response = server.predict({"signature_name": "serving_images", "instances": instances})
     np.testing.assert_allclose(response.json()["predictions"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [SHADES.image_shape, (-1,)], ids=str)
+def test_pixel_arrays_have_their_own_signature(
+    server: RunningServer, images: np.ndarray, expected: np.ndarray, shape: tuple[int, ...]
+) -> None:
+    """Sends the request of TensorFlow's REST tutorial, with another signature name."""
+    pixels = (images / 255.0).reshape(len(images), *shape)
+    body = {"signature_name": "predict_images", "instances": pixels.tolist()}
+    np.testing.assert_allclose(server.predict(body).json()["predictions"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.full((2, *SHADES.image_shape), 255), "Expected pixel values in [0, 1], received 255"),
+        (np.zeros((1, *SHADES.image_shape[::-1])), "received [1,3,32,32]"),
+        (np.zeros(SHADES.image_shape), "received [32,32,3]"),
+        (np.zeros((1, 784)), "Expected images of shape [batch,32,32,3] or [batch,3072]"),
+    ],
+)
+def test_pixel_arrays_of_another_range_or_shape_are_refused(
+    server: RunningServer, pixels: np.ndarray, message: str
+) -> None:
+    body = {"signature_name": "predict_images", "instances": pixels.tolist()}
+    status, refusal = error(server.predict(body))
+    assert status == 400
+    assert message in refusal
+    assert "{{" not in refusal, "no names of graph nodes"
+
+
+def test_pixel_arrays_are_counted_as_predictions(server: RunningServer, images: np.ndarray) -> None:
+    counted = f'serving_predictions_total{{class="{SHADES.class_names[0]}",source="rest"}}'
+    before = server.metric(counted)
+    body = {"signature_name": "predict_images", "instances": (images[:1] / 255).tolist()}
+    server.predict(body)
+    assert server.metric(counted) == before + 1
 
 
 def test_several_inputs_of_other_types_are_read(other_server: RunningServer) -> None:
@@ -108,7 +145,7 @@ def test_content_type_does_not_matter(server: RunningServer, examples: list[byte
         assert response.status_code == 200
 
 
-def test_versions_are_asked_by_their_number(
+def test_versions_are_selected_by_number(
     server: RunningServer, examples: list[bytes], version: str
 ) -> None:
     body = {"instances": [b64(examples[0])]}
@@ -120,7 +157,7 @@ def test_versions_are_asked_by_their_number(
     )
 
 
-def test_status_is_that_of_all_versions_or_of_one(server: RunningServer, version: str) -> None:
+def test_status_of_all_versions_or_one(server: RunningServer, version: str) -> None:
     status = {
         "model_version_status": [
             {
@@ -134,13 +171,14 @@ def test_status_is_that_of_all_versions_or_of_one(server: RunningServer, version
     assert server.get(f"{MODEL}/versions/{version}").json() == status
 
 
-def test_metadata_is_the_signatures(server: RunningServer, version: str) -> None:
+def test_metadata_describes_the_signatures(server: RunningServer, version: str) -> None:
     metadata = server.get(f"{MODEL}/metadata").json()
     assert metadata["model_spec"] == {"name": NAME, "signature_name": "", "version": version}
     signatures = metadata["metadata"]["signature_def"]["signature_def"]
     assert sorted(signatures) == [
         "__saved_model_init_op",
         "pictures",
+        "predict_images",
         "serving_default",
         "serving_images",
     ]
@@ -189,7 +227,7 @@ def test_metadata_is_the_signatures(server: RunningServer, version: str) -> None
         ),
         ("GET", "/v1/models", 400, "Missing model name in request."),
         ("POST", MODEL, 400, f"Malformed request: POST {MODEL}"),
-        ("POST", f"{MODEL}:ask", 400, f"Malformed request: POST {MODEL}:ask"),
+        ("POST", f"{MODEL}:other", 400, f"Malformed request: POST {MODEL}:other"),
         ("GET", PREDICT, 400, f"Malformed request: GET {PREDICT}"),
         ("DELETE", MODEL, 400, f"Malformed request: DELETE {MODEL}"),
         (
@@ -212,7 +250,7 @@ def test_metadata_is_the_signatures(server: RunningServer, version: str) -> None
         ),
     ],
 )
-def test_what_is_not_there_is_refused_in_the_same_words(
+def test_invalid_requests_get_the_errors_of_tensorflow_serving(
     server: RunningServer, method: str, path: str, status: int, message: str
 ) -> None:
     body = {"instances": ["a"]} if method == "POST" else None
@@ -227,25 +265,23 @@ def test_unknown_signature_is_refused(server: RunningServer) -> None:
         assert error(response) == (400, message)
 
 
-def test_model_that_can_not_use_an_input_says_why(server: RunningServer) -> None:
+def test_errors_of_the_model_are_returned(server: RunningServer) -> None:
     status, message = error(server.predict({"instances": ["no example"]}))
     assert status == 400
     assert "Could not parse example" in message
 
 
-def test_neighbours_in_a_batch_do_not_suffer(
+def test_invalid_requests_do_not_affect_others_in_their_batch(
     server: RunningServer, examples: list[bytes], expected: np.ndarray
 ) -> None:
-    """Some of many requests at once are bad: these alone fail."""
-
-    def ask(number: int) -> tuple[int, Any]:
-        bad = number % 5 == 0
-        instance = "no example" if bad else b64(examples[number % len(examples)])
+    def predict(number: int) -> tuple[int, Any]:
+        invalid = number % 5 == 0
+        instance = "no example" if invalid else b64(examples[number % len(examples)])
         response = server.predict({"instances": [instance]})
         return response.status_code, response.json()
 
     with ThreadPoolExecutor(32) as pool:
-        answers = list(pool.map(ask, range(200)))
+        answers = list(pool.map(predict, range(200)))
     for number, (status, body) in enumerate(answers):
         if number % 5 == 0:
             assert (status, list(body)) == (400, ["error"])
@@ -253,7 +289,7 @@ def test_neighbours_in_a_batch_do_not_suffer(
             wanted = expected[number % len(examples)]
             np.testing.assert_allclose(body["predictions"], [wanted], atol=1e-6)
     batches = server.metric("serving_batch_rows_count")
-    assert server.metric("serving_batch_rows_sum") > batches, "some were run together"
+    assert server.metric("serving_batch_rows_sum") > batches, "some requests were joined"
 
 
 def test_predictions_are_counted_by_class(server: RunningServer, examples: list[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""What TensorFlow Serving's contract says of JSON; its words are in its `json_tensor.cc`."""
+"""TensorFlow Serving's JSON format, with the messages of its `json_tensor.cc`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from pipeline.serving.tfserving.tensor_json import (
 
 TEXTS = {"text": TensorSpec("string", (None,))}
 NUMBERS = {"x": TensorSpec("float", (None, 2))}
+ANY_RANK = {"x": TensorSpec("float", None)}
 TWO = {"n": TensorSpec("int64", (None,)), "x": TensorSpec("float", (None, 2))}
 
 
@@ -51,7 +52,9 @@ def b64(data: bytes) -> dict[str, str]:
         ({"instances": [{"x": [1, 2], "n": 3}]}, TWO, {"x": [[1.0, 2.0]], "n": [3]}),
         ({"inputs": {"x": [[1, 2]], "n": [3], "more": 0}}, TWO, {"x": [[1.0, 2.0]], "n": [3]}),
         ({"instances": [True]}, {"b": TensorSpec("bool", (None,))}, {"b": [True]}),
-        ({"instances": [[[7]]]}, {"b": TensorSpec("uint8", None)}, {"b": [[[7]]]}),
+        ({"instances": [[[7]]]}, ANY_RANK, {"x": [[[7.0]]]}),
+        ({"instances": [0.5, 1]}, ANY_RANK, {"x": [0.5, 1.0]}),
+        ({"inputs": 1}, ANY_RANK, {"x": 1.0}),
     ],
 )
 def test_tensors_are_read_by_row_and_by_column(
@@ -66,10 +69,10 @@ def test_tensors_have_the_types_of_the_signature() -> None:
         "x": np.float32,
         "n": np.int64,
     }
-    assert tensors["n"][0] == 2**62 + 1, "not by way of a float"
+    assert tensors["n"][0] == 2**62 + 1, "not rounded to a float"
 
 
-def test_numbers_that_are_not_finite_are_numbers() -> None:
+def test_nan_and_infinity_are_read() -> None:
     (row,) = read(b'{"instances": [[NaN, -Infinity]]}', NUMBERS)["x"].tolist()
     assert math.isnan(row[0])
     assert row[1] == -math.inf
@@ -80,13 +83,13 @@ def test_padding_and_space_of_base64_are_optional(text: str) -> None:
     assert listed(read({"instances": [{"b64": text}]}, TEXTS)) == {"text": [b"ab"]}
 
 
-def test_signature_is_the_default_unless_named() -> None:
+def test_the_default_signature_is_serving_default() -> None:
     assert parse_request(b'{"instances": [1]}').signature_name == "serving_default"
     named = parse_request(b'{"signature_name": "other", "inputs": 1}')
     assert (named.signature_name, named.by_row) == ("other", False)
 
 
-def test_what_comes_after_the_document_is_overlooked() -> None:
+def test_text_after_the_document_is_ignored() -> None:
     assert listed(read(b'\xef\xbb\xbf \n{"instances": ["a"]} }', TEXTS)) == {"text": [b"a"]}
 
 
@@ -108,6 +111,8 @@ WRONG: list[tuple[object, dict[str, TensorSpec], str]] = [
     ({"instances": [1]}, TEXTS, "element: 0 of .* JSON Value: 1 Type: Number is not .*: string"),
     ({"instances": [None]}, TEXTS, "Type: Null is not of expected type: string"),
     ({"instances": ["a", ["b"]]}, TEXTS, r"element: 1 .* Expecting shape \[\] but got: \[1\]"),
+    ({"instances": [[1], [1, 2]]}, ANY_RANK, "Expecting tensor size: 1 but got: 2"),
+    ({"instances": [[[1], [2]], [1, 2]]}, ANY_RANK, r"Expecting shape \[2,1\] but got: \[2\]"),
     ({"instances": [["a"], ["b"]]}, TEXTS, r"text of shape \[-1\] but got: \[2,1\]"),
     ({"inputs": "a"}, TEXTS, r"text of shape \[-1\] but got: \[\]"),
     ({"instances": [{"b64": "?"}]}, TEXTS, "Unable to base64 decode"),
@@ -137,14 +142,16 @@ WRONG: list[tuple[object, dict[str, TensorSpec], str]] = [
 
 
 @pytest.mark.parametrize(("body", "specs", "message"), WRONG, ids=[case[2] for case in WRONG])
-def test_what_is_wrong_is_said(body: object, specs: dict[str, TensorSpec], message: str) -> None:
+def test_errors_describe_the_problem(
+    body: object, specs: dict[str, TensorSpec], message: str
+) -> None:
     with pytest.raises(RequestError, match=message) as raised:
         read(body, specs)
     assert raised.value.status == 400
     assert len(str(raised.value)) < 600
 
 
-def test_types_that_json_can_not_hold_are_not_implemented() -> None:
+def test_types_without_a_json_form_are_not_implemented() -> None:
     with pytest.raises(RequestError, match="Conversion of JSON Value: 1 to type: half") as raised:
         read({"inputs": [1]}, {"x": TensorSpec("half", (None,))})
     assert raised.value.status == 501
@@ -176,7 +183,7 @@ def test_outputs_are_written_by_row_and_by_column(
     assert json.loads(write_outputs(outputs, by_row)) == expected
 
 
-def test_outputs_without_a_common_batch_size_can_not_be_given_by_row() -> None:
+def test_outputs_without_a_common_batch_size_have_no_rows() -> None:
     outputs = {"a": np.zeros(2, np.float32), "b": np.zeros(3, np.float32)}
     with pytest.raises(RequestError, match="use 'inputs'"):
         write_outputs(outputs, by_row=True)
