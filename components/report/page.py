@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
-from typing import Any
 
+from components.report import charts
 from components.report.content import Report
+from components.report.intervals import wilson_interval
+from components.report.rendering import data_uri, render_template
 
 _TEMPLATE = "page.html.j2"
-_CSS = "page.css"
-_UNKNOWN = "-"
+_SHADES = 5
+_LARGEST_MATRIX = 40
+"""Classes; of more, the page lists the most common mistakes instead of the confusion matrix."""
+
+_COMMON_MISTAKES = 20
 
 
 @dataclass(frozen=True)
@@ -89,22 +93,57 @@ class BlessedModel:
 
 
 @dataclass(frozen=True)
+class CheckedFeature:
+    """A feature of the raw examples, and its bounds in the schema.
+
+    Attributes:
+      type: in the schema, such as FLOAT.
+      rule: its bounds, in words.
+      observed: smallest and largest value in the data, for people; may be empty.
+    """
+
+    name: str
+    type: str
+    rule: str
+    observed: str
+
+
+@dataclass(frozen=True)
+class DataChecks:
+    """The comparison of the data with the schema.
+
+    Attributes:
+      features: in the schema's order.
+      anomalies: each as "split: feature: reason"; empty if the data satisfy the schema.
+    """
+
+    features: tuple[CheckedFeature, ...]
+    anomalies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RunFacts:
     """Facts that are known only after the run.
 
     Attributes:
       started: time, for people.
+      seconds: from the start of the first stage to the end of the last one.
       release: the outcome of the push, in words.
       stages: in the order in which they ran.
       history: the newest blessed models, in ascending order.
       lineage: of the pushed model, or else of the verdict; None if there is neither.
+      data_checks: None if the run has none.
+      index: URL of the index of runs; None if the page lies elsewhere.
     """
 
     started: str
+    seconds: float
     release: str
     stages: tuple[StageTime, ...]
     history: tuple[BlessedModel, ...]
     lineage: Lineage | None
+    data_checks: DataChecks | None
+    index: str | None
 
 
 def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
@@ -118,41 +157,52 @@ def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
     Returns:
       HTML with embedded pictures; all text is escaped.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    here = Path(__file__).parent
     names = dict(enumerate(report.data.class_names))
-    environment = Environment(
-        loader=FileSystemLoader(here),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Callable[..., str]] = {
-        "percent": _percent,
-        "number": _number,
-        "grouped": _grouped,
-        "duration": _duration,
-        "short_uri": short_uri,
-    }
-    environment.filters |= filters
-    environment.globals |= {
-        "inline": lambda name: _data_uri(directory / name),
-        "chart": _chart,
+    functions = {
+        "inline": lambda name: data_uri(directory / name),
         "class_name": lambda label: names.get(label, label),
+        "interval": wilson_interval,
         "lane_path": lane_path,
+        "shade": shade,
     }
-    # The style sheet is our own; everything else is escaped.
-    css = Markup((here / _CSS).read_text(encoding="utf-8"))  # noqa: S704
-    return environment.get_template(_TEMPLATE).render(r=report, run=run, css=css)
+    verdict, training = report.verdict, report.training
+    matrix = verdict.confusion_matrix if verdict else ()
+    return render_template(
+        _TEMPLATE,
+        functions,
+        r=report,
+        run=run,
+        charts=charts,
+        curves=charts.training_charts(training) if training else [],
+        matrix=matrix if len(matrix) <= _LARGEST_MATRIX else (),
+        mistakes=common_mistakes(matrix),
+        largest_share=_largest_share(report.label_counts),
+    )
 
 
-def short_uri(uri: str) -> str:
-    """Keeps the end of a path or URI, which identifies an artifact within its pipeline root."""
-    parts = [part for part in re.split(r"[/\\]", uri) if part]
-    return uri if len(parts) <= 3 else "…/" + "/".join(parts[-3:])  # noqa: PLR2004
+@dataclass(frozen=True)
+class CommonMistake:
+    """How often one class was taken for another."""
+
+    actual: int
+    predicted: int
+    count: int
+
+
+def common_mistakes(matrix: tuple[tuple[int, ...], ...]) -> list[CommonMistake]:
+    """Lists the most frequent mistakes of a confusion matrix, in descending order."""
+    mistakes = [
+        CommonMistake(actual, predicted, count)
+        for actual, row in enumerate(matrix)
+        for predicted, count in enumerate(row)
+        if count and actual != predicted
+    ]
+    return sorted(mistakes, key=lambda mistake: -mistake.count)[:_COMMON_MISTAKES]
+
+
+def shade(count: int, most: int) -> int:
+    """Returns the shade of a matrix cell: 0 without mistakes, else from 1 to 5 for `most`."""
+    return ceil(_SHADES * count / most) if count else 0
 
 
 def lane_path(edge: LineageEdge, lane_width: float, row_height: float) -> str:
@@ -163,41 +213,12 @@ def lane_path(edge: LineageEdge, lane_width: float, row_height: float) -> str:
     return f"M{x0:g} {y0:g}C{x0:g} {middle:g} {x1:g} {middle:g} {x1:g} {bend:g}V{y1:g}"
 
 
-def _data_uri(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-
-
-def _grouped(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:,}"
-
-
-def _percent(value: float | None, digits: int = 2) -> str:
-    return _UNKNOWN if value is None else f"{value * 100:.{digits}f}%"
-
-
-def _number(value: float | None, digits: int = 6) -> str:
-    return _UNKNOWN if value is None else f"{value:.{digits}g}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"
-
-
-def _chart(models: tuple[BlessedModel, ...], width: float, height: float) -> Mapping[str, Any]:
-    """Places the accuracies in a box: points (x, y), and lines (y, text) of the scale."""
-    accuracies = [model.accuracy for model in models]
-    low, high = min(accuracies), max(accuracies)
-    margin = max((high - low) * 0.15, 0.0005)
-    low, high = max(low - margin, 0), min(high + margin, 1)
-
-    def y_of(accuracy: float) -> float:
-        return height * (high - accuracy) / (high - low)
-
-    step = width / max(len(models) - 1, 1)
-    return {
-        "points": [(i * step, y_of(accuracy)) for i, accuracy in enumerate(accuracies)],
-        "lines": [(y_of(value), _percent(value)) for value in (low, (low + high) / 2, high)],
-    }
+def _largest_share(label_counts: Mapping[str, Mapping[int, int]]) -> float:
+    """Returns the largest share of one class in any split, which has the longest bar."""
+    shares = (
+        count / sum(counts.values())
+        for counts in label_counts.values()
+        for count in counts.values()
+        if count
+    )
+    return max(shares, default=1)
