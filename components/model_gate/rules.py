@@ -5,7 +5,6 @@ TFMA's own thresholds compare float32 values, which puts 19 of 20 below 0.95.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from components.model_gate.checks import Check, percent, points
 from components.model_gate.thresholds import Thresholds
 from models.validation import Frozen, problems
 
@@ -31,6 +31,8 @@ VERDICT_FILE = "verdict.json"
 
 _LISTED = 5
 """A check names at most this many classes."""
+
+_NO_EXAMPLES = "undefined without examples"
 
 
 class VerdictError(ValueError):
@@ -106,26 +108,6 @@ class Evaluated:
     top_2_accuracy: float | None
 
 
-class Check(Frozen):
-    """One rule and its outcome.
-
-    Attributes:
-      name: of the rule.
-      rule: what the rule demands.
-      threshold: None if there is no number.
-      value: the model's; None if it is undefined or not finite.
-      passed: the outcome.
-      detail: what was compared, which also tells a rejected value from its threshold.
-    """
-
-    name: str
-    rule: str
-    threshold: int | float | None
-    value: int | float | None
-    passed: bool
-    detail: str
-
-
 class ClassMetrics(Frozen):
     """Metrics of one class; None where they are undefined."""
 
@@ -164,7 +146,7 @@ class Verdict(Frozen):
     @property
     def reason(self) -> str:
         """The failed checks, in one line; empty if the model is blessed."""
-        return "; ".join(check.detail for check in self.checks if not check.passed)
+        return "; ".join(check.row.failure for check in self.checks if not check.passed)
 
     @classmethod
     def from_json(cls, text: str) -> Verdict:
@@ -262,14 +244,13 @@ def refuse(reason: str, model_sha256: str = "") -> Verdict:
 
 
 def _check_examples(confusion: Confusion, least: int) -> Check:
-    passed = confusion.examples >= least
     return Check(
         name="examples",
         rule=f"at least {least:,} test examples",
         threshold=least,
         value=confusion.examples,
-        passed=passed,
-        detail=f"{confusion.examples:,} test examples {'≥' if passed else '<'} {least:,}",
+        passed=confusion.examples >= least,
+        detail="",
     )
 
 
@@ -280,14 +261,13 @@ def _check_all_classes(confusion: Confusion) -> Check:
         for name, support in zip(confusion.class_names, confusion.supports, strict=True)
         if not support
     ]
-    rule = f"all {total} classes present"
     return Check(
         name="all_classes",
-        rule=rule,
+        rule=f"all {total} classes present",
         threshold=total,
         value=total - len(absent),
         passed=not absent,
-        detail=f"{len(absent)} of {total} classes absent: {_listed(absent)}" if absent else rule,
+        detail=f"absent: {_listed(absent)}" if absent else "",
     )
 
 
@@ -298,13 +278,11 @@ def _check_accuracy(confusion: Confusion, least: Fraction) -> Check:
         counts += f", {invalid:,} invalid"
     return Check(
         name="accuracy",
-        rule=f"accuracy at least {_percent(least)}",
+        rule=f"accuracy at least {percent(least)}",
         threshold=float(least),
         value=_number(accuracy),
         passed=accuracy is not None and accuracy >= least,
-        detail="accuracy undefined: no examples"
-        if accuracy is None
-        else f"accuracy {_against(accuracy, least)} ({counts})",
+        detail=_NO_EXAMPLES if accuracy is None else counts,
     )
 
 
@@ -316,52 +294,48 @@ def _check_class_recall(confusion: Confusion, least: Fraction) -> Check:
     low = [label for recall, label in ranked if recall < least]
     return Check(
         name="class_recall",
-        rule=f"recall of each class at least {_percent(least)}",
+        rule=f"recall of each class at least {percent(least)}",
         threshold=float(least),
         value=_number(worst),
         passed=worst is not None and not low,
-        detail=_recall_detail(confusion, low or [label for _, label in ranked[:1]], least),
+        detail=_recall_detail(confusion, low or [label for _, label in ranked[:1]]),
     )
 
 
-def _recall_detail(confusion: Confusion, labels: Sequence[int], least: Fraction) -> str:
-    details = []
-    for label in labels:
-        correct, support = confusion.counts[label][label], confusion.support(label)
-        compared = _against(Fraction(correct, support), least)
-        name = confusion.class_names[label]
-        details.append(f"class {name}: {compared} ({correct:,} of {support:,})")
-    return f"recall of {_listed(details)}" if details else "recall undefined: no examples"
+def _recall_detail(confusion: Confusion, labels: Sequence[int]) -> str:
+    counts = [
+        f"{confusion.class_names[label]}: {confusion.counts[label][label]:,} of "
+        f"{confusion.support(label):,}"
+        for label in labels
+    ]
+    return _listed(counts) if counts else _NO_EXAMPLES
 
 
 def _check_loss(loss: float | None, most: Fraction) -> Check:
-    passed = loss is not None and math.isfinite(loss) and 0 <= Fraction(loss) <= most
+    usable = loss is not None and math.isfinite(loss) and loss >= 0
     return Check(
         name="loss",
         rule=f"loss finite and at most {float(most):.10g}",
         threshold=float(most),
-        value=_number(loss),
-        passed=passed,
-        detail=_loss_detail(loss, most),
+        value=loss if usable else None,
+        passed=loss is not None and usable and Fraction(loss) <= most,
+        detail=_loss_problem(loss),
     )
 
 
-def _loss_detail(loss: float | None, most: Fraction) -> str:
+def _loss_problem(loss: float | None) -> str:
     if loss is None:
-        return "loss not reported"
+        return "not reported"
     if not math.isfinite(loss):
-        return f"loss {loss} is not finite"
-    if loss < 0:
-        return f"loss {loss:.6g} < 0"
-    shown, bound = _distinct(Fraction(loss), most, decimals=4)
-    return f"loss {shown} {'≤' if Fraction(loss) <= most else '>'} {bound}"
+        return f"{loss} is not finite"
+    return f"{loss:.6g} is negative" if loss < 0 else ""
 
 
 def _check_baseline(confusion: Confusion, baseline: Evaluated | None, tolerance: Fraction) -> Check:
     least, passed, detail = _compare(confusion, baseline.confusion if baseline else None, tolerance)
     return Check(
         name="baseline",
-        rule=f"accuracy at most {_points(tolerance)} below the baseline",
+        rule=f"accuracy at most {points(tolerance)} below the baseline",
         threshold=_number(least),
         value=_number(confusion.accuracy),
         passed=passed,
@@ -374,15 +348,14 @@ def _compare(
 ) -> tuple[Fraction | None, bool, str]:
     """The accuracy that the candidate needs, whether it has it, and the detail."""
     if baseline is None:
-        return None, True, "baseline (none yet)"
+        return None, True, "no baseline yet"
     if candidate.supports != baseline.supports:
         return None, False, "candidate and baseline were evaluated on different examples"
     if candidate.accuracy is None or baseline.accuracy is None:
-        return None, False, "accuracy undefined: no examples"
+        return None, False, _NO_EXAMPLES
     least = baseline.accuracy - tolerance
-    compared = f"accuracy {_against(candidate.accuracy, least)}"
     of_baseline = f"baseline {baseline.correct:,} of {baseline.examples:,}"
-    detail = f"{compared} ({of_baseline}, tolerance {_points(tolerance)})"
+    detail = f"{of_baseline}, tolerance {points(tolerance)}"
     return least, candidate.accuracy >= least, detail
 
 
@@ -409,35 +382,6 @@ def _ratio(part: int, whole: int) -> Fraction | None:
 def _number(value: Fraction | float | None) -> float | None:
     """For JSON, which has no NaN and no infinity."""
     return float(value) if value is not None and math.isfinite(value) else None
-
-
-def _percent(setting: Fraction) -> str:
-    return f"{float(setting) * 100:.10g}%"
-
-
-def _points(setting: Fraction) -> str:
-    return f"{float(setting) * 100:.10g} points"
-
-
-def _against(value: Fraction, least: Fraction) -> str:
-    """Compares two shares, such as "93.7% < 95%"."""
-    shown, bound = _distinct(value * 100, least * 100, decimals=2)
-    return f"{shown}% {'≥' if value >= least else '<'} {bound}%"
-
-
-def _distinct(value: Fraction, bound: Fraction, decimals: int) -> tuple[str, str]:
-    """Rounds both, but never so far that different numbers look equal."""
-    for places in itertools.count(decimals):
-        shown = _rounded(value, places), _rounded(bound, places)
-        if value == bound or shown[0] != shown[1]:
-            break
-    return shown
-
-
-def _rounded(value: Fraction, places: int) -> str:
-    whole, rest = divmod(abs(round(value * 10**places)), 10**places)
-    sign = "-" if value < 0 else ""
-    return sign + f"{whole}.{rest:0{places}}".rstrip("0").rstrip(".")
 
 
 def _listed(texts: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, ValidationError, model_validator
 
 from components.common import checksums
 from components.common.provenance import ArtifactRecord, Data, Git
-from components.model_gate.rules import Check
+from components.model_gate.checks import Check
 from components.releases.versions import parse_version
 from models.validation import Frozen, problems
 

@@ -224,7 +224,9 @@ def test_runs_are_compared_with_the_model_before_and_cached_when_nothing_changed
     assert (states["Evaluator"], states["ModelGate"]) == ("CACHED", "CACHED")
     assert release.versions() == 2
 
-    with pytest.raises(ModelRejectedError, match=r"accuracy 97% < 99% \(97 of 100\)"):
+    with pytest.raises(
+        ModelRejectedError, match=r"accuracy 97% is below the 99% gate \(97 of 100\)"
+    ):
         release.run(second, accuracy="0.99")
     states = release.states()
     assert (states["Evaluator"], states["ModelGate"]) == ("CACHED", "COMPLETE")

@@ -61,7 +61,10 @@ def test_nineteen_of_twenty_are_95_percent(toy, evaluate) -> None:  # type: igno
 
 @pytest.mark.parametrize(
     ("right", "wrong", "reason"),
-    [(18, 2, "accuracy 90% < 97% (18 of 20)"), (96, 4, "accuracy 96% < 97% (96 of 100)")],
+    [
+        (18, 2, "accuracy 90% is below the 97% gate (18 of 20)"),
+        (96, 4, "accuracy 96% is below the 97% gate (96 of 100)"),
+    ],
 )
 def test_model_below_its_threshold_is_not_blessed(  # type: ignore[no-untyped-def]
     toy, evaluate, right: int, wrong: int, reason: str
@@ -91,7 +94,7 @@ def test_model_that_predicts_nan_is_not_blessed(toy, evaluate) -> None:  # type:
     asked = [toy.Question(label=0, answer=toy.NAN)] * 50 + toy.questions(right=50)
     _, verdict = run_gate(evaluate(asked), accuracy_threshold="0.5", class_recall_threshold="0")
     assert verdict.metrics["correct"] == 50
-    assert verdict.reason == "loss nan is not finite"
+    assert verdict.reason == "loss: nan is not finite"
 
 
 def test_model_evaluated_on_nothing_is_not_blessed(evaluate) -> None:  # type: ignore[no-untyped-def]

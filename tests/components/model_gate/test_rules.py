@@ -59,15 +59,15 @@ def test_good_model_is_blessed_with_every_check_reported(size: int) -> None:
     assert verdict.reason == ""
     assert verdict.model_sha256 == "abc"
     assert verdict.class_names == good.class_names
-    assert {check.name: check.detail for check in verdict.checks} == {
-        "examples": "10,000 test examples ≥ 20",
-        "all_classes": f"all {size} classes present",
+    assert {check.name: str(check.row) for check in verdict.checks} == {
+        "examples": "test set size 10,000 ≥ 20",
+        "all_classes": f"class count {size} = {size}",
         "accuracy": "accuracy 99.38% ≥ 95% (9,938 of 10,000)",
-        "class_recall": verdict.checks[3].detail,
+        "class_recall": str(verdict.checks[3].row),
         "loss": "loss 0.0196 ≤ 0.25",
-        "baseline": "baseline (none yet)",
+        "baseline": "accuracy vs. baseline: no baseline yet",
     }
-    assert verdict.checks[3].detail.startswith("recall of class no. ")
+    assert str(verdict.checks[3].row).startswith("lowest class recall 9")
     assert verdict.metrics == {
         "accuracy": 0.9938,
         "loss": 0.0196198,
@@ -103,14 +103,14 @@ def test_accuracy_is_decided_exactly_and_never_rounded_to_its_threshold(
     assert verdict.blessed is blessed
     assert failed(verdict) == ([] if blessed else ["accuracy"])
     check = verdict.checks[2]
-    assert check.detail == f"accuracy {detail}"
+    assert str(check.row) == f"accuracy {detail}"
     assert check.value == right / examples
-    assert verdict.reason == ("" if blessed else check.detail)
+    assert verdict.reason == ("" if blessed else check.row.failure)
 
 
 @pytest.mark.parametrize(
     ("correct", "blessed", "detail"),
-    [(9, True, "90% ≥ 90% (9 of 10)"), (8, False, "80% < 90% (8 of 10)")],
+    [(9, True, "90% ≥ 90% (no. 8: 9 of 10)"), (8, False, "80% < 90% (no. 8: 8 of 10)")],
 )
 def test_each_class_has_a_threshold_of_its_own(correct: int, blessed: bool, detail: str) -> None:
     right, wrong = [100] * 10, [0] * 10
@@ -118,7 +118,7 @@ def test_each_class_has_a_threshold_of_its_own(correct: int, blessed: bool, deta
     verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
     assert failed(verdict) == ([] if blessed else ["class_recall"])
     assert verdict.checks[3].value == correct / 10
-    assert verdict.checks[3].detail == f"recall of class no. 8: {detail}"
+    assert str(verdict.checks[3].row) == f"lowest class recall {detail}"
 
 
 def test_classes_below_the_threshold_are_named_the_worst_first() -> None:
@@ -126,8 +126,8 @@ def test_classes_below_the_threshold_are_named_the_worst_first() -> None:
     right[3], wrong[3] = 80, 20
     right[8], wrong[8] = 70, 30
     verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
-    assert verdict.checks[3].detail == (
-        "recall of class no. 8: 70% < 90% (70 of 100), class no. 3: 80% < 90% (80 of 100)"
+    assert str(verdict.checks[3].row) == (
+        "lowest class recall 70% < 90% (no. 8: 70 of 100, no. 3: 80 of 100)"
     )
     assert verdict.checks[3].value == 0.7
 
@@ -135,7 +135,7 @@ def test_classes_below_the_threshold_are_named_the_worst_first() -> None:
 def test_only_the_worst_of_many_classes_are_named() -> None:
     verdict = judge(evaluated(confusion([1] * 40, [9] * 40)), None, thresholds())
     detail = verdict.checks[3].detail
-    assert detail.endswith("class no. 4: 10% < 90% (1 of 10) and 35 more")
+    assert detail.endswith("no. 4: 1 of 10 and 35 more")
 
 
 def test_absent_class_blocks_though_all_others_are_right() -> None:
@@ -143,11 +143,13 @@ def test_absent_class_blocks_though_all_others_are_right() -> None:
     right[4] = right[7] = 0
     verdict = judge(evaluated(confusion(right, [0] * 10)), None, thresholds())
     assert failed(verdict) == ["all_classes"]
-    assert verdict.reason == "2 of 10 classes absent: no. 4, no. 7"
+    assert verdict.reason == "class count 8 is below the 10 gate (absent: no. 4, no. 7)"
     assert verdict.per_class[4].recall is None
 
 
-@pytest.mark.parametrize(("least", "reason"), [(100, ""), (1001, "100 test examples < 1,001")])
+@pytest.mark.parametrize(
+    ("least", "reason"), [(100, ""), (1001, "test set size 100 is below the 1,001 gate")]
+)
 def test_too_few_examples_block(least: int, reason: str) -> None:
     verdict = judge(evaluated(spread(100, 0)), None, thresholds(min_test_examples=least))
     assert verdict.reason == reason
@@ -160,7 +162,7 @@ def test_no_examples_at_all_block() -> None:
         thresholds(accuracy_threshold="0", class_recall_threshold="0"),
     )
     assert failed(verdict) == ["examples", "all_classes", "accuracy", "class_recall"]
-    assert "accuracy undefined: no examples" in verdict.reason
+    assert "accuracy: undefined without examples" in verdict.reason
     assert "and 5 more" in verdict.reason
 
 
@@ -173,7 +175,7 @@ def test_invalid_predictions_are_never_correct(invalid: int) -> None:
     )
     assert verdict.blessed is (invalid == 5)
     assert verdict.metrics["examples"] == 100
-    assert verdict.checks[2].detail.endswith(f"({100 - invalid} of 100, {invalid} invalid)")
+    assert verdict.checks[2].detail == f"{100 - invalid} of 100, {invalid} invalid"
 
 
 @pytest.mark.parametrize(
@@ -181,10 +183,10 @@ def test_invalid_predictions_are_never_correct(invalid: int) -> None:
     [
         (0.25, True, "loss 0.25 ≤ 0.25"),
         (0.2500001, False, "loss 0.2500001 > 0.25"),
-        (float("nan"), False, "loss nan is not finite"),
-        (float("inf"), False, "loss inf is not finite"),
-        (-0.1, False, "loss -0.1 < 0"),
-        (None, False, "loss not reported"),
+        (float("nan"), False, "loss: nan is not finite"),
+        (float("inf"), False, "loss: inf is not finite"),
+        (-0.1, False, "loss: -0.1 is negative"),
+        (None, False, "loss: not reported"),
     ],
 )
 def test_loss_must_be_reported_finite_and_low(
@@ -192,13 +194,13 @@ def test_loss_must_be_reported_finite_and_low(
 ) -> None:
     verdict = judge(evaluated(spread(100, 0), loss), None, thresholds())
     assert failed(verdict) == ([] if blessed else ["loss"])
-    assert verdict.checks[4].detail == detail
+    assert str(verdict.checks[4].row) == detail
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
 def test_float_just_above_a_decimal_is_told_apart_from_it() -> None:
     verdict = judge(evaluated(spread(100, 0), 0.1), None, thresholds(max_loss="0.1"))
-    assert verdict.reason == "loss 0.10000000000000001 > 0.1"
+    assert str(verdict.checks[4].row) == "loss 0.10000000000000001 > 0.1"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,10 @@ def test_candidate_may_be_worse_than_the_baseline_by_the_tolerance(
     assert verdict.metrics["baseline_accuracy"] == baseline_right / 1000
     assert verdict.checks[5].threshold == pytest.approx(baseline_right / 1000 - 0.005)
     assert verdict.reason == (
-        "" if blessed else "accuracy 98.4% < 98.5% (baseline 990 of 1,000, tolerance 0.5 points)"
+        ""
+        if blessed
+        else "accuracy vs. baseline 98.4% is below the 98.5% gate "
+        "(baseline 990 of 1,000, tolerance 0.5 points)"
     )
 
 
@@ -225,20 +230,24 @@ def test_accuracy_is_never_rounded_to_that_of_the_baseline() -> None:
     verdict = judge(
         evaluated(spread(99998, 2)), evaluated(spread(99999, 1)), thresholds(baseline_tolerance="0")
     )
-    assert verdict.reason.startswith("accuracy 99.998% < 99.999% (baseline 99,999 of 100,000")
+    assert verdict.reason.startswith(
+        "accuracy vs. baseline 99.998% is below the 99.999% gate (baseline 99,999 of 100,000"
+    )
 
 
 def test_first_model_has_no_baseline_and_passes_saying_so() -> None:
     check = judge(evaluated(spread(100, 0)), None, thresholds()).checks[5]
     assert check.passed
     assert check.threshold is None
-    assert check.detail == "baseline (none yet)"
+    assert check.detail == "no baseline yet"
 
 
 @pytest.mark.parametrize("other", [spread(110, 0), spread(100, 0, size=11)])
 def test_baseline_on_other_examples_blocks(other: Confusion) -> None:
     verdict = judge(evaluated(spread(100, 0)), evaluated(other), thresholds())
-    assert verdict.reason == "candidate and baseline were evaluated on different examples"
+    assert verdict.reason == (
+        "accuracy vs. baseline: candidate and baseline were evaluated on different examples"
+    )
 
 
 def test_baseline_without_examples_blocks() -> None:
@@ -283,7 +292,7 @@ def test_precision_of_a_class_never_predicted_is_undefined() -> None:
 def test_refusal_is_not_blessed_and_says_why() -> None:
     verdict = refuse("the metrics can't be read", "abc")
     assert not verdict.blessed
-    assert verdict.reason == "the metrics can't be read"
+    assert verdict.reason == "evidence: the metrics can't be read"
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 

@@ -135,7 +135,7 @@ def test_model_that_is_not_blessed_is_rejected_and_the_served_one_stays(stage: S
     stage.judge(right=94)
     with pytest.raises(
         ModelRejectedError,
-        match=r"^accuracy 94% < 95% \(94 of 100\)\. Nothing was pushed\.$",
+        match=r"^accuracy 94% is below the 95% gate \(94 of 100\)\. Nothing was pushed\.$",
     ):
         stage.push()
     assert stage.versions() == before

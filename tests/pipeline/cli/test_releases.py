@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from support.release_fixtures import no_check, release_facts
 
 from components.common.provenance import Data, Git
-from components.model_gate.rules import Check
+from components.model_gate.checks import Check
 from components.releases.manifest import RELEASE_FILE
 from components.releases.store import ReleaseStore
 from models.definition import DATASET

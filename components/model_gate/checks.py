@@ -1,0 +1,140 @@
+"""One check of the model gate, and its wording on the console and in the report."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from models.validation import Frozen
+
+
+@dataclass(frozen=True)
+class Row:
+    """A check in words, such as "accuracy 93.7% < 95% (937 of 1,000)".
+
+    Attributes:
+      label: name of the compared number.
+      value: the model's; empty if nothing could be compared.
+      sign: how the value compares with the threshold: one of ≥ ≤ < > =, or empty.
+      threshold: empty like `value`.
+      detail: the counts behind the value, or the reason for its absence; may be empty.
+    """
+
+    label: str
+    value: str
+    sign: str
+    threshold: str
+    detail: str
+
+    def __str__(self) -> str:
+        """Joins the parts in one line."""
+        return self._joined(f"{self.value} {self.sign} {self.threshold}")
+
+    @property
+    def failure(self) -> str:
+        """Why the check failed, such as "accuracy 93.7% is below the 95% gate"."""
+        side = "above" if self.sign == ">" else "below"
+        return self._joined(f"{self.value} is {side} the {self.threshold} gate")
+
+    def _joined(self, comparison: str) -> str:
+        if not self.value:
+            return f"{self.label}: {self.detail}"
+        return f"{self.label} {comparison}" + (f" ({self.detail})" if self.detail else "")
+
+
+class Check(Frozen):
+    """One rule and its outcome.
+
+    Attributes:
+      name: of the rule.
+      rule: the requirement, in words.
+      threshold: None if there is no number.
+      value: the model's; None if it is undefined, negative or not finite.
+      passed: the outcome.
+      detail: the counts behind the value, or the reason for its absence; may be empty.
+    """
+
+    name: str
+    rule: str
+    threshold: int | float | None
+    value: int | float | None
+    passed: bool
+    detail: str
+
+    @property
+    def row(self) -> Row:
+        """The check in words. A failed value is never rounded to its threshold."""
+        if self.name not in _WORDING or self.value is None or self.threshold is None:
+            label = _WORDING[self.name].label if self.name in _WORDING else self.name
+            return Row(label.replace("_", " "), "", "", "", self.detail)
+        wording = _WORDING[self.name]
+        sign = wording.passes if self.passed else wording.fails
+        return Row(wording.label, *wording.texts(self.value, self.threshold, sign), self.detail)
+
+
+def percent(share: float | Fraction) -> str:
+    """Formats a threshold: 0.951 as "95.1%"."""
+    return f"{float(share) * 100:.10g}%"
+
+
+def points(share: float | Fraction) -> str:
+    """Formats a difference of shares: 0.005 as "0.5 points"."""
+    return f"{float(share) * 100:.10g} points"
+
+
+@dataclass(frozen=True)
+class _Wording:
+    label: str
+    passes: str
+    fails: str
+    form: Callable[[float, float], tuple[str, str]]
+
+    def texts(self, value: float, threshold: float, sign: str) -> tuple[str, str, str]:
+        shown, bound = self.form(value, threshold)
+        return shown, sign, bound
+
+
+def _counts(value: float, threshold: float) -> tuple[str, str]:
+    return f"{value:,}", f"{threshold:,}"
+
+
+def _percents(value: float, threshold: float) -> tuple[str, str]:
+    # The shortest decimal, 0.95, is the share 19/20; the float itself is a little less.
+    shown, bound = _distinct(_decimal(value) * 100, _decimal(threshold) * 100, decimals=2)
+    return f"{shown}%", f"{bound}%"
+
+
+def _numbers(value: float, threshold: float) -> tuple[str, str]:
+    return _distinct(Fraction(value), _decimal(threshold), decimals=4)
+
+
+_WORDING = {
+    "examples": _Wording("test set size", "≥", "<", _counts),
+    "all_classes": _Wording("class count", "=", "<", _counts),
+    "accuracy": _Wording("accuracy", "≥", "<", _percents),
+    "class_recall": _Wording("lowest class recall", "≥", "<", _percents),
+    "loss": _Wording("loss", "≤", ">", _numbers),
+    "baseline": _Wording("accuracy vs. baseline", "≥", "<", _percents),
+}
+"""By name of the check. `components.model_gate.rules` makes the checks."""
+
+
+def _decimal(number: float) -> Fraction:
+    return Fraction(repr(number))
+
+
+def _distinct(value: Fraction, bound: Fraction, decimals: int) -> tuple[str, str]:
+    """Rounds both, but never so far that different numbers look equal."""
+    for places in itertools.count(decimals):
+        shown = _rounded(value, places), _rounded(bound, places)
+        if value == bound or shown[0] != shown[1]:
+            break
+    return shown
+
+
+def _rounded(value: Fraction, places: int) -> str:
+    whole, rest = divmod(abs(round(value * 10**places)), 10**places)
+    sign = "-" if value < 0 else ""
+    return sign + f"{whole:,}.{rest:0{places}}".rstrip("0").rstrip(".")
