@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from components.report.content import Bin, Calibration, Training
+from components.report.facts import BlessedModel
 
 WIDTH = 264
 LEFT = 44
@@ -99,9 +100,9 @@ def training_charts(training: Training) -> list[LineChart]:
     return [_training_chart(training, metric) for metric in metrics]
 
 
-def history_chart(models: Sequence[tuple[str, float]]) -> LineChart:
-    """Draws the accuracy of models, given as (id, accuracy) in ascending order."""
-    accuracies = [accuracy for _, accuracy in models]
+def history_chart(models: Sequence[BlessedModel]) -> LineChart:
+    """Draws the accuracy of two or more models, the oldest first."""
+    accuracies = [model.accuracy for model in models]
     positions = range(len(models))
     x_of = _x_scale(0, len(models) - 1)
     every = math.ceil(len(models) / 5)
@@ -110,8 +111,8 @@ def history_chart(models: Sequence[tuple[str, float]]) -> LineChart:
         title="Accuracy",
         x_title="model",
         description=f"Accuracy of {len(models)} models, from {_percent(accuracies[0])} (model "
-        f"{models[0][0]}) to {_percent(accuracies[-1])} (model {models[-1][0]}).",
-        x_ticks=tuple(Tick(x_of(i), models[i][0]) for i in positions[::-every][::-1]),
+        f"{models[0].id}) to {_percent(accuracies[-1])} (model {models[-1].id}).",
+        x_ticks=tuple(Tick(x_of(i), str(models[i].id)) for i in positions[::-every][::-1]),
         y_ticks=y_ticks,
         series=(_series("accuracy", positions, accuracies, x_of, y_of),),
         marked=None,
@@ -185,9 +186,7 @@ def _training_chart(training: Training, metric: str) -> LineChart:
     )
 
 
-def _last_values(
-    values: Mapping[str, Sequence[float | None]], show: Callable[[float], str]
-) -> str:
+def _last_values(values: Mapping[str, Sequence[float | None]], show: Callable[[float], str]) -> str:
     last = (f"{label} {_shown(row[-1], show)}" for label, row in values.items())
     return f"In the last epoch: {', '.join(last)}."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, ValidationError
@@ -181,3 +182,13 @@ class Report(Frozen):
             return cls.model_validate_json(text)
         except ValidationError as error:
             raise ReportError(f"expected a report: {problems(error)[0]}") from error
+
+
+def read_report(directory: str) -> Report:
+    """Reads the report in an artifact's directory.
+
+    Raises:
+      OSError: if the file can't be read.
+      ReportError: as `Report.from_json`.
+    """
+    return Report.from_json(Path(directory, REPORT_CONTENT).read_text(encoding="utf-8"))

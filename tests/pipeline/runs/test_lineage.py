@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components.report.page import Lineage, LineageEdge
+from components.report.facts import Lineage, LineageEdge
 from pipeline.runs.lineage import Node, lay_out, read_lineage
 
 
