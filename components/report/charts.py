@@ -14,12 +14,12 @@ from components.report.content import Bin, Calibration, Training
 from components.report.facts import BlessedModel
 
 WIDTH = 264
-LEFT = 44
-RIGHT = WIDTH - 12
+LEFT = 52
+RIGHT = WIDTH - 18
 TOP = 8
 BOTTOM = 138
-COUNTS_TOP = 170
-COUNTS_BOTTOM = 222
+COUNTS_TOP = 186
+COUNTS_BOTTOM = 232
 _BAR_SHARE = 0.84
 
 Scale = Callable[[float], float]
@@ -129,7 +129,7 @@ def reliability_diagram(calibration: Calibration) -> ReliabilityDiagram:
     y_of = _scale(0, 1, BOTTOM, TOP)
     most = max([1, *(bin_.examples for bin_ in calibration.bins)])
     count_of = _scale(-0.3, math.log10(most) or 1, COUNTS_BOTTOM, COUNTS_TOP)
-    powers = range(0, int(math.log10(most)) + 1, 2 if most >= 1000 else 1)  # noqa: PLR2004
+    powers = sorted({0, int(math.log10(most))})
     shares = (0, 0.25, 0.5, 0.75, 1)
     return ReliabilityDiagram(
         description=f"Reliability diagram in {len(calibration.bins)} bins of equal width; expected "
