@@ -64,6 +64,26 @@ def test_missing_browser_is_said_after_the_path(runs: Any, monkeypatch: pytest.M
     assert error.startswith("Error: no browser found")
 
 
+def test_index_of_all_runs_is_written_and_opened(
+    runs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.whole_run(NAME)
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+    result = invoke("--pipeline-root", runs.root, "--index", "--open")
+    assert result.exit_code == 0
+    path = Path(result.output.strip())
+    assert path == runs.root / "reports" / "index.html"
+    assert opened == [path.as_uri()]
+    assert [file.name for file in path.parent.iterdir()] == ["index.html"]
+
+
+def test_index_has_a_fixed_place(runs: Any, tmp_path: Path) -> None:
+    result = invoke("--pipeline-root", runs.root, "--index", "--output", tmp_path / "x.html")
+    assert result.exit_code == 2
+    assert "leave it out with --index" in result.output
+
+
 def test_help_lists_the_exit_statuses_in_lines_of_their_own() -> None:
     assert "\n    0  the page is written\n    1  there is no report" in invoke("--help").output
 
