@@ -20,8 +20,8 @@ def wilson_interval(successes: int, trials: int) -> Interval | None:
     """Returns the 95% score interval of a binomial proportion; None without trials.
 
     Wilson, Probable Inference, the Law of Succession, and Statistical Inference, JASA 22 (1927).
-    Recommended by Brown, Cai and DasGupta, Interval Estimation for a Binomial Proportion, Statistical
-    Science 16 (2001), because it stays within 0 and 1, and is accurate for shares close to them.
+    Brown, Cai and DasGupta, Interval Estimation for a Binomial Proportion, Statistical Science 16
+    (2001), recommend it: it stays within 0 and 1, and is accurate for shares close to them.
     """
     if trials == 0:
         return None

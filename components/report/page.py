@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from components.common.provenance import Data
 from components.report import charts
@@ -34,7 +35,7 @@ def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
       HTML with embedded pictures; all text is escaped.
     """
     names = dict(enumerate(report.data.class_names))
-    functions = {
+    functions: dict[str, Callable[..., Any]] = {
         "inline": lambda name: data_uri(directory / name),
         "class_name": lambda label: names.get(label, label),
         "interval": wilson_interval,

@@ -23,8 +23,6 @@ _SCHEMA_FILE = "schema.pbtxt"
 _STATISTICS_FILE = "FeatureStats.pb"
 _ANOMALIES_FILE = "SchemaDiff.pb"
 
-Statistics = statistics_pb2.FeatureNameStatistics
-
 
 def read_data_checks(stages: Mapping[str, Stage]) -> DataChecks | None:
     """Reads what the data gate compared; None if there is none, or it can't be read."""
@@ -63,7 +61,7 @@ def _read(stages: Mapping[str, Stage]) -> DataChecks | None:
     )
 
 
-def _read_statistics(directory: Path) -> dict[str, Statistics]:
+def _read_statistics(directory: Path) -> dict[str, Any]:
     content = (directory / _STATISTICS_FILE).read_bytes()
     (of_split,) = statistics_pb2.DatasetFeatureStatisticsList.FromString(content).datasets
     return {".".join(feature.path.step): feature for feature in of_split.features}
@@ -83,7 +81,7 @@ def _rule(feature: schema_pb2.Feature) -> str:
     return f"at most {feature.image_domain.max_image_byte_size:,} bytes"
 
 
-def _observed(splits: Sequence[Statistics]) -> str:
+def _observed(splits: Sequence[Any]) -> str:
     """Describes a feature's values in all splits; empty without statistics of one kind."""
     kinds = {split.WhichOneof("stats") for split in splits}
     if len(kinds) != 1:

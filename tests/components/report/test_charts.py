@@ -70,7 +70,8 @@ def test_best_epoch_is_marked_at_its_points() -> None:
 
 @pytest.mark.parametrize("epochs", [1, 2, 9, 30, 200])
 def test_ticks_of_epochs_are_whole_few_and_below_their_points(epochs: int) -> None:
-    (chart,) = draw(*[{"loss": 1.0 * i} for i in range(epochs)])
+    losses: list[dict[str, float | None]] = [{"loss": 1.0 * i} for i in range(epochs)]
+    (chart,) = draw(*losses)
     assert 1 <= len(chart.x_ticks) <= 9
     for tick in chart.x_ticks:
         assert chart.series[0].points[int(tick.text) - 1][0] == pytest.approx(tick.at)

@@ -108,9 +108,8 @@ def test_history_without_learning_rate_is_shown(inputs: Inputs) -> None:
     inputs.write_history([{"epoch": 1, "loss": 0.5, "seconds": 2}])
     report, page, _ = draw(inputs)
     assert not report.problems
-    assert [svg["aria-label"] for svg in page.having("svg")][0] == (
-        "Loss by epoch. In the last epoch: training 0.5."
-    )
+    chart = page.having("svg")[0]
+    assert chart["aria-label"] == "Loss by epoch. In the last epoch: training 0.5."
     assert "epoch loss seconds 1 (best) 0.5 2" in page.text
 
 
@@ -224,7 +223,7 @@ def test_model_card_has_the_facts_of_definition_training_and_verdict(inputs: Inp
     assert f"into one of {NUM_CLASSES} classes." in page.text
     assert f"Expects {DATASET.picture_form}." in page.text
     # Computed by hand from Wilson's formula for 36 of 40.
-    assert "90.00% on 40 test images; 95% confidence interval 76.95% – 96.04%" in page.text
+    assert "90.00% on 40 test images; 95% confidence interval 76.95% to 96.04%" in page.text
     assert "12,345 parameters" in page.text
     assert "2 epochs in 3.5 s on Abacus, 2 threads, no GPU" in page.text
     assert "Flatten 4 0 Dense 10 12,345" in page.text

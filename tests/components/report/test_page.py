@@ -168,7 +168,7 @@ def test_all_classes_are_named(tmp_path: Path, size: int) -> None:
     )
     _, page = drawn(tmp_path, report)
     for name in names:
-        assert f"{name} 100.00% 100.00% 70.09% – 100.00% 100.00% 9 9" in page.text
+        assert f"{name} 100.00% 100.00% 70.09% to 100.00% 100.00% 9 9" in page.text
     assert "item train class no. 0 0 class no. 1 " in page.text
     assert f"{names[-1]} 1,234" in page.text
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.data_gate.schema import Measured, propose_schema
-from models.definition import DATASET
+from components.data_gate.schema import facts_schema
+from components.report.facts import CheckedFeature
 from models.features import IMAGE, IMAGE_BYTES, LABEL, NUM_CLASSES
 from pipeline.runs import metadata
 from pipeline.runs.data_checks import read_data_checks
@@ -22,30 +22,25 @@ def newest_stages(runs: Any) -> Any:
 
 
 def test_each_feature_has_its_rule_and_its_observed_values(runs: Any) -> None:
-    measured = dict.fromkeys(DATASET.image_statistics, Measured(0.25, 0.75, 0.5))
+    bounded = 'feature { name: "contrast" type: FLOAT float_domain { min: 0.2 max: 0.8 } }'
     statistics = [
-        feature(IMAGE, bytes_stats={"max_num_bytes_int": IMAGE_BYTES}),
-        feature(LABEL, string_stats={"unique": NUM_CLASSES}),
-        *(feature(name, num_stats={"min": 0.25, "max": 0.75}) for name in measured),
+        feature(IMAGE, bytes_stats={"max_num_bytes_int": 1234}),
+        feature(LABEL, string_stats={"unique": 3}),
+        feature("contrast", num_stats={"min": 0.25, "max": 0.75}),
     ]
     runs.start("2026-11-22T10:00:00")
-    runs.execution("ImportSchemaGen", {}, {"schema": runs.schema(propose_schema(measured, ""))})
+    runs.execution("ImportSchemaGen", {}, {"schema": runs.schema(facts_schema() + bounded)})
     runs.execution("StatisticsGen", {}, {"statistics": runs.statistics(statistics)})
     runs.execution("ExampleValidator", {}, {"anomalies": runs.anomalies()})
     checks = read_data_checks(newest_stages(runs))
     assert checks
     assert not checks.anomalies
-    shown = {item.name: (item.type, item.rule, item.observed) for item in checks.features}
-    size = f"at most {IMAGE_BYTES:,} bytes"
-    assert shown == {
-        IMAGE: ("BYTES", size, size),
-        LABEL: (
-            "INT",
-            f"0 to {NUM_CLASSES - 1}, {NUM_CLASSES} different values",
-            f"{NUM_CLASSES} different values in each split",
-        ),
-        **dict.fromkeys(measured, ("FLOAT", "0.2 to 0.8", "0.25 to 0.75")),
-    }
+    labels = f"0 to {NUM_CLASSES - 1}, {NUM_CLASSES} different values"
+    assert checks.features == (
+        CheckedFeature(IMAGE, "BYTES", f"at most {IMAGE_BYTES:,} bytes", "at most 1,234 bytes"),
+        CheckedFeature(LABEL, "INT", labels, "3 different values in each split"),
+        CheckedFeature("contrast", "FLOAT", "0.2 to 0.8", "0.25 to 0.75"),
+    )
 
 
 def test_anomalies_name_their_split_and_feature(runs: Any) -> None:
