@@ -10,8 +10,8 @@ class StageTime:
     """The duration of a stage.
 
     Attributes:
-      state: in ML Metadata, in lower case: complete, cached, failed …
-      share: of the longest stage's time, from 0 to 1; 0 if the stage was cached.
+      state: in ML Metadata, in lower case: complete, cached, failed, canceled …
+      share: of the longest stage's time, from 0 to 1; 0 if the stage did not run.
     """
 
     name: str
@@ -99,7 +99,7 @@ class DataChecks:
 
     Attributes:
       features: in the schema's order.
-      anomalies: each as "split: feature: reason"; empty if the data satisfy the schema.
+      anomalies: each as "split: feature: reason"; empty if the data satisfies the schema.
     """
 
     features: tuple[CheckedFeature, ...]

@@ -17,7 +17,7 @@ class RunRow:
     Attributes:
       started: time, for people.
       page: URL of its page, relative to the index; None if there is no page.
-      outcome: of a run without a report, such as "data rejected".
+      outcome: of a run without a report, or with one that can't be read.
       release: the outcome of the push, in words.
       report: None if the run has none, or if it can't be read.
       note: why the report can't be read; may be empty.

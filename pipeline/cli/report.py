@@ -1,4 +1,4 @@
-"""`mnist-pipeline report`: writes the page of the last run, or the index of all runs."""
+"""`mnist-pipeline report`: renders the report of the last run, or the index of all runs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pipeline.cli.options import directory_option
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write. Default: <pipeline root>/reports/<run>/report.html.",
 )
-@click.option("--index", is_flag=True, help="Write the index of all runs instead.")
+@click.option("--index", is_flag=True, help="Render the index of all runs instead.")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
 def report(pipeline_root: Path, output: Path | None, index: bool, open_browser: bool) -> None:
-    """Writes the page of the last run that has a report, and prints its path.
+    """Renders the report of the last run, and prints its path.
 
-    Also writes the index of all runs, <pipeline root>/reports/index.html.
+    Also renders the index of all runs, <pipeline root>/reports/index.html.
 
     \b
     Exit status:

@@ -1,4 +1,4 @@
-"""Reads the schema, and how the data of a run compared with it."""
+"""Reads the comparison of a run's data with the schema."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ANOMALIES_FILE = "SchemaDiff.pb"
 
 
 def read_data_checks(stages: Mapping[str, Stage]) -> DataChecks | None:
-    """Reads what the data gate compared; None if there is none, or it can't be read."""
+    """Reads schema, statistics and anomalies; None if any of them is absent or unreadable."""
     try:
         return _read(stages)
     except (OSError, DecodeError, text_format.ParseError):

@@ -34,7 +34,7 @@ def _read_row(pipeline_root: Path, run: Run) -> RunRow:
     return RunRow(
         started=show_time(run.started),
         page=f"{page.parent.name}/{page.name}" if page.is_file() else None,
-        outcome=_outcome(run),
+        outcome="report unreadable" if note else _outcome(run),
         release=describe_release(run.stages),
         report=report,
         note=note,
@@ -48,7 +48,7 @@ def _read_report(run: Run) -> tuple[Report | None, str]:
     try:
         return read_report(run.stages[REPORT].outputs["report"][0].uri), ""
     except (OSError, ReportError) as error:
-        return None, f"report can't be read: {error}"
+        return None, str(error)
 
 
 def _outcome(run: Run) -> str:

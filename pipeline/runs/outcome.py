@@ -14,6 +14,11 @@ def has_report(stages: Mapping[str, Stage]) -> bool:
     return REPORT in stages and stages[REPORT].succeeded
 
 
+def has_page(stages: Mapping[str, Stage]) -> bool:
+    """Whether there is a page to write: of a report, or of rejected data."""
+    return has_report(stages) or is_data_rejected(stages)
+
+
 def is_data_rejected(stages: Mapping[str, Stage]) -> bool:
     """Whether the data gate stopped the run because of anomalies."""
     if EXAMPLE_GEN not in stages or DATA_GATE not in stages or stages[DATA_GATE].succeeded:

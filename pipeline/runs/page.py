@@ -18,11 +18,12 @@ from pipeline.runs.data_checks import read_data_checks
 from pipeline.runs.index import write_index
 from pipeline.runs.lineage import read_lineage
 from pipeline.runs.metadata import Artifact, Run, Stage
-from pipeline.runs.outcome import describe_release, has_report, is_data_rejected
+from pipeline.runs.outcome import describe_release, has_page, has_report
 from pipeline.runs.report_files import INDEX_PAGE, page_file, show_time, write_file
 from pipeline.stages import EXAMPLE_GEN, MODEL_GATE, PUSHER, REPORT
 
 _HISTORY = 20
+_NOT_RUN = ("CACHED", "CANCELED")
 
 
 def write_newest(pipeline_root: Path, output: Path | None = None) -> Path:
@@ -41,7 +42,7 @@ def write_newest(pipeline_root: Path, output: Path | None = None) -> Path:
       ReportError: there is no report, or it can't be read or written; in one line.
     """
     store = _open_runs(pipeline_root)
-    run = next((run for run in metadata.read_runs(store) if _has_page(run.stages)), None)
+    run = next((run for run in metadata.read_runs(store) if has_page(run.stages)), None)
     if run is None:
         raise ReportError(
             f"no run with a report found in {pipeline_root}: start one with `make run`"
@@ -75,10 +76,6 @@ def _open_runs(pipeline_root: Path) -> ml_metadata.MetadataStore:
             "or name another root with --pipeline-root"
         )
     return metadata.open_store(database)
-
-
-def _has_page(stages: Mapping[str, Stage]) -> bool:
-    return has_report(stages) or is_data_rejected(stages)
 
 
 def _render(store: ml_metadata.MetadataStore, run: Run, index: str | None) -> str:
@@ -130,7 +127,7 @@ def stage_times(run: Run) -> tuple[StageTime, ...]:
     """Returns the duration of each stage, also as a share of the longest."""
     stages = run.stages
     seconds = {
-        name: 0 if stage.state == "CACHED" else stage.seconds for name, stage in stages.items()
+        name: 0 if stage.state in _NOT_RUN else stage.seconds for name, stage in stages.items()
     }
     longest = max(seconds.values(), default=0) or 1
     return tuple(

@@ -26,7 +26,7 @@ from models.definition import DATASET
 from models.features import NUM_CLASSES
 
 
-def draw(inputs: Inputs, name: str = "report") -> tuple[Report, Page, Path]:
+def make(inputs: Inputs, name: str = "report") -> tuple[Report, Page, Path]:
     """Runs the stage; returns what it wrote, and where."""
     artifact = HtmlReport()
     run_executor(
@@ -49,7 +49,7 @@ def digests(directory: Path) -> dict[str, str]:
 
 
 def test_predictions_are_those_that_the_gate_counted(inputs: Inputs) -> None:
-    report, page, _ = draw(inputs)
+    report, page, _ = make(inputs)
     assert report.predictions
     assert report.verdict
     assert (report.predictions.examples, report.predictions.correct) == (40, 36)
@@ -60,7 +60,7 @@ def test_predictions_are_those_that_the_gate_counted(inputs: Inputs) -> None:
 
 
 def test_fewer_mistakes_than_fit_are_all_shown(inputs: Inputs) -> None:
-    report, page, directory = draw(inputs)
+    report, page, directory = make(inputs)
     assert report.predictions
     mistakes = report.predictions.mistakes
     assert [mistake.index for mistake in mistakes] == [36, 37, 38, 39]
@@ -77,7 +77,7 @@ def test_fewer_mistakes_than_fit_are_all_shown(inputs: Inputs) -> None:
 
 
 def test_page_has_all_charts_and_no_files_for_them(inputs: Inputs) -> None:
-    report, page, directory = draw(inputs)
+    report, page, directory = make(inputs)
     charts = [svg["aria-label"] or "" for svg in page.having("svg")]
     assert [chart.split(" ")[0] for chart in charts] == [
         "Accuracy",
@@ -95,7 +95,7 @@ def test_page_has_all_charts_and_no_files_for_them(inputs: Inputs) -> None:
 def test_any_metric_and_schedule_has_a_column_and_a_curve(inputs: Inputs) -> None:
     more = {"top_5/accuracy": 0.9, "val_top_5/accuracy": 0.8, "val_$f1$": None}
     inputs.write_history([{**epoch, **more} for epoch in EPOCHS])
-    report, page, _ = draw(inputs)
+    report, page, _ = make(inputs)
     assert not report.problems
     charts = [(svg["aria-label"] or "").split(" by epoch")[0] for svg in page.having("svg")]
     assert charts[:-1] == ["Accuracy", "Loss", "Learning rate", "Top 5/accuracy", "$f1$"]
@@ -106,7 +106,7 @@ def test_any_metric_and_schedule_has_a_column_and_a_curve(inputs: Inputs) -> Non
 
 def test_history_without_learning_rate_is_shown(inputs: Inputs) -> None:
     inputs.write_history([{"epoch": 1, "loss": 0.5, "seconds": 2}])
-    report, page, _ = draw(inputs)
+    report, page, _ = make(inputs)
     assert not report.problems
     chart = page.having("svg")[0]
     assert chart["aria-label"] == "Loss by epoch. In the last epoch: training 0.5."
@@ -114,8 +114,8 @@ def test_history_without_learning_rate_is_shown(inputs: Inputs) -> None:
 
 
 def test_same_inputs_give_the_same_files(inputs: Inputs) -> None:
-    _, _, first = draw(inputs, "first")
-    _, _, second = draw(inputs, "second")
+    _, _, first = make(inputs, "first")
+    _, _, second = make(inputs, "second")
     assert digests(first) == digests(second)
 
 
@@ -134,7 +134,7 @@ def test_color_images_of_another_number_of_classes(
     )
     monkeypatch.setattr("components.report.executor.data_record", lambda examples: data)
     toy.classes, toy.image_bytes = 4, 6 * 8 * 3
-    report, page, directory = draw(Inputs(toy, toy.questions(right=36, wrong=4), names))
+    report, page, directory = make(Inputs(toy, toy.questions(right=36, wrong=4), names))
     assert not report.problems
     assert report.data == data
     mistake = Image.open(directory / "mistake-02.png")
@@ -151,7 +151,7 @@ def test_color_images_of_another_number_of_classes(
 
 def test_rejected_model_is_shown_with_the_reason(inputs: Inputs, toy: Any) -> None:
     worse = Inputs(type(toy)(toy.directory / "worse"), toy.questions(right=20, wrong=20))
-    report, page, _ = draw(worse)
+    report, page, _ = make(worse)
     assert report.verdict
     assert not report.verdict.blessed
     assert "✗ not blessed" in page.text
@@ -162,7 +162,7 @@ def test_model_whose_predictions_have_changed_since_the_gate_is_warned_about(
     inputs: Inputs, toy: Any
 ) -> None:
     inputs.judge(toy.questions(right=40))
-    report, page, _ = draw(inputs)
+    report, page, _ = make(inputs)
     (warning,) = report.warnings
     assert "40 of 40 were correct then, 36 of 40 are now" in warning
     assert warning in page.text
@@ -170,15 +170,15 @@ def test_model_whose_predictions_have_changed_since_the_gate_is_warned_about(
 
 def test_metrics_are_those_of_the_verdict(inputs: Inputs, toy: Any) -> None:
     inputs.judge(toy.questions(right=30, wrong=10))
-    report, page, _ = draw(inputs)
+    report, page, _ = make(inputs)
     assert "30 of 40 were classified correctly" in page.text
     assert report.verdict
     assert report.verdict.metrics["correct"] == 30
 
 
-def test_gate_without_evidence_is_said_to_have_none(inputs: Inputs) -> None:
+def test_gate_without_evidence_has_no_confusion_matrix(inputs: Inputs) -> None:
     inputs.verdict.write_text(refuse("the metrics can't be read").to_json())
-    report, page, _ = draw(inputs)
+    report, page, _ = make(inputs)
     assert not report.problems
     assert not report.warnings
     assert "The gate had no evaluation to judge" in page.text
@@ -188,7 +188,7 @@ def test_gate_without_evidence_is_said_to_have_none(inputs: Inputs) -> None:
 
 def test_invalid_predictions_are_counted_as_such(toy: Any) -> None:
     asked = [*toy.questions(right=30), toy.Question(0, toy.NAN), toy.Question(1, toy.NAN)]
-    report, page, _ = draw(Inputs(toy, asked))
+    report, page, _ = make(Inputs(toy, asked))
     assert not report.warnings
     assert "invalid predictions: 2" in page.text
     assert report.predictions
@@ -210,7 +210,7 @@ def test_section_that_fails_is_marked_and_the_rest_is_shown(
     inputs: Inputs, section: str, spoil: Any
 ) -> None:
     spoil(inputs)
-    report, page, _ = draw(inputs)
+    report, page, _ = make(inputs)
     assert set(report.problems) == {section}
     assert "This section failed" in page.text
     for heading in ("Gate", "Training", "Test images", "Data", "Provenance"):
@@ -218,7 +218,7 @@ def test_section_that_fails_is_marked_and_the_rest_is_shown(
 
 
 def test_model_card_has_the_facts_of_definition_training_and_verdict(inputs: Inputs) -> None:
-    _, page, _ = draw(inputs)
+    _, page, _ = make(inputs)
     assert f"Classifies an image of one {DATASET.noun}" in page.text
     assert f"into one of {NUM_CLASSES} classes." in page.text
     assert f"Expects {DATASET.picture_form}." in page.text
@@ -238,14 +238,14 @@ def test_missing_input_is_an_error(inputs: Inputs) -> None:
 def test_baseline_is_named_as_the_blessing_names_it(inputs: Inputs) -> None:
     inputs.blessing.set_string_custom_property("baseline_model", "/root/Trainer/model/3")
     inputs.blessing.set_int_custom_property("baseline_model_id", 8)
-    report, page, _ = draw(inputs)
+    report, page, _ = make(inputs)
     assert report.baseline
     assert (report.baseline.id, report.baseline.uri) == ("8", "/root/Trainer/model/3")
     assert "model 8" in page.text
 
 
 def test_page_is_small(inputs: Inputs) -> None:
-    _, _, directory = draw(inputs)
+    _, _, directory = make(inputs)
     assert (directory / "report.html").stat().st_size < 2_000_000
 
 

@@ -1,4 +1,4 @@
-"""The page of made-up content."""
+"""The page, rendered from made-up content."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ def make_facts(**changes: Any) -> RunFacts:
     return RunFacts(**(content | changes))
 
 
-def drawn(tmp_path: Path, report: Report, run: RunFacts | None = None) -> tuple[str, Page]:
+def rendered(tmp_path: Path, report: Report, run: RunFacts | None = None) -> tuple[str, Page]:
     html = render(report, tmp_path, run)
     return html, Page(html)
 
 
 def test_page_needs_nothing_from_outside(tmp_path: Path) -> None:
     Image.new("L", (4, 4)).save(tmp_path / "x.png")
-    html, page = drawn(tmp_path, make_report(class_pictures={1: "x.png"}), make_facts())
+    html, page = rendered(tmp_path, make_report(class_pictures={1: "x.png"}), make_facts())
     loaded = [reference for reference in page.references() if not reference.startswith("#")]
     assert sorted(reference.split(",")[0] for reference in loaded) == [
         "../index.html",
@@ -102,7 +102,7 @@ def test_page_needs_nothing_from_outside(tmp_path: Path) -> None:
 
 def test_every_picture_is_described(tmp_path: Path) -> None:
     Image.new("L", (4, 4)).save(tmp_path / "x.png")
-    _, page = drawn(tmp_path, make_report(class_pictures={1: "x.png"}), make_facts())
+    _, page = rendered(tmp_path, make_report(class_pictures={1: "x.png"}), make_facts())
     (image,) = page.having("img")
     assert image["alt"] == f"Training images, {DATASET.noun} {CLASS_NAMES[1]}"
     for svg in page.having("svg"):
@@ -111,7 +111,7 @@ def test_every_picture_is_described(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("run", [None, make_facts()])
 def test_contents_lead_to_every_section(tmp_path: Path, run: RunFacts | None) -> None:
-    _, page = drawn(tmp_path, make_report(), run)
+    _, page = rendered(tmp_path, make_report(), run)
     links = [a["href"] or "" for a in page.having("a")]
     inside = [link.removeprefix("#") for link in links if link.startswith("#")]
     assert inside == [section["id"] for section in page.having("section")]
@@ -145,14 +145,14 @@ def test_text_from_outside_stays_text(tmp_path: Path) -> None:
         data_checks=DataChecks((CheckedFeature(*[HOSTILE] * 4),), (HOSTILE,)),
         history=(BlessedModel(1, HOSTILE, 0.5, current=True),) * 2,
     )
-    html, page = drawn(tmp_path, report, facts)
+    html, page = rendered(tmp_path, report, facts)
     assert not page.having("script")
     assert html.count("&lt;script&gt;") >= 20
     assert HOSTILE in page.text
 
 
-def test_verdict_and_checks_are_there(tmp_path: Path) -> None:
-    _, page = drawn(tmp_path, make_report())
+def test_verdict_and_checks_are_shown(tmp_path: Path) -> None:
+    _, page = rendered(tmp_path, make_report())
     assert "✓ blessed" in page.text
     assert page.text.count("✓ passed") == 6
     assert "accuracy 100% ≥ 85% ✓ passed" in page.text
@@ -166,21 +166,21 @@ def test_all_classes_are_named(tmp_path: Path, size: int) -> None:
         verdict=make_verdict(perfect_matrix(size=size), names),
         label_counts={"train": {size - 1: 1234}},
     )
-    _, page = drawn(tmp_path, report)
+    _, page = rendered(tmp_path, report)
     for name in names:
         assert f"{name} 100.00% 100.00% 70.09% to 100.00% 100.00% 9 9" in page.text
     assert "item train class no. 0 0 class no. 1 " in page.text
     assert f"{names[-1]} 1,234" in page.text
 
 
-def test_run_without_its_facts_does_not_say_whether_it_was_pushed(tmp_path: Path) -> None:
-    _, page = drawn(tmp_path, make_report())
+def test_page_made_before_the_push_shows_no_outcome_of_it(tmp_path: Path) -> None:
+    _, page = rendered(tmp_path, make_report())
     assert "does not show whether the model was pushed" in page.text
     assert "Lineage" not in page.text
 
 
-def test_facts_of_the_run_are_there(tmp_path: Path) -> None:
-    _, page = drawn(tmp_path, make_report(), make_facts())
+def test_facts_of_the_run_are_shown(tmp_path: Path) -> None:
+    _, page = rendered(tmp_path, make_report(), make_facts())
     assert "2026-11-22 17:18 UTC · released as version 17 · total time 12 min 5 s" in page.text
     assert "Trainer 11 min 46 s" in page.text
     assert "first to last stage 12 min 5 s" in page.text
@@ -196,18 +196,18 @@ def test_facts_of_the_run_are_there(tmp_path: Path) -> None:
 
 def test_only_blessed_model_needs_no_chart(tmp_path: Path) -> None:
     facts = make_facts(history=(BlessedModel(9, "today", 0.99, current=True),))
-    _, page = drawn(tmp_path, make_report(), facts)
+    _, page = rendered(tmp_path, make_report(), facts)
     assert "The only model" in page.text
     assert not any("models" in (svg.get("aria-label") or "") for svg in page.having("svg"))
 
 
-def test_page_of_next_to_nothing_can_be_drawn(tmp_path: Path) -> None:
+def test_nearly_empty_report_can_be_rendered(tmp_path: Path) -> None:
     report = Report(
         model=ArtifactRecord(id=5, type="Model", uri="m"),
         data=Data(source=None, fingerprint=None, counts={}),
     )
     facts = make_facts(history=(), lineage=None, stages=(), data_checks=None, index=None)
-    _, page = drawn(tmp_path, report, facts)
+    _, page = rendered(tmp_path, report, facts)
     assert "no verdict" in page.text
     assert "No model has passed" in page.text
     assert "ML Metadata has no lineage" in page.text
@@ -232,7 +232,7 @@ def test_mistakes_have_a_stronger_color_the_more_there_are(tmp_path: Path) -> No
         data=Data(source=None, fingerprint=None, counts={}, class_names=names),
         verdict=make_verdict(matrix, names),
     )
-    html, _ = drawn(tmp_path, report)
+    html, _ = rendered(tmp_path, report)
     assert '<td class="hit">100</td><td class="m5">10</td><td class="m1">1</td>' in html
 
 
@@ -244,7 +244,7 @@ def test_large_matrix_is_replaced_by_the_most_common_mistakes(tmp_path: Path) ->
         data=Data(source=None, fingerprint=None, counts={}, class_names=names),
         verdict=make_verdict(matrix, names),
     )
-    _, page = drawn(tmp_path, report)
+    _, page = rendered(tmp_path, report)
     assert "Confusion matrix" not in page.text
     assert "test images class no. 2 class no. 40 5 class no. 7 class no. 3 4" in page.text
 
@@ -270,7 +270,7 @@ def test_perfect_predictions_have_no_mistakes(tmp_path: Path) -> None:
         samples=(),
         mistakes=(),
     )
-    _, page = drawn(tmp_path, make_report(predictions=predictions))
+    _, page = rendered(tmp_path, make_report(predictions=predictions))
     assert "None: all predictions are correct." in page.text
 
 
@@ -292,7 +292,7 @@ def test_more_mistakes_than_shown_are_counted(tmp_path: Path) -> None:
         samples=(),
         mistakes=(mistake, mistake),
     )
-    _, page = drawn(tmp_path, make_report(predictions=predictions))
+    _, page = rendered(tmp_path, make_report(predictions=predictions))
     assert "with the highest confidence: 2 of 3." in page.text
     zero, one = CLASS_NAMES[:2]
     assert f"{one} 90.0% actual: {zero} second: {zero}, 10.0% #1" in page.text

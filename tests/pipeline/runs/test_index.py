@@ -58,7 +58,7 @@ def test_report_in_an_older_format_is_noted_and_skipped_in_comparisons(runs: Any
     runs.whole_run("2026-11-22T12:00:00", **content(epochs=3))
     (runs.uri(old["report"]) / REPORT_CONTENT).write_text('{"format": 2}')
     text = index(runs).text
-    assert "report can't be read: expected a report: format: " in text
+    assert "report unreadable expected a report: format: " in text
     assert "received 2" in text
     assert "epochs 1 → 3" in text
 

@@ -47,7 +47,7 @@ def test_page_can_be_written_elsewhere_and_again(runs: Any, tmp_path: Path) -> N
     assert path.read_text(encoding="utf-8") == first
 
 
-def test_newest_run_that_has_a_report_counts(runs: Any) -> None:
+def test_newest_run_with_a_report_is_rendered(runs: Any) -> None:
     runs.whole_run("2026-11-22T10:00:00")
     runs.whole_run("2026-11-22T11:00:00")
     runs.start("2026-11-22T12:00:00")
@@ -74,7 +74,7 @@ def test_run_that_ended_after_good_data_has_no_page(runs: Any) -> None:
     assert write_newest(runs.root).parent.name == "20261122T100000"
 
 
-def test_report_of_a_run_whose_stage_failed_does_not_count(runs: Any) -> None:
+def test_failed_report_stage_has_no_page(runs: Any) -> None:
     runs.start(NAME)
     runs.execution("RunReport", state=mlmd.Execution.FAILED)
     with pytest.raises(
@@ -83,7 +83,7 @@ def test_report_of_a_run_whose_stage_failed_does_not_count(runs: Any) -> None:
         write_newest(runs.root)
 
 
-def test_run_that_pushed_nothing_says_so_and_shows_where_its_verdict_comes_from(
+def test_run_that_pushed_nothing_has_the_lineage_of_its_verdict(
     runs: Any,
 ) -> None:
     ids = runs.whole_run(NAME, pushes=False)
@@ -93,14 +93,14 @@ def test_run_that_pushed_nothing_says_so_and_shows_where_its_verdict_comes_from(
     assert found.lineage.rows[0].title == f"model blessing {ids['blessing']}"
 
 
-def test_release_that_was_there_already_is_called_so(runs: Any) -> None:
+def test_unchanged_release_is_called_already_released(runs: Any) -> None:
     runs.whole_run(NAME)
     pushed = runs.artifact("PushedModel", pushed_version="17", up_to_date=1)
     runs.execution("Pusher", {}, {"pushed_model": pushed})
     assert facts(runs).release == "already released as version 17"
 
 
-def test_times_are_those_of_the_stages_in_their_order(runs: Any) -> None:
+def test_stage_times_are_in_the_order_of_the_stages(runs: Any) -> None:
     runs.whole_run(NAME)
     names = [stage.name for stage in facts(runs).stages]
     assert names == ["ImageExampleGen", "Trainer", "ModelGate", "RunReport", "Pusher"]
@@ -129,17 +129,18 @@ def test_times_have_their_zone(runs: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert found.lineage.rows[1].title.endswith(" IST")
 
 
-def test_stage_that_the_cache_gave_has_no_bar() -> None:
+def test_stage_that_did_not_run_has_no_bar() -> None:
     stages = {
         "Trainer": metadata.Stage("Trainer", 1, "CACHED", 4.0),
         "Evaluator": metadata.Stage("Evaluator", 2, "COMPLETE", 1.0),
         "Pusher": metadata.Stage("Pusher", 3, "FAILED", 2.0),
+        "Other": metadata.Stage("Other", 4, "CANCELED", 3.0),
     }
     run = metadata.Run(NAME, datetime.now().astimezone(), stages)
-    assert [stage.share for stage in stage_times(run)] == [0, 0.5, 1]
+    assert [stage.share for stage in stage_times(run)] == [0, 0.5, 1, 0]
 
 
-def test_history_has_the_newest_blessed_models_the_oldest_first(runs: Any) -> None:
+def test_history_has_the_newest_blessed_models_in_ascending_order(runs: Any) -> None:
     for number in range(22):
         last = runs.whole_run(f"run {number}", wrong=number % 3)
     history = facts(runs).history
@@ -152,7 +153,7 @@ def test_history_has_the_newest_blessed_models_the_oldest_first(runs: Any) -> No
     )
 
 
-def test_model_that_was_blessed_again_is_there_once_with_the_newest_accuracy(runs: Any) -> None:
+def test_model_that_was_blessed_again_is_listed_once_with_the_newest_accuracy(runs: Any) -> None:
     ids = runs.whole_run(NAME, wrong=1)
     runs.execution("ModelGate", {}, {"blessing": runs.blessing(ids["model"], wrong=2)})
     (model,) = facts(runs).history
