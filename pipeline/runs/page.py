@@ -53,6 +53,8 @@ def write_newest(pipeline_root: Path, output: Path | None = None) -> Path:
         write_index(store, pipeline_root)
     except OSError as error:
         raise ReportError(f"the report of run {run.name}: {error}") from error
+    except ReportError as error:
+        raise ReportError(f"{error}; run the pipeline again to make a new one") from error
     return file
 
 

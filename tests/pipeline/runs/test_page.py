@@ -183,7 +183,7 @@ def test_directory_without_runs_is_one_clear_line(tmp_path: Path) -> None:
         (lambda path: path.write_text("[]"), r"^expected a report: JSON: "),
         (
             lambda path: path.write_text('{"format": 1}'),
-            r"^expected a report: format: .*, received 1",
+            r"^expected a report: format: .*, received 1; run the pipeline again",
         ),
     ],
 )
