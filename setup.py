@@ -8,7 +8,6 @@ RUNTIME = [
     "filelock",
     "jinja2",
     "keras>=3",
-    "matplotlib",
     "ml-metadata",
     "mlxtend",
     "numpy",

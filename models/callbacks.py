@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from typing_extensions import override
 
+from models.hardware import describe_hardware
 from models.hyperparameters import Hyperparameters
 from models.progress import HISTORY_FILE, PROGRESS_LOGGER, TrainingProgress
 
@@ -118,8 +119,9 @@ class HistoryWriter(keras.callbacks.Callback):
 
     Each epoch has `epoch` (from 1), all that Keras logs (`loss`, `learning_rate`, and the model's
     metrics with their `val_` counterparts) and `seconds` (validation included). The JSON file has
-    `best_epoch` and the list `epochs`, with null for values that are not finite. The CSV file has
-    a column for each name that any epoch has, and empty cells where an epoch lacks it.
+    `best_epoch` and the list `epochs`, with null for values that are not finite, and describes the
+    model (`layers`, `parameters`) and the machine (`hardware`). The CSV file has a column for each
+    name that any epoch has, and empty cells where an epoch lacks it.
 
     Args:
       directory: created if it doesn't exist.
@@ -161,6 +163,9 @@ class HistoryWriter(keras.callbacks.Callback):
                 {name: value if math.isfinite(value) else None for name, value in row.items()}
                 for row in self.epochs
             ],
+            "layers": [_describe_layer(layer) for layer in self.model.layers],
+            "parameters": self.model.count_params(),
+            "hardware": describe_hardware(),
         }
         text = json.dumps(history, indent=2, allow_nan=False)
         (self._directory / HISTORY_FILE).write_text(text + "\n")
@@ -171,6 +176,16 @@ class HistoryWriter(keras.callbacks.Callback):
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(self.epochs)
+
+
+def _describe_layer(layer: keras.layers.Layer) -> dict[str, Any]:
+    # A layer with several outputs has a list of them, without a shape.
+    shape = getattr(layer.output, "shape", None)
+    return {
+        "name": type(layer).__name__,
+        "shape": None if shape is None else shape[1:],
+        "parameters": layer.count_params(),
+    }
 
 
 class ProgressLogger(keras.callbacks.Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, ValidationError
@@ -85,6 +86,14 @@ class Predictions(Frozen):
         return self.examples - self.correct
 
 
+class Layer(Frozen):
+    """A layer of the network; the shape of its output, without the batch, if there is one."""
+
+    name: str
+    shape: tuple[int | None, ...] | None
+    parameters: int
+
+
 class Training(Frozen):
     """The Trainer's history.
 
@@ -92,12 +101,23 @@ class Training(Frozen):
       best_epoch: from 1; the model has its weights.
       epochs: values by name: `epoch` (from 1), `seconds`, and any metrics. A value is None where it
         was not finite.
+      layers: of the network.
+      parameters: number of weights.
+      hardware: the machine that trained the model.
     """
 
     model_config = ConfigDict(extra="ignore")
 
     best_epoch: int
     epochs: tuple[dict[str, int | float | None], ...]
+    layers: tuple[Layer, ...]
+    parameters: int
+    hardware: str
+
+    @property
+    def seconds(self) -> float:
+        """Duration of all epochs."""
+        return sum(epoch.get("seconds") or 0 for epoch in self.epochs)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -116,24 +136,6 @@ class Baseline(Frozen):
     accuracy: float | None
 
 
-class Figure(Frozen):
-    """A plot, as PNG files for light and dark pages.
-
-    Attributes:
-      light: file name.
-      dark: file name.
-      alt: description of the plot.
-      width: in CSS pixels.
-      height: in CSS pixels.
-    """
-
-    light: str
-    dark: str
-    alt: str
-    width: int
-    height: int
-
-
 class Report(Frozen):
     """Everything known when the gate has decided; parts that failed are None or empty.
 
@@ -150,13 +152,11 @@ class Report(Frozen):
       warnings: contradictions between the parts.
       problems: errors, by section of the page that could not be made.
       class_pictures: by label, a PNG file with a row of training examples.
-      curves: plots of the training, by metric.
-      figures: the other plots, by name.
       git: the code; None if it is in no Git repository.
       packages: versions by name.
     """
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     model: ArtifactRecord
     data: Data
     label_counts: dict[str, dict[int, int]] = {}
@@ -168,8 +168,6 @@ class Report(Frozen):
     warnings: tuple[str, ...] = ()
     problems: dict[str, str] = {}
     class_pictures: dict[int, str] = {}
-    curves: dict[str, Figure] = {}
-    figures: dict[str, Figure] = {}
     git: Git | None = None
     packages: dict[str, str] = {}
 
@@ -184,3 +182,13 @@ class Report(Frozen):
             return cls.model_validate_json(text)
         except ValidationError as error:
             raise ReportError(f"expected a report: {problems(error)[0]}") from error
+
+
+def read_report(directory: str) -> Report:
+    """Reads the report in an artifact's directory.
+
+    Raises:
+      OSError: if the file can't be read.
+      ReportError: as `Report.from_json`.
+    """
+    return Report.from_json(Path(directory, REPORT_CONTENT).read_text(encoding="utf-8"))

@@ -21,7 +21,6 @@ from components.report.content import (
     REPORT_CONTENT,
     REPORT_PAGE,
     Baseline,
-    Figure,
     Predictions,
     Report,
     Training,
@@ -96,7 +95,7 @@ def make_report(
         "predictions", lambda: _predictions(model, examples, data, directory)
     )
     pictures = sections.attempt("classes", lambda: _class_pictures(examples, data, directory))
-    drawable = Report(
+    return Report(
         model=artifact_record(model),
         data=data,
         label_counts=counts,
@@ -106,13 +105,10 @@ def make_report(
         baseline=_baseline(blessing, verdict),
         predictions=predictions,
         warnings=_contradictions(verdict, predictions),
+        problems=sections.problems,
         class_pictures=pictures or {},
         git=provenance.git_state(),
         packages=provenance.package_versions(),
-    )
-    curves, figures = _draw(sections, drawable, directory)
-    return drawable.model_copy(
-        update={"curves": curves, "figures": figures, "problems": sections.problems}
     )
 
 
@@ -152,34 +148,6 @@ def _class_pictures(examples: Artifact, data: Data, directory: Path) -> dict[int
         split, data.image_shape, len(data.class_names), CLASS_SAMPLES
     )
     return pictures.write_classes(images, CLASS_SAMPLES, directory)
-
-
-def _draw(
-    sections: _Sections, report: Report, directory: Path
-) -> tuple[dict[str, Figure], dict[str, Figure]]:
-    """Returns the training curves by metric, and the other plots by name."""
-    from components.report import figures
-
-    names = report.data.class_names
-    training, verdict, predictions = report.training, report.verdict, report.predictions
-    curves: dict[str, Figure] | None = None
-    if training and training.epochs:
-        curves = sections.attempt("training", lambda: figures.draw_training(training, directory))
-    drawings: dict[str, Callable[[], dict[str, Figure]]] = {}
-    if report.label_counts:
-        drawings["data"] = lambda: figures.draw_distribution(report.label_counts, names, directory)
-    if verdict and verdict.confusion_matrix:
-        drawings["confusion"] = lambda: figures.draw_confusion(
-            verdict.confusion_matrix, verdict.class_names, directory
-        )
-    if predictions:
-        drawings["calibration"] = lambda: figures.draw_reliability(
-            predictions.calibration, directory
-        )
-    drawn: dict[str, Figure] = {}
-    for section, draw in drawings.items():
-        drawn |= sections.attempt(section, draw) or {}
-    return curves or {}, drawn
 
 
 def _contradictions(verdict: Verdict | None, predictions: Predictions | None) -> tuple[str, ...]:

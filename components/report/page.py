@@ -2,109 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+from components.common.provenance import Data
+from components.report import charts
 from components.report.content import Report
+from components.report.facts import LineageEdge, RunFacts
+from components.report.intervals import wilson_interval
+from components.report.rendering import data_uri, render_template
 
 _TEMPLATE = "page.html.j2"
-_CSS = "page.css"
-_UNKNOWN = "-"
+_SHADES = 5
+_LARGEST_MATRIX = 40
+"""Classes; of more, the page lists the most common mistakes instead of the confusion matrix."""
 
-
-@dataclass(frozen=True)
-class StageTime:
-    """The duration of a stage.
-
-    Attributes:
-      state: in ML Metadata, in lower case: complete, cached, failed …
-      share: of the longest stage's time, from 0 to 1; 0 if the stage was cached.
-    """
-
-    name: str
-    state: str
-    seconds: float
-    share: float
-
-
-@dataclass(frozen=True)
-class LineageRow:
-    """A node of the lineage graph, with one node in each row.
-
-    Attributes:
-      title: name and id, or time.
-      detail: may be empty.
-      kind: `artifact` or `stage`.
-      lane: column of its dot, from 0.
-    """
-
-    title: str
-    detail: str
-    kind: str
-    lane: int
-
-
-@dataclass(frozen=True)
-class LineageEdge:
-    """A line from a row down to a lower one, in a lane."""
-
-    top: int
-    bottom: int
-    start_lane: int
-    lane: int
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """A graph laid out like a version history: the sources of a row are below it."""
-
-    rows: tuple[LineageRow, ...]
-    edges: tuple[LineageEdge, ...]
-
-    @property
-    def lanes(self) -> int:
-        """Number of columns."""
-        return 1 + max([edge.lane for edge in self.edges] + [row.lane for row in self.rows])
-
-
-@dataclass(frozen=True)
-class BlessedModel:
-    """A model that passed the gate.
-
-    Attributes:
-      id: in ML Metadata.
-      when: time of the blessing, for people.
-      accuracy: on the test examples at that time.
-      current: whether this run produced the model.
-    """
-
-    id: int
-    when: str
-    accuracy: float
-    current: bool
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """Facts that are known only after the run.
-
-    Attributes:
-      started: time, for people.
-      release: the outcome of the push, in words.
-      stages: in the order in which they ran.
-      history: the newest blessed models, in ascending order.
-      lineage: of the pushed model, or else of the verdict; None if there is neither.
-    """
-
-    started: str
-    release: str
-    stages: tuple[StageTime, ...]
-    history: tuple[BlessedModel, ...]
-    lineage: Lineage | None
+_COMMON_MISTAKES = 20
 
 
 def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
@@ -118,41 +34,57 @@ def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
     Returns:
       HTML with embedded pictures; all text is escaped.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    here = Path(__file__).parent
     names = dict(enumerate(report.data.class_names))
-    environment = Environment(
-        loader=FileSystemLoader(here),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Callable[..., str]] = {
-        "percent": _percent,
-        "number": _number,
-        "grouped": _grouped,
-        "duration": _duration,
-        "short_uri": short_uri,
-    }
-    environment.filters |= filters
-    environment.globals |= {
-        "inline": lambda name: _data_uri(directory / name),
-        "chart": _chart,
+    functions: dict[str, Callable[..., Any]] = {
+        "inline": lambda name: data_uri(directory / name),
         "class_name": lambda label: names.get(label, label),
+        "interval": wilson_interval,
         "lane_path": lane_path,
+        "shade": shade,
     }
-    # The style sheet is our own; everything else is escaped.
-    css = Markup((here / _CSS).read_text(encoding="utf-8"))  # noqa: S704
-    return environment.get_template(_TEMPLATE).render(r=report, run=run, css=css)
+    verdict, training = report.verdict, report.training
+    matrix = verdict.confusion_matrix if verdict else ()
+    return render_template(
+        _TEMPLATE,
+        functions,
+        r=report,
+        run=run,
+        charts=charts,
+        curves=charts.training_charts(training) if training else [],
+        matrix=matrix if len(matrix) <= _LARGEST_MATRIX else (),
+        mistakes=common_mistakes(matrix),
+        largest_share=_largest_share(report.label_counts),
+    )
 
 
-def short_uri(uri: str) -> str:
-    """Keeps the end of a path or URI, which identifies an artifact within its pipeline root."""
-    parts = [part for part in re.split(r"[/\\]", uri) if part]
-    return uri if len(parts) <= 3 else "…/" + "/".join(parts[-3:])  # noqa: PLR2004
+def render_rejection(data: Data, run: RunFacts) -> str:
+    """Renders the page of a run that the data gate stopped; `run` has data checks."""
+    return render_template("rejection.html.j2", {}, data=data, run=run)
+
+
+@dataclass(frozen=True)
+class CommonMistake:
+    """How often one class was taken for another."""
+
+    actual: int
+    predicted: int
+    count: int
+
+
+def common_mistakes(matrix: tuple[tuple[int, ...], ...]) -> list[CommonMistake]:
+    """Lists the most frequent mistakes of a confusion matrix, in descending order."""
+    mistakes = [
+        CommonMistake(actual, predicted, count)
+        for actual, row in enumerate(matrix)
+        for predicted, count in enumerate(row)
+        if count and actual != predicted
+    ]
+    return sorted(mistakes, key=lambda mistake: -mistake.count)[:_COMMON_MISTAKES]
+
+
+def shade(count: int, most: int) -> int:
+    """Returns the shade of a matrix cell: 0 without mistakes, else from 1 to 5 for `most`."""
+    return ceil(_SHADES * count / most) if count else 0
 
 
 def lane_path(edge: LineageEdge, lane_width: float, row_height: float) -> str:
@@ -163,41 +95,12 @@ def lane_path(edge: LineageEdge, lane_width: float, row_height: float) -> str:
     return f"M{x0:g} {y0:g}C{x0:g} {middle:g} {x1:g} {middle:g} {x1:g} {bend:g}V{y1:g}"
 
 
-def _data_uri(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-
-
-def _grouped(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:,}"
-
-
-def _percent(value: float | None, digits: int = 2) -> str:
-    return _UNKNOWN if value is None else f"{value * 100:.{digits}f}%"
-
-
-def _number(value: float | None, digits: int = 6) -> str:
-    return _UNKNOWN if value is None else f"{value:.{digits}g}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"
-
-
-def _chart(models: tuple[BlessedModel, ...], width: float, height: float) -> Mapping[str, Any]:
-    """Places the accuracies in a box: points (x, y), and lines (y, text) of the scale."""
-    accuracies = [model.accuracy for model in models]
-    low, high = min(accuracies), max(accuracies)
-    margin = max((high - low) * 0.15, 0.0005)
-    low, high = max(low - margin, 0), min(high + margin, 1)
-
-    def y_of(accuracy: float) -> float:
-        return height * (high - accuracy) / (high - low)
-
-    step = width / max(len(models) - 1, 1)
-    return {
-        "points": [(i * step, y_of(accuracy)) for i, accuracy in enumerate(accuracies)],
-        "lines": [(y_of(value), _percent(value)) for value in (low, (low + high) / 2, high)],
-    }
+def _largest_share(label_counts: Mapping[str, Mapping[int, int]]) -> float:
+    """Returns the largest share of one class in any split, which has the longest bar."""
+    shares = (
+        count / sum(counts.values())
+        for counts in label_counts.values()
+        for count in counts.values()
+        if count
+    )
+    return max(shares, default=1)

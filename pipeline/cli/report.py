@@ -1,4 +1,4 @@
-"""`mnist-pipeline report`: renders the page of the last run."""
+"""`mnist-pipeline report`: renders the report of the last run, or the index of all runs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from pipeline.cli.options import directory_option
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write. Default: <pipeline root>/reports/<run>/report.html.",
 )
+@click.option("--index", is_flag=True, help="Render the index of all runs instead.")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
-def report(pipeline_root: Path, output: Path | None, open_browser: bool) -> None:
+def report(pipeline_root: Path, output: Path | None, index: bool, open_browser: bool) -> None:
     """Renders the report of the last run, and prints its path.
+
+    Also renders the index of all runs, <pipeline root>/reports/index.html.
 
     \b
     Exit status:
@@ -28,10 +31,12 @@ def report(pipeline_root: Path, output: Path | None, open_browser: bool) -> None
       2  wrong usage
     """  # noqa: D301 - click wants the character
     from components.report.content import ReportError
-    from pipeline.runs.page import write_newest
+    from pipeline.runs.page import write_all_runs, write_newest
 
+    if index and output:
+        raise click.UsageError("--output names the file of a report: leave it out with --index")
     try:
-        path = write_newest(pipeline_root, output)
+        path = write_all_runs(pipeline_root) if index else write_newest(pipeline_root, output)
     except ReportError as error:
         raise click.ClickException(str(error)) from error
     click.echo(path)

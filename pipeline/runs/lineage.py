@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import ml_metadata
 from ml_metadata.proto import metadata_store_pb2
 
-from components.report.page import Lineage, LineageEdge, LineageRow, short_uri
+from components.report.facts import Lineage, LineageEdge, LineageRow
+from components.report.rendering import short_uri
 from pipeline.runs.metadata import component_id, local_time
+from pipeline.runs.report_files import show_time
 
 _Event = metadata_store_pb2.Event
 _INPUTS = (_Event.INPUT, _Event.DECLARED_INPUT)
@@ -88,7 +90,7 @@ class _Reader:
             self._add_artifact(artifact_id, role, execution_id)
             for artifact_id, role in sorted(inputs.items(), reverse=True)
         )
-        began = f"{local_time(execution.create_time_since_epoch):%Y-%m-%d %H:%M}"
+        began = show_time(local_time(execution.create_time_since_epoch))
         name = component_id(self.store, execution_id)
         self.nodes[key] = Node(key, name, began, "stage", sources, (execution_id, 0, 0))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -114,14 +114,12 @@ def read_run(store: ml_metadata.MetadataStore, run_id: str) -> dict[str, Stage]:
     return stages
 
 
-def newest_run_with(store: ml_metadata.MetadataStore, stage: str) -> Run | None:
-    """Finds the newest run in which a stage succeeded."""
-    runs = store.get_contexts_by_type("pipeline_run")
-    for context in sorted(runs, key=lambda context: context.id, reverse=True):
-        stages = read_run(store, context.name)
-        if stage in stages and stages[stage].succeeded:
-            return Run(context.name, local_time(context.create_time_since_epoch), stages)
-    return None
+def read_runs(store: ml_metadata.MetadataStore) -> Iterator[Run]:
+    """Reads all runs, newest first."""
+    contexts = store.get_contexts_by_type("pipeline_run")
+    for context in sorted(contexts, key=lambda context: context.id, reverse=True):
+        started = local_time(context.create_time_since_epoch)
+        yield Run(context.name, started, read_run(store, context.name))
 
 
 def fail_abandoned_executions(store: ml_metadata.MetadataStore) -> None:

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
 import ml_metadata
 
+from components.common.provenance import Data
+from components.example_gen.splits import SPLITS
 from components.model_gate.rules import VerdictError, read_verdict
-from components.report.content import REPORT_CONTENT, REPORT_PAGE, Report, ReportError
-from components.report.page import BlessedModel, Lineage, RunFacts, StageTime, render
+from components.report.content import ReportError, read_report
+from components.report.facts import BlessedModel, Lineage, RunFacts, StageTime
+from components.report.page import render, render_rejection
 from pipeline.runs import metadata
+from pipeline.runs.data_checks import read_data_checks
+from pipeline.runs.index import write_index
 from pipeline.runs.lineage import read_lineage
 from pipeline.runs.metadata import Artifact, Run, Stage
-from pipeline.stages import MODEL_GATE, PUSHER, REPORT
+from pipeline.runs.outcome import describe_release, has_page, has_report
+from pipeline.runs.report_files import INDEX_PAGE, page_file, show_time, write_file
+from pipeline.stages import EXAMPLE_GEN, MODEL_GATE, PUSHER, REPORT
 
-REPORTS = "reports"
 _HISTORY = 20
+_NOT_RUN = ("CACHED", "CANCELED")
 
 
 def write_newest(pipeline_root: Path, output: Path | None = None) -> Path:
-    """Renders the page of the newest run that has a report.
+    """Writes the page of the newest run that has one, and the index of all runs.
+
+    A run has a page if it made a report, or if the data gate rejected its data.
 
     Args:
       pipeline_root: of the runs.
@@ -33,62 +41,95 @@ def write_newest(pipeline_root: Path, output: Path | None = None) -> Path:
     Raises:
       ReportError: there is no report, or it can't be read or written; in one line.
     """
+    store = _open_runs(pipeline_root)
+    run = next((run for run in metadata.read_runs(store) if has_page(run.stages)), None)
+    if run is None:
+        raise ReportError(
+            f"no run with a report found in {pipeline_root}: start one with `make run`"
+        )
+    file = output or page_file(pipeline_root, run)
+    try:
+        write_file(file, _render(store, run, None if output else f"../{INDEX_PAGE}"))
+        write_index(store, pipeline_root)
+    except OSError as error:
+        raise ReportError(f"the report of run {run.name}: {error}") from error
+    except ReportError as error:
+        raise ReportError(f"{error}; run the pipeline again to make a new one") from error
+    return file
+
+
+def write_all_runs(pipeline_root: Path) -> Path:
+    """Writes the index of all runs; returns the file.
+
+    Raises:
+      ReportError: there are no runs, or the index can't be written; in one line.
+    """
+    try:
+        return write_index(_open_runs(pipeline_root), pipeline_root)
+    except OSError as error:
+        raise ReportError(f"the index of runs: {error}") from error
+
+
+def _open_runs(pipeline_root: Path) -> ml_metadata.MetadataStore:
     database = pipeline_root / "metadata.sqlite"
     if not database.is_file():
         raise ReportError(
             f"no runs found in {pipeline_root}: start one with `make run`, "
             "or name another root with --pipeline-root"
         )
-    store = metadata.open_store(database)
-    run = metadata.newest_run_with(store, REPORT)
-    if run is None:
-        raise ReportError(
-            f"no run with a report found in {pipeline_root}: start one with `make run`"
-        )
-    # TFX names a run by its start time, in a form with colons.
-    directory = f"{datetime.fromisoformat(run.name):%Y%m%dT%H%M%S}"
-    file = output or pipeline_root / REPORTS / directory / REPORT_PAGE
-    try:
-        return _write(store, run, file)
-    except OSError as error:
-        raise ReportError(f"the report of run {run.name}: {error}") from error
+    return metadata.open_store(database)
 
 
-def _write(store: ml_metadata.MetadataStore, run: Run, file: Path) -> Path:
-    directory = Path(run.stages[REPORT].outputs["report"][0].uri)
-    report = Report.from_json((directory / REPORT_CONTENT).read_text(encoding="utf-8"))
-    html = render(report, directory, read_facts(store, run))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(html, encoding="utf-8")
-    return partial.replace(file)
+def _render(store: ml_metadata.MetadataStore, run: Run, index: str | None) -> str:
+    facts = read_facts(store, run, index)
+    if not has_report(run.stages):
+        return render_rejection(_data(run.stages[EXAMPLE_GEN]), facts)
+    directory = run.stages[REPORT].outputs["report"][0].uri
+    return render(read_report(directory), Path(directory), facts)
 
 
-def read_facts(store: ml_metadata.MetadataStore, run: Run) -> RunFacts:
-    """Reads the facts that are known only after the run."""
-    return RunFacts(
-        started=f"{run.started:%Y-%m-%d %H:%M}",
-        release=_release(run.stages),
-        stages=stage_times(run),
-        history=_history(store, _blessed_model(run.stages)),
-        lineage=_lineage(store, run.stages),
+def _data(example_gen: Stage) -> Data:
+    properties = example_gen.outputs["examples"][0].properties
+    return Data(
+        source=properties.get("source"),
+        fingerprint=properties.get("fingerprint"),
+        counts={s: properties[f"count_{s}"] for s in SPLITS if f"count_{s}" in properties},
     )
 
 
-def _release(stages: Mapping[str, Stage]) -> str:
-    pusher = stages.get(PUSHER)
-    if pusher is None or not pusher.succeeded:
-        return "not pushed"
-    properties = pusher.outputs["pushed_model"][0].properties
-    word = "already released as" if properties["up_to_date"] else "released as"
-    return f"{word} version {properties['pushed_version']}"
+def read_facts(store: ml_metadata.MetadataStore, run: Run, index: str | None = None) -> RunFacts:
+    """Reads the facts that are known only after the run.
+
+    Args:
+      store: of the run.
+      run: in that store.
+      index: URL of the index of runs, relative to the page.
+    """
+    return RunFacts(
+        started=show_time(run.started),
+        seconds=_seconds(store, run),
+        release=describe_release(run.stages),
+        stages=stage_times(run),
+        history=_history(store, _blessed_model(run.stages)),
+        lineage=_lineage(store, run.stages),
+        data_checks=read_data_checks(run.stages),
+        index=index,
+    )
+
+
+def _seconds(store: ml_metadata.MetadataStore, run: Run) -> float:
+    ids = [stage.execution_id for stage in run.stages.values()]
+    executions = store.get_executions_by_id(ids)
+    began = min(execution.create_time_since_epoch for execution in executions)
+    ended = max(execution.last_update_time_since_epoch for execution in executions)
+    return (ended - began) / 1000
 
 
 def stage_times(run: Run) -> tuple[StageTime, ...]:
     """Returns the duration of each stage, also as a share of the longest."""
     stages = run.stages
     seconds = {
-        name: 0 if stage.state == "CACHED" else stage.seconds for name, stage in stages.items()
+        name: 0 if stage.state in _NOT_RUN else stage.seconds for name, stage in stages.items()
     }
     longest = max(seconds.values(), default=0) or 1
     return tuple(
@@ -120,7 +161,7 @@ def _history(store: ml_metadata.MetadataStore, current: int | None) -> tuple[Ble
         accuracy = _accuracy(blessing)
         if model is None or model in models or accuracy is None:
             continue
-        when = f"{metadata.local_time(message.create_time_since_epoch):%Y-%m-%d %H:%M}"
+        when = show_time(metadata.local_time(message.create_time_since_epoch))
         models[model] = BlessedModel(model, when, accuracy, model == current)
     return tuple(reversed(models.values()))
 

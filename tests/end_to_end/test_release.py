@@ -14,7 +14,7 @@ import tensorflow as tf
 from support.html_check import Page
 from support.pipeline_runs import TEST_PER_CLASS, TRAIN_PER_CLASS, Workspace
 
-from components.report.page import short_uri
+from components.report.rendering import short_uri
 from models.definition import DATASET
 from models.features import IMAGE, IMAGE_BYTES, NUM_CLASSES, PROBABILITIES
 from pipeline.exit_status import ExitStatus

@@ -16,6 +16,7 @@ from keras import layers
 
 from models import callbacks
 from models.callbacks import EpochSeeds, HistoryWriter, make_callbacks
+from models.hardware import describe_hardware
 from models.hyperparameters import Hyperparameters
 from models.progress import PROGRESS_LOGGER, TrainingProgress
 
@@ -89,12 +90,35 @@ def test_history_includes_metrics_that_start_in_a_later_epoch(tmp_path: Path) ->
     early_stopping = keras.callbacks.EarlyStopping()
     early_stopping.on_train_begin()
     writer = HistoryWriter(tmp_path, early_stopping)
+    writer.set_model(keras.Sequential([keras.Input((1,)), layers.Dense(1)]))
     for epoch, logs in enumerate([{"loss": 3.0}, {"loss": 2.0, "late": 0.5}, {"loss": 1.0}]):
         writer.on_epoch_begin(epoch)
         writer.on_epoch_end(epoch, logs)
     assert [row.get("late") for row in _history(tmp_path)["epochs"]] == [None, 0.5, None]
     with (tmp_path / "history.csv").open(newline="") as file:
         assert [row["late"] for row in csv.DictReader(file)] == ["", "0.5", ""]
+
+
+def test_history_describes_the_model_and_the_machine(tmp_path: Path) -> None:
+    _fit(tmp_path)
+    history = _history(tmp_path)
+    assert history["layers"] == [{"name": "Dense", "shape": [5], "parameters": 155}]
+    assert history["parameters"] == 155
+    assert history["hardware"] == describe_hardware()
+
+
+def test_layer_with_several_outputs_has_no_shape(tmp_path: Path) -> None:
+    image = keras.Input((30,))
+    inner = keras.Input((30,))
+    doubled = keras.Model(inner, [layers.ReLU()(inner), layers.ReLU()(inner)])
+    outputs = layers.Dense(5, activation="softmax")(layers.Add()(doubled(image)))
+    early_stopping = keras.callbacks.EarlyStopping()
+    early_stopping.on_train_begin()
+    writer = HistoryWriter(tmp_path, early_stopping)
+    writer.set_model(keras.Model(image, outputs))
+    writer.on_train_end()
+    described = {layer["name"]: layer["shape"] for layer in _history(tmp_path)["layers"]}
+    assert described == {"InputLayer": [30], "Functional": None, "Add": [30], "Dense": [5]}
 
 
 def test_history_names_the_best_epoch(tmp_path: Path) -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.protobuf.message import Message
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from support.report_inputs import make_verdict, perfect_matrix
+from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from components.common.provenance import ArtifactRecord, Data
+from components.data_gate.schema import facts_schema
+from components.example_gen.splits import SPLITS
 from components.model_gate.rules import VERDICT_FILE
 from components.report.content import REPORT_CONTENT, Report
+from models.features import LABEL
 
 
 class MadeUpRuns:
@@ -105,18 +111,67 @@ class MadeUpRuns:
         (self.uri(id_) / VERDICT_FILE).write_text(make_verdict(matrix).to_json())
         return id_
 
-    def report(self) -> int:
-        """Creates a minimal report and returns its id."""
+    def report(self, **content: Any) -> int:
+        """Creates a report with this content only, and returns its id."""
         id_ = self.artifact("system.HTML")
         report = Report(
             model=ArtifactRecord(id=1, type="Model", uri="m"),
             data=Data(source="made up", fingerprint=None, counts={}),
+            **content,
         )
         (self.uri(id_) / REPORT_CONTENT).write_text(report.to_json())
         return id_
 
-    def whole_run(self, name: str, wrong: int = 0, pushes: bool = True) -> dict[str, int]:
+    def schema(self, text: str) -> int:
+        id_ = self.artifact("Schema")
+        (self.uri(id_) / "schema.pbtxt").write_text(text)
+        return id_
+
+    def statistics(self, features: Sequence[statistics_pb2.FeatureNameStatistics]) -> int:
+        """The same statistics of each split."""
+        dataset = statistics_pb2.DatasetFeatureStatistics(features=features)
+        message = statistics_pb2.DatasetFeatureStatisticsList(datasets=[dataset])
+        id_ = self.artifact("ExampleStatistics")
+        self._write_splits(id_, "FeatureStats.pb", dict.fromkeys(SPLITS, message))
+        return id_
+
+    def anomalies(self, **descriptions: str) -> int:
+        """An anomaly of the label in each of the given splits."""
+        messages = {split: anomalies_pb2.Anomalies() for split in SPLITS}
+        for split, description in descriptions.items():
+            messages[split].anomaly_info[LABEL].description = description
+        id_ = self.artifact("ExampleAnomalies")
+        self._write_splits(id_, "SchemaDiff.pb", messages)
+        return id_
+
+    def _write_splits(self, id_: int, name: str, messages: Mapping[str, Message]) -> None:
+        for split, message in messages.items():
+            directory = self.uri(id_) / f"Split-{split}"
+            directory.mkdir()
+            (directory / name).write_bytes(message.SerializeToString())
+
+    def checked_data(self, name: str, **anomalies: str) -> None:
+        """A run from data to the data gate, which fails if there are anomalies."""
+        self.start(name)
+        properties: dict[str, str | int] = {"source": "made up", "count_train": 1234}
+        self.execution("ImageExampleGen", {}, {"examples": self.artifact("Examples", **properties)})
+        self.execution("ImportSchemaGen", {}, {"schema": self.schema(facts_schema())})
+        self.execution("StatisticsGen", {}, {"statistics": self.statistics([])})
+        found = {"anomalies": self.anomalies(**anomalies)}
+        self.execution("ExampleValidator", {}, found)
+        state = mlmd.Execution.FAILED if anomalies else mlmd.Execution.COMPLETE
+        self.execution("DataGate", found, state=state)
+
+    def whole_run(
+        self, name: str, wrong: int = 0, pushes: bool = True, **content: Any
+    ) -> dict[str, int]:
         """Records a run whose Pusher succeeds, or fails if `pushes` is False.
+
+        Args:
+          name: of the run.
+          wrong: number of wrong predictions.
+          pushes: whether the Pusher succeeds.
+          **content: of the report.
 
         Returns:
           Artifact ids by output name.
@@ -129,7 +184,7 @@ class MadeUpRuns:
         self.execution("Trainer", {"examples": ids["examples"]}, {"model": ids["model"]})
         ids["blessing"] = self.blessing(ids["model"], wrong, blessed=int(pushes))
         self.execution("ModelGate", {"model": ids["model"]}, {"blessing": ids["blessing"]})
-        ids["report"] = self.report()
+        ids["report"] = self.report(**content)
         self.execution("RunReport", {"blessing": ids["blessing"]}, {"report": ids["report"]})
         inputs = {key: ids[key] for key in ("model", "blessing", "examples")}
         if not pushes:

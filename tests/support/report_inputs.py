@@ -40,6 +40,24 @@ EPOCHS: list[dict[str, float | None]] = [
 ]
 
 
+FACTS: dict[str, object] = {
+    "layers": [
+        {"name": "Flatten", "shape": [4], "parameters": 0},
+        {"name": "Dense", "shape": [10], "parameters": 12345},
+    ],
+    "parameters": 12345,
+    "hardware": "Abacus, 2 threads, no GPU",
+}
+"""Of the history, besides its epochs."""
+
+
+def make_history(
+    epochs: Sequence[Mapping[str, float | None]], best_epoch: int = 1
+) -> dict[str, object]:
+    """The Trainer's history, as JSON values."""
+    return {"best_epoch": best_epoch, "epochs": epochs, **FACTS}
+
+
 def make_verdict(
     matrix: Sequence[Sequence[int]], class_names: Sequence[str] = CLASS_NAMES
 ) -> Verdict:
@@ -108,7 +126,7 @@ class Inputs:
         self.judge(questions)
 
     def write_history(self, epochs: Sequence[Mapping[str, float | None]]) -> None:
-        self.history.write_text(json.dumps({"best_epoch": 1, "epochs": epochs}))
+        self.history.write_text(json.dumps(make_history(epochs)))
 
     def judge(self, questions: Iterable[Any]) -> None:
         """Writes the verdict on the predictions for these questions."""

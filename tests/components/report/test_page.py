@@ -1,4 +1,4 @@
-"""The page of made-up content."""
+"""The page, rendered from made-up content."""
 
 from __future__ import annotations
 
@@ -8,28 +8,34 @@ from typing import Any
 import pytest
 from PIL import Image
 from support.html_check import Page
-from support.report_inputs import EPOCHS, make_verdict, perfect_matrix
+from support.report_inputs import EPOCHS, make_history, make_verdict, perfect_matrix
 
 from components.common.provenance import ArtifactRecord, Data, Git
 from components.report.content import (
     Calibration,
-    Figure,
     Prediction,
     Predictions,
     Report,
     Training,
 )
-from components.report.page import (
+from components.report.facts import (
     BlessedModel,
+    CheckedFeature,
+    DataChecks,
     Lineage,
     LineageEdge,
     LineageRow,
     RunFacts,
     StageTime,
+)
+from components.report.page import (
+    common_mistakes,
     lane_path,
     render,
-    short_uri,
+    render_rejection,
+    shade,
 )
+from components.report.rendering import duration, short_uri
 from models.definition import DATASET
 from models.features import CLASS_NAMES
 
@@ -41,7 +47,7 @@ def make_report(**changes: Any) -> Report:
         "model": ArtifactRecord(id=5, type="Model", uri="/root/Trainer/model/7"),
         "data": Data(source="tfds", fingerprint="f" * 64, counts={"train": 1234, "test": 90}),
         "verdict": make_verdict(perfect_matrix()),
-        "training": Training.model_validate({"best_epoch": 2, "epochs": EPOCHS}),
+        "training": Training.model_validate(make_history(EPOCHS, best_epoch=2)),
         "hyperparameters": {"batch_size": 64},
         "git": Git(commit="c" * 40, dirty=True),
         "packages": {"tfx": "1.2.3"},
@@ -57,7 +63,8 @@ def make_facts(**changes: Any) -> RunFacts:
     )
     edges = (LineageEdge(0, 1, 0, 0), LineageEdge(1, 2, 0, 0))
     content: dict[str, Any] = {
-        "started": "2026-11-22 17:18",
+        "started": "2026-11-22 17:18 UTC",
+        "seconds": 725.0,
         "release": "released as version 17",
         "stages": (
             StageTime("Trainer", "complete", 705.5, 1.0),
@@ -68,36 +75,46 @@ def make_facts(**changes: Any) -> RunFacts:
             BlessedModel(9, "2026-11-22 17:31", 0.9938, current=True),
         ),
         "lineage": Lineage(rows, edges),
+        "data_checks": DataChecks(
+            (CheckedFeature("contrast", "FLOAT", "0 to 1", "0.1 to 0.9"),), ()
+        ),
+        "index": "../index.html",
     }
     return RunFacts(**(content | changes))
 
 
-def drawn(tmp_path: Path, report: Report, run: RunFacts | None = None) -> tuple[str, Page]:
+def rendered(tmp_path: Path, report: Report, run: RunFacts | None = None) -> tuple[str, Page]:
     html = render(report, tmp_path, run)
     return html, Page(html)
 
 
 def test_page_needs_nothing_from_outside(tmp_path: Path) -> None:
     Image.new("L", (4, 4)).save(tmp_path / "x.png")
-    figure = Figure(light="x.png", dark="x.png", alt="a curve", width=10, height=10)
-    report = make_report(curves={"loss": figure}, class_pictures={1: "x.png"})
-    html, page = drawn(tmp_path, report, make_facts())
-    assert len(page.references()) == 3
-    assert all(reference.startswith("data:image/png;base64,") for reference in page.references())
+    html, page = rendered(tmp_path, make_report(class_pictures={1: "x.png"}), make_facts())
+    loaded = [reference for reference in page.references() if not reference.startswith("#")]
+    assert sorted(reference.split(",")[0] for reference in loaded) == [
+        "../index.html",
+        "data:image/png;base64",
+    ]
     assert not page.having("script")
     assert "default-src 'none'" in html
 
 
 def test_every_picture_is_described(tmp_path: Path) -> None:
     Image.new("L", (4, 4)).save(tmp_path / "x.png")
-    figure = Figure(light="x.png", dark="x.png", alt="a curve", width=10, height=10)
-    _, page = drawn(
-        tmp_path, make_report(curves={"loss": figure}, class_pictures={1: "x.png"}), make_facts()
-    )
-    assert [image["alt"] for image in page.having("img")] == [
-        "a curve",
-        f"Training images, {DATASET.noun} {CLASS_NAMES[1]}",
-    ]
+    _, page = rendered(tmp_path, make_report(class_pictures={1: "x.png"}), make_facts())
+    (image,) = page.having("img")
+    assert image["alt"] == f"Training images, {DATASET.noun} {CLASS_NAMES[1]}"
+    for svg in page.having("svg"):
+        assert svg.get("aria-hidden") == "true" or svg["aria-label"]
+
+
+@pytest.mark.parametrize("run", [None, make_facts()])
+def test_contents_lead_to_every_section(tmp_path: Path, run: RunFacts | None) -> None:
+    _, page = rendered(tmp_path, make_report(), run)
+    links = [a["href"] or "" for a in page.having("a")]
+    inside = [link.removeprefix("#") for link in links if link.startswith("#")]
+    assert inside == [section["id"] for section in page.having("section")]
 
 
 def test_text_from_outside_stays_text(tmp_path: Path) -> None:
@@ -125,21 +142,20 @@ def test_text_from_outside_stays_text(tmp_path: Path) -> None:
         release=HOSTILE,
         stages=(StageTime(HOSTILE, HOSTILE, 1, 1),),
         lineage=Lineage(rows, ()),
+        data_checks=DataChecks((CheckedFeature(*[HOSTILE] * 4),), (HOSTILE,)),
         history=(BlessedModel(1, HOSTILE, 0.5, current=True),) * 2,
     )
-    html, page = drawn(tmp_path, report, facts)
+    html, page = rendered(tmp_path, report, facts)
     assert not page.having("script")
     assert html.count("&lt;script&gt;") >= 20
     assert HOSTILE in page.text
 
 
-def test_verdict_and_checks_are_there(tmp_path: Path) -> None:
-    _, page = drawn(tmp_path, make_report())
+def test_verdict_and_checks_are_shown(tmp_path: Path) -> None:
+    _, page = rendered(tmp_path, make_report())
     assert "✓ blessed" in page.text
-    for name in ("examples", "all classes", "accuracy", "class recall", "loss", "baseline"):
-        assert name in page.text
     assert page.text.count("✓ passed") == 6
-    assert "accuracy at least 85% ✓ passed accuracy 100% ≥ 85%" in page.text
+    assert "accuracy 100% ≥ 85% ✓ passed" in page.text
 
 
 @pytest.mark.parametrize("size", [2, 40])
@@ -150,66 +166,103 @@ def test_all_classes_are_named(tmp_path: Path, size: int) -> None:
         verdict=make_verdict(perfect_matrix(size=size), names),
         label_counts={"train": {size - 1: 1234}},
     )
-    _, page = drawn(tmp_path, report)
+    _, page = rendered(tmp_path, report)
     for name in names:
-        assert f"{name} 100.00% 100.00% 100.00% 9 9" in page.text
+        assert f"{name} 100.00% 100.00% 70.09% to 100.00% 100.00% 9 9" in page.text
     assert "item train class no. 0 0 class no. 1 " in page.text
     assert f"{names[-1]} 1,234" in page.text
 
 
-def test_run_without_its_facts_does_not_say_whether_it_was_pushed(tmp_path: Path) -> None:
-    _, page = drawn(tmp_path, make_report())
+def test_page_made_before_the_push_shows_no_outcome_of_it(tmp_path: Path) -> None:
+    _, page = rendered(tmp_path, make_report())
     assert "does not show whether the model was pushed" in page.text
     assert "Lineage" not in page.text
 
 
-def test_facts_of_the_run_are_there(tmp_path: Path) -> None:
-    _, page = drawn(tmp_path, make_report(), make_facts())
-    assert "2026-11-22 17:18 · released as version 17" in page.text
+def test_facts_of_the_run_are_shown(tmp_path: Path) -> None:
+    _, page = rendered(tmp_path, make_report(), make_facts())
+    assert "2026-11-22 17:18 UTC · released as version 17 · total time 12 min 5 s" in page.text
     assert "Trainer 11 min 46 s" in page.text
+    assert "first to last stage 12 min 5 s" in page.text
+    assert "found no anomalies" in page.text
+    assert "contrast FLOAT 0 to 1 0.1 to 0.9" in page.text
     assert "Evaluator cached" in page.text
     assert "9 (this run) 2026-11-22 17:31 99.38% 3 2026-11-21 08:00 99.10%" in page.text
     assert "pushed model 3 …/a/b/3 Pusher, today from model 1 model 1" in page.text
-    # One dot and one box, two lines; a point for each model.
-    assert [c for c in page.having("circle") if c.get("class") == "dot"] != []
-    assert len(page.having("rect")) == 1
-    assert len(page.having("path")) == 2
-    assert len([c for c in page.having("circle") if c.get("class") != "dot"]) == 2
-
-
-def test_higher_accuracy_is_higher_in_the_chart(tmp_path: Path) -> None:
-    _, page = drawn(tmp_path, make_report(), make_facts())
-    low, high = (float(c["cy"] or 0) for c in page.having("circle") if c.get("class") != "dot")
-    assert low > high
+    dots = [circle for circle in page.having("circle") if circle.get("class") == "dot"]
+    boxes = [rect for rect in page.having("rect") if rect.get("class") == "box"]
+    assert (len(dots), len(boxes)) == (2, 1)
 
 
 def test_only_blessed_model_needs_no_chart(tmp_path: Path) -> None:
     facts = make_facts(history=(BlessedModel(9, "today", 0.99, current=True),))
-    _, page = drawn(tmp_path, make_report(), facts)
+    _, page = rendered(tmp_path, make_report(), facts)
     assert "The only model" in page.text
-    assert not page.having("polyline")
+    assert not any("models" in (svg.get("aria-label") or "") for svg in page.having("svg"))
 
 
-def test_models_of_the_same_accuracy_make_a_level_line(tmp_path: Path) -> None:
-    history = tuple(BlessedModel(i, "today", 1.0, current=False) for i in range(3))
-    _, page = drawn(tmp_path, make_report(), make_facts(history=history))
-    (line,) = page.having("polyline")
-    assert len({point.split(",")[1] for point in (line["points"] or "").split()}) == 1
-
-
-def test_page_of_next_to_nothing_can_be_drawn(tmp_path: Path) -> None:
+def test_nearly_empty_report_can_be_rendered(tmp_path: Path) -> None:
     report = Report(
         model=ArtifactRecord(id=5, type="Model", uri="m"),
         data=Data(source=None, fingerprint=None, counts={}),
     )
-    facts = make_facts(history=(), lineage=None, stages=())
-    _, page = drawn(tmp_path, report, facts)
+    facts = make_facts(history=(), lineage=None, stages=(), data_checks=None, index=None)
+    _, page = rendered(tmp_path, report, facts)
     assert "no verdict" in page.text
     assert "No model has passed" in page.text
     assert "ML Metadata has no lineage" in page.text
+    assert "schema, statistics or anomalies of this run can't be read" in page.text
 
 
-def test_no_mistakes_are_said_to_be_none(tmp_path: Path) -> None:
+def test_anomalies_are_listed() -> None:
+    anomalies = ("train: label: class 3 is absent", "test: image: too large")
+    checks = DataChecks((CheckedFeature("label", "INT", "0 to 9", ""),), anomalies)
+    data = Data(source="tfds", fingerprint=None, counts={"train": 1234})
+    page = Page(render_rejection(data, make_facts(data_checks=checks)))
+    for text in ("✗ data rejected", *anomalies, "1,234 train", "Nothing was trained"):
+        assert text in page.text
+    assert "found no anomalies" not in page.text
+
+
+def test_mistakes_have_a_stronger_color_the_more_there_are(tmp_path: Path) -> None:
+    matrix = perfect_matrix(size=3)
+    matrix[0] = [100, 10, 1]
+    names = ("a", "b", "c")
+    report = make_report(
+        data=Data(source=None, fingerprint=None, counts={}, class_names=names),
+        verdict=make_verdict(matrix, names),
+    )
+    html, _ = rendered(tmp_path, report)
+    assert '<td class="hit">100</td><td class="m5">10</td><td class="m1">1</td>' in html
+
+
+def test_large_matrix_is_replaced_by_the_most_common_mistakes(tmp_path: Path) -> None:
+    names = tuple(f"class no. {label}" for label in range(41))
+    matrix = perfect_matrix(size=41)
+    matrix[7][3], matrix[2][40] = 4, 5
+    report = make_report(
+        data=Data(source=None, fingerprint=None, counts={}, class_names=names),
+        verdict=make_verdict(matrix, names),
+    )
+    _, page = rendered(tmp_path, report)
+    assert "Confusion matrix" not in page.text
+    assert "test images class no. 2 class no. 40 5 class no. 7 class no. 3 4" in page.text
+
+
+def test_common_mistakes_are_at_most_20_in_descending_order() -> None:
+    matrix = tuple(tuple(10 * row + column for column in range(6)) for row in range(6))
+    counts = [mistake.count for mistake in common_mistakes(matrix)]
+    assert counts == sorted(counts, reverse=True)
+    assert len(counts) == 20
+    assert counts[0] == 54
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, 0), (1, 1), (20, 1), (21, 2), (100, 5)])
+def test_shade_is_a_fifth_of_the_most(count: int, expected: int) -> None:
+    assert shade(count, 100) == expected
+
+
+def test_perfect_predictions_have_no_mistakes(tmp_path: Path) -> None:
     predictions = Predictions(
         examples=90,
         correct=90,
@@ -217,7 +270,7 @@ def test_no_mistakes_are_said_to_be_none(tmp_path: Path) -> None:
         samples=(),
         mistakes=(),
     )
-    _, page = drawn(tmp_path, make_report(predictions=predictions))
+    _, page = rendered(tmp_path, make_report(predictions=predictions))
     assert "None: all predictions are correct." in page.text
 
 
@@ -239,7 +292,7 @@ def test_more_mistakes_than_shown_are_counted(tmp_path: Path) -> None:
         samples=(),
         mistakes=(mistake, mistake),
     )
-    _, page = drawn(tmp_path, make_report(predictions=predictions))
+    _, page = rendered(tmp_path, make_report(predictions=predictions))
     assert "with the highest confidence: 2 of 3." in page.text
     zero, one = CLASS_NAMES[:2]
     assert f"{one} 90.0% actual: {zero} second: {zero}, 10.0% #1" in page.text
@@ -261,3 +314,17 @@ def test_line_of_the_lineage_ends_at_both_dots() -> None:
     path = lane_path(LineageEdge(top=1, bottom=4, start_lane=0, lane=2), 10, 20)
     assert path.startswith("M5 30C")
     assert path.endswith(" 25 50V90")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.04, "0.0 s"),
+        (59.9, "59.9 s"),
+        (60, "1 min 0 s"),
+        (3599, "59 min 59 s"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_durations_have_at_most_two_units(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected

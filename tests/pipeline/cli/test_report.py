@@ -36,7 +36,7 @@ def test_no_run_is_one_clear_line_and_status_1(tmp_path: Path) -> None:
     assert result.output.count("\n") == 1
 
 
-def test_browser_is_asked_only_when_wanted(
+def test_browser_opens_only_on_request(
     runs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs.whole_run(NAME)
@@ -54,7 +54,9 @@ def test_browser_is_asked_only_when_wanted(
     assert opened == [output.as_uri()]
 
 
-def test_missing_browser_is_said_after_the_path(runs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_browser_is_reported_after_the_path(
+    runs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs.whole_run(NAME)
     monkeypatch.setattr(webbrowser, "open", lambda url: False)
     result = invoke("--pipeline-root", runs.root, "--open")
@@ -62,6 +64,25 @@ def test_missing_browser_is_said_after_the_path(runs: Any, monkeypatch: pytest.M
     path, error = result.output.strip().splitlines()
     assert path.endswith("report.html")
     assert error.startswith("Error: no browser found")
+
+
+def test_index_of_all_runs_is_written_and_opened(
+    runs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.whole_run(NAME)
+    index = runs.root / "reports" / "index.html"
+    monkeypatch.setattr(webbrowser, "open", lambda url: url == index.as_uri())
+    result = invoke("--pipeline-root", runs.root, "--index", "--open")
+    assert result.exit_code == 0
+    path = Path(result.output.strip())
+    assert path == index
+    assert [file.name for file in path.parent.iterdir()] == ["index.html"]
+
+
+def test_index_has_a_fixed_place(runs: Any, tmp_path: Path) -> None:
+    result = invoke("--pipeline-root", runs.root, "--index", "--output", tmp_path / "x.html")
+    assert result.exit_code == 2
+    assert "leave it out with --index" in result.output
 
 
 def test_help_lists_the_exit_statuses_in_lines_of_their_own() -> None:
@@ -76,11 +97,11 @@ def test_wrong_usage_has_status_2(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("pipeline.cli.report", {"jinja2", "matplotlib", "ml_metadata", "tensorflow", "tfx"}),
-        ("pipeline.runs.page", {"matplotlib", "tensorflow", "tfx"}),
+        ("pipeline.cli.report", {"jinja2", "ml_metadata", "tensorflow", "tfx"}),
+        ("pipeline.runs.page", {"jinja2", "tensorflow", "tfx"}),
     ],
 )
-def test_what_is_slow_to_import_is_imported_only_when_needed(module: str, heavy: set[str]) -> None:
+def test_slow_imports_wait_until_they_are_needed(module: str, heavy: set[str]) -> None:
     code = f"import sys, {module}; print(sorted({heavy!r} & sys.modules.keys()))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components.report.page import Lineage, LineageEdge
+from components.report.facts import Lineage, LineageEdge
 from pipeline.runs.lineage import Node, lay_out, read_lineage
 
 
@@ -21,7 +21,7 @@ def links(lineage: Lineage) -> set[tuple[str, str]]:
     return {(names[edge.top], names[edge.bottom]) for edge in lineage.edges}
 
 
-def test_lineage_goes_from_the_push_to_the_data(runs: Any) -> None:
+def test_lineage_leads_from_the_push_to_the_data(runs: Any) -> None:
     ids = runs.whole_run("first")
     lineage = read_lineage(runs.store, ids["pushed_model"])
     pushed, blessing, model, examples = (
@@ -58,7 +58,7 @@ def test_lineage_goes_from_the_push_to_the_data(runs: Any) -> None:
     assert lineage.rows[0].detail == f"…/root/PushedModel/{ids['pushed_model']}"
 
 
-def test_what_the_cache_gave_comes_from_the_execution_that_made_it(runs: Any) -> None:
+def test_cached_artifact_comes_from_the_execution_that_produced_it(runs: Any) -> None:
     ids = runs.whole_run("first")
     runs.start("second")
     cached = {"examples": ids["examples"]}

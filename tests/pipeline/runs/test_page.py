@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,7 @@ NAME = "2026-11-22T17:18:41.123456"
 
 
 def facts(runs: Any) -> Any:
-    run = metadata.newest_run_with(runs.store, "RunReport")
-    assert run
-    return read_facts(runs.store, run)
+    return read_facts(runs.store, next(metadata.read_runs(runs.store)))
 
 
 def test_page_lies_below_the_root_named_by_the_start_of_the_run(runs: Any) -> None:
@@ -34,6 +33,8 @@ def test_page_lies_below_the_root_named_by_the_start_of_the_run(runs: Any) -> No
     assert "released as version 17" in text
     assert "data made up" in text
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+    assert '<a class="index" href="../index.html">' in path.read_text(encoding="utf-8")
+    assert {file.name for file in path.parents[1].iterdir()} == {path.parent.name, "index.html"}
 
 
 def test_page_can_be_written_elsewhere_and_again(runs: Any, tmp_path: Path) -> None:
@@ -41,11 +42,12 @@ def test_page_can_be_written_elsewhere_and_again(runs: Any, tmp_path: Path) -> N
     path = tmp_path / "new" / "page.html"
     assert write_newest(runs.root, path) == path
     first = path.read_text(encoding="utf-8")
+    assert "index.html" not in first
     write_newest(runs.root, path)
     assert path.read_text(encoding="utf-8") == first
 
 
-def test_newest_run_that_has_a_report_counts(runs: Any) -> None:
+def test_newest_run_with_a_report_is_rendered(runs: Any) -> None:
     runs.whole_run("2026-11-22T10:00:00")
     runs.whole_run("2026-11-22T11:00:00")
     runs.start("2026-11-22T12:00:00")
@@ -53,7 +55,26 @@ def test_newest_run_that_has_a_report_counts(runs: Any) -> None:
     assert write_newest(runs.root).parent.name == "20261122T110000"
 
 
-def test_report_of_a_run_whose_stage_failed_does_not_count(runs: Any) -> None:
+def test_run_whose_data_were_rejected_has_a_page_with_the_anomalies(runs: Any) -> None:
+    runs.whole_run("2026-11-22T10:00:00")
+    runs.checked_data("2026-11-22T11:00:00", test="class 3 is absent")
+    path = write_newest(runs.root)
+    assert path.parent.name == "20261122T110000"
+    text = Page(path.read_text(encoding="utf-8")).text
+    assert "✗ data rejected" in text
+    assert "test: label: class 3 is absent" in text
+    assert "source made up images 1,234 train" in text
+    assert "DataGate failed" in text
+
+
+def test_run_that_ended_after_good_data_has_no_page(runs: Any) -> None:
+    runs.whole_run("2026-11-22T10:00:00")
+    runs.checked_data("2026-11-22T11:00:00")
+    runs.execution("Trainer", state=mlmd.Execution.FAILED)
+    assert write_newest(runs.root).parent.name == "20261122T100000"
+
+
+def test_failed_report_stage_has_no_page(runs: Any) -> None:
     runs.start(NAME)
     runs.execution("RunReport", state=mlmd.Execution.FAILED)
     with pytest.raises(
@@ -62,7 +83,7 @@ def test_report_of_a_run_whose_stage_failed_does_not_count(runs: Any) -> None:
         write_newest(runs.root)
 
 
-def test_run_that_pushed_nothing_says_so_and_shows_where_its_verdict_comes_from(
+def test_run_that_pushed_nothing_has_the_lineage_of_its_verdict(
     runs: Any,
 ) -> None:
     ids = runs.whole_run(NAME, pushes=False)
@@ -72,31 +93,54 @@ def test_run_that_pushed_nothing_says_so_and_shows_where_its_verdict_comes_from(
     assert found.lineage.rows[0].title == f"model blessing {ids['blessing']}"
 
 
-def test_release_that_was_there_already_is_called_so(runs: Any) -> None:
+def test_unchanged_release_is_called_already_released(runs: Any) -> None:
     runs.whole_run(NAME)
     pushed = runs.artifact("PushedModel", pushed_version="17", up_to_date=1)
     runs.execution("Pusher", {}, {"pushed_model": pushed})
     assert facts(runs).release == "already released as version 17"
 
 
-def test_times_are_those_of_the_stages_in_their_order(runs: Any) -> None:
+def test_stage_times_are_in_the_order_of_the_stages(runs: Any) -> None:
     runs.whole_run(NAME)
     names = [stage.name for stage in facts(runs).stages]
     assert names == ["ImageExampleGen", "Trainer", "ModelGate", "RunReport", "Pusher"]
     assert {stage.state for stage in facts(runs).stages} == {"complete"}
 
 
-def test_stage_that_the_cache_gave_has_no_bar() -> None:
+def test_total_time_is_from_the_first_stage_to_the_last(runs: Any) -> None:
+    runs.whole_run(NAME)
+    first, *_, last = runs.store.get_executions()
+    ended = last.last_update_time_since_epoch
+    expected = (ended - first.create_time_since_epoch) / 1000
+    assert facts(runs).seconds == pytest.approx(expected)
+
+
+def test_times_have_their_zone(runs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.whole_run(NAME)
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        found = facts(runs)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert found.started.endswith(" IST")
+    assert found.history[0].when.endswith(" IST")
+    assert found.lineage.rows[1].title.endswith(" IST")
+
+
+def test_stage_that_did_not_run_has_no_bar() -> None:
     stages = {
         "Trainer": metadata.Stage("Trainer", 1, "CACHED", 4.0),
         "Evaluator": metadata.Stage("Evaluator", 2, "COMPLETE", 1.0),
         "Pusher": metadata.Stage("Pusher", 3, "FAILED", 2.0),
+        "Other": metadata.Stage("Other", 4, "CANCELED", 3.0),
     }
     run = metadata.Run(NAME, datetime.now().astimezone(), stages)
-    assert [stage.share for stage in stage_times(run)] == [0, 0.5, 1]
+    assert [stage.share for stage in stage_times(run)] == [0, 0.5, 1, 0]
 
 
-def test_history_has_the_newest_blessed_models_the_oldest_first(runs: Any) -> None:
+def test_history_has_the_newest_blessed_models_in_ascending_order(runs: Any) -> None:
     for number in range(22):
         last = runs.whole_run(f"run {number}", wrong=number % 3)
     history = facts(runs).history
@@ -109,7 +153,7 @@ def test_history_has_the_newest_blessed_models_the_oldest_first(runs: Any) -> No
     )
 
 
-def test_model_that_was_blessed_again_is_there_once_with_the_newest_accuracy(runs: Any) -> None:
+def test_model_that_was_blessed_again_is_listed_once_with_the_newest_accuracy(runs: Any) -> None:
     ids = runs.whole_run(NAME, wrong=1)
     runs.execution("ModelGate", {}, {"blessing": runs.blessing(ids["model"], wrong=2)})
     (model,) = facts(runs).history
@@ -139,7 +183,7 @@ def test_directory_without_runs_is_one_clear_line(tmp_path: Path) -> None:
         (lambda path: path.write_text("[]"), r"^expected a report: JSON: "),
         (
             lambda path: path.write_text('{"format": 1}'),
-            r"^expected a report: format: .*, received 1",
+            r"^expected a report: format: .*, received 1; run the pipeline again",
         ),
     ],
 )

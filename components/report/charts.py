@@ -1,0 +1,251 @@
+"""Places the marks of charts; `charts.html.j2` draws them as SVG in the colors of the page.
+
+Coordinates are in the units of the SVG's view box, from its top left corner. The page shows a chart
+at its own size or larger, so that text of 12 units has at least 12 pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from components.report.content import Bin, Calibration, Training
+from components.report.facts import BlessedModel
+
+WIDTH = 264
+LEFT = 52
+RIGHT = WIDTH - 18
+TOP = 8
+BOTTOM = 138
+COUNTS_TOP = 186
+COUNTS_BOTTOM = 232
+_BAR_SHARE = 0.84
+
+Scale = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis, with its text."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line in a chart: its SVG path, which has gaps where values are missing, and its points."""
+
+    name: str
+    path: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """One or two lines over a common axis.
+
+    Attributes:
+      title: of the chart.
+      x_title: of the horizontal axis.
+      description: for people who can't see the chart.
+      marked: horizontal position of a dotted line, if any.
+    """
+
+    title: str
+    x_title: str
+    description: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    series: tuple[Series, ...]
+    marked: float | None
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bin of the reliability diagram.
+
+    Attributes:
+      left: edge of all its marks.
+      width: of all its marks.
+      accuracy: top of the bar.
+      confidence: height of the mark; None without predictions.
+      count: top of the bar in the lower part.
+      title: its numbers in words.
+    """
+
+    left: float
+    width: float
+    accuracy: float
+    confidence: float | None
+    count: float
+    title: str
+
+
+@dataclass(frozen=True)
+class ReliabilityDiagram:
+    """Accuracy and mean confidence by confidence, above the number of predictions."""
+
+    description: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    count_ticks: tuple[Tick, ...]
+    bars: tuple[Bar, ...]
+
+
+def training_charts(training: Training) -> list[LineChart]:
+    """Draws each metric by epoch, for training and validation together."""
+    metrics = dict.fromkeys(name.removeprefix("val_") for name in training.metrics)
+    return [_training_chart(training, metric) for metric in metrics]
+
+
+def history_chart(models: Sequence[BlessedModel]) -> LineChart:
+    """Draws the accuracy of two or more models, the oldest first."""
+    accuracies = [model.accuracy for model in models]
+    positions = range(len(models))
+    x_of = _x_scale(0, len(models) - 1)
+    every = math.ceil(len(models) / 5)
+    y_ticks, y_of = _y_axis(accuracies, _percent)
+    return LineChart(
+        title="Accuracy",
+        x_title="model",
+        description=f"Accuracy of {len(models)} models, from {_percent(accuracies[0])} (model "
+        f"{models[0].id}) to {_percent(accuracies[-1])} (model {models[-1].id}).",
+        x_ticks=tuple(Tick(x_of(i), str(models[i].id)) for i in positions[::-every][::-1]),
+        y_ticks=y_ticks,
+        series=(_series("accuracy", positions, accuracies, x_of, y_of),),
+        marked=None,
+    )
+
+
+def reliability_diagram(calibration: Calibration) -> ReliabilityDiagram:
+    """Draws the accuracy and the mean confidence of each bin, and its number of predictions.
+
+    Counts are on a logarithmic scale: most predictions of a good model are in the last bin.
+    """
+    error = calibration.expected_error
+    x_of = _scale(0, 1, LEFT, RIGHT)
+    y_of = _scale(0, 1, BOTTOM, TOP)
+    most = max([1, *(bin_.examples for bin_ in calibration.bins)])
+    count_of = _scale(-0.3, math.log10(most) or 1, COUNTS_BOTTOM, COUNTS_TOP)
+    powers = sorted({0, int(math.log10(most))})
+    shares = (0, 0.25, 0.5, 0.75, 1)
+    return ReliabilityDiagram(
+        description=f"Reliability diagram in {len(calibration.bins)} bins of equal width; expected "
+        f"calibration error {'unknown' if error is None else _percent(error)}.",
+        x_ticks=tuple(Tick(x_of(share), _percent(share)) for share in shares),
+        y_ticks=tuple(Tick(y_of(share), _percent(share)) for share in shares),
+        count_ticks=tuple(Tick(count_of(power), f"{10**power:,}") for power in powers),
+        bars=tuple(_bar(bin_, x_of, y_of, count_of) for bin_ in calibration.bins),
+    )
+
+
+def _bar(bin_: Bin, x_of: Scale, y_of: Scale, count_of: Scale) -> Bar:
+    left, right = x_of(bin_.lower), x_of(bin_.upper)
+    width = (right - left) * _BAR_SHARE
+    where = f"confidence {_percent(bin_.lower)} to {_percent(bin_.upper)}: "
+    has_examples = bin_.accuracy is not None and bin_.confidence is not None
+    return Bar(
+        left=left + (right - left - width) / 2,
+        width=width,
+        accuracy=y_of(bin_.accuracy or 0),
+        confidence=None if bin_.confidence is None else y_of(bin_.confidence),
+        count=count_of(math.log10(bin_.examples)) if bin_.examples else COUNTS_BOTTOM,
+        title=where
+        + (
+            f"{bin_.examples:,} predictions, accuracy {_percent(bin_.accuracy or 0)}, mean "
+            f"confidence {_percent(bin_.confidence or 0)}"
+            if has_examples
+            else "no predictions"
+        ),
+    )
+
+
+def _training_chart(training: Training, metric: str) -> LineChart:
+    numbers = range(1, len(training.epochs) + 1)
+    names = {metric: "training", f"val_{metric}": "validation"}
+    values = {
+        label: [epoch.get(name) for epoch in training.epochs]
+        for name, label in names.items()
+        if name in training.metrics
+    }
+    show = _percent if metric.endswith("accuracy") else _number
+    x_of = _x_scale(numbers[0], numbers[-1])
+    bottom = [0.0] if metric == "learning_rate" else []
+    y_ticks, y_of = _y_axis([*bottom, *(v for row in values.values() for v in row)], show)
+    title = metric.replace("_", " ").capitalize()
+    return LineChart(
+        title=title,
+        x_title="epoch",
+        description=f"{title} by epoch. {_last_values(values, show)}",
+        x_ticks=_epoch_ticks(numbers, x_of),
+        y_ticks=y_ticks,
+        series=tuple(_series(label, numbers, row, x_of, y_of) for label, row in values.items()),
+        marked=x_of(training.best_epoch) if training.best_epoch in numbers else None,
+    )
+
+
+def _last_values(values: Mapping[str, Sequence[float | None]], show: Callable[[float], str]) -> str:
+    last = (f"{label} {_shown(row[-1], show)}" for label, row in values.items())
+    return f"In the last epoch: {', '.join(last)}."
+
+
+def _shown(value: float | None, show: Callable[[float], str]) -> str:
+    return "undefined" if value is None else show(value)
+
+
+def _epoch_ticks(numbers: Sequence[int], x_of: Scale) -> tuple[Tick, ...]:
+    ticks = _nice_ticks(numbers[0], numbers[-1], 6)
+    whole = sorted({round(tick) for tick in ticks if tick == round(tick)} & set(numbers))
+    return tuple(Tick(x_of(number), str(number)) for number in whole)
+
+
+def _series(
+    name: str, xs: Iterable[float], ys: Iterable[float | None], x_of: Scale, y_of: Scale
+) -> Series:
+    points = [None if y is None else (x_of(x), y_of(y)) for x, y in zip(xs, ys, strict=True)]
+    steps = [
+        f"{'L' if before else 'M'}{point[0]:.1f} {point[1]:.1f}"
+        for before, point in zip([None, *points], points, strict=False)
+        if point
+    ]
+    return Series(name, "".join(steps), tuple(point for point in points if point))
+
+
+def _y_axis(
+    values: Iterable[float | None], show: Callable[[float], str]
+) -> tuple[tuple[Tick, ...], Scale]:
+    known = [value for value in values if value is not None] or [0.0, 1.0]
+    low, high = min(known), max(known)
+    if low == high:
+        low, high = (low - abs(low) / 10, high) if high else (0, 1)
+    ticks = _nice_ticks(low, high, 4)
+    scale = _scale(ticks[0], ticks[-1], BOTTOM, TOP)
+    return tuple(Tick(scale(tick), show(tick)) for tick in ticks), scale
+
+
+def _x_scale(first: float, last: float) -> Scale:
+    """A single point is in the middle."""
+    return _scale(first, last, LEFT + 6, RIGHT) if first < last else lambda _: (LEFT + RIGHT) / 2
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Scale:
+    return lambda value: start + (value - low) / (high - low) * (end - start)
+
+
+def _nice_ticks(low: float, high: float, steps: int) -> list[float]:
+    """Returns about `steps` + 1 round numbers from at most `low` to at least `high`."""
+    smallest = max(high - low, 1e-12) / steps
+    power = 10.0 ** math.floor(math.log10(smallest))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= smallest)
+    first, last = math.floor(round(low / step, 6)), math.ceil(round(high / step, 6))
+    return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
+
+
+def _percent(value: float) -> str:
+    return f"{value * 100:.4g}%"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"

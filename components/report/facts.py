@@ -1,0 +1,131 @@
+"""Facts about a run that are known only after it, from ML Metadata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """The duration of a stage.
+
+    Attributes:
+      state: in ML Metadata, in lower case: complete, cached, failed, canceled …
+      share: of the longest stage's time, from 0 to 1; 0 if the stage did not run.
+    """
+
+    name: str
+    state: str
+    seconds: float
+    share: float
+
+
+@dataclass(frozen=True)
+class LineageRow:
+    """A node of the lineage graph, with one node in each row.
+
+    Attributes:
+      title: name and id, or time.
+      detail: may be empty.
+      kind: `artifact` or `stage`.
+      lane: column of its dot, from 0.
+    """
+
+    title: str
+    detail: str
+    kind: str
+    lane: int
+
+
+@dataclass(frozen=True)
+class LineageEdge:
+    """A line from a row down to a lower one, in a lane."""
+
+    top: int
+    bottom: int
+    start_lane: int
+    lane: int
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A graph laid out like a version history: the sources of a row are below it."""
+
+    rows: tuple[LineageRow, ...]
+    edges: tuple[LineageEdge, ...]
+
+    @property
+    def lanes(self) -> int:
+        """Number of columns."""
+        return 1 + max([edge.lane for edge in self.edges] + [row.lane for row in self.rows])
+
+
+@dataclass(frozen=True)
+class BlessedModel:
+    """A model that passed the gate.
+
+    Attributes:
+      id: in ML Metadata.
+      when: time of the blessing, for people.
+      accuracy: on the test examples at that time.
+      current: whether this run produced the model.
+    """
+
+    id: int
+    when: str
+    accuracy: float
+    current: bool
+
+
+@dataclass(frozen=True)
+class CheckedFeature:
+    """A feature of the raw examples, and its bounds in the schema.
+
+    Attributes:
+      type: in the schema, such as FLOAT.
+      rule: its bounds, in words.
+      observed: smallest and largest value in the data, for people; may be empty.
+    """
+
+    name: str
+    type: str
+    rule: str
+    observed: str
+
+
+@dataclass(frozen=True)
+class DataChecks:
+    """The comparison of the data with the schema.
+
+    Attributes:
+      features: in the schema's order.
+      anomalies: each as "split: feature: reason"; empty if the data satisfies the schema.
+    """
+
+    features: tuple[CheckedFeature, ...]
+    anomalies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Facts that are known only after the run.
+
+    Attributes:
+      started: time, for people.
+      seconds: from the start of the first stage to the end of the last one.
+      release: the outcome of the push, in words.
+      stages: in the order in which they ran.
+      history: the newest blessed models, in ascending order.
+      lineage: of the pushed model, or else of the verdict; None if there is neither.
+      data_checks: None if the run has none.
+      index: URL of the index of runs; None if the page lies elsewhere.
+    """
+
+    started: str
+    seconds: float
+    release: str
+    stages: tuple[StageTime, ...]
+    history: tuple[BlessedModel, ...]
+    lineage: Lineage | None
+    data_checks: DataChecks | None
+    index: str | None

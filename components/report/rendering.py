@@ -1,0 +1,86 @@
+"""Renders the templates: pages that need neither network nor scripts."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_CSS = "page.css"
+_UNKNOWN = "-"
+_HERE = Path(__file__).parent
+
+
+def render_template(name: str, functions: dict[str, Callable[..., Any]], **variables: Any) -> str:
+    """Renders a template with the style sheet; all text is escaped.
+
+    Args:
+      name: of the template.
+      functions: that the template may call, besides the filters of this module.
+      **variables: of the template.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=percent,
+        number=number,
+        grouped=grouped,
+        duration=duration,
+        short_uri=short_uri,
+        words=words,
+    )
+    # The style sheet is our own; everything else is escaped.
+    css = Markup((_HERE / _CSS).read_text(encoding="utf-8"))  # noqa: S704
+    environment.globals |= functions | {"css": css}
+    return environment.get_template(name).render(**variables)
+
+
+def data_uri(path: Path) -> str:
+    """Encodes a PNG file, so that the page contains it."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def short_uri(uri: str) -> str:
+    """Keeps the end of a path or URI, which identifies an artifact within its pipeline root."""
+    parts = [part for part in re.split(r"[/\\]", uri) if part]
+    return uri if len(parts) <= 3 else "…/" + "/".join(parts[-3:])  # noqa: PLR2004
+
+
+def words(name: str) -> str:
+    """Turns "val_top_2_accuracy" into "validation top 2 accuracy"."""
+    return re.sub("^val_", "validation ", name).replace("_", " ")
+
+
+def grouped(value: float | None) -> str:
+    """Groups thousands: "10,000"."""
+    return _UNKNOWN if value is None else f"{value:,}"
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """Writes a share as "99.38%"."""
+    return _UNKNOWN if value is None else f"{value * 100:.{digits}f}%"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Rounds to significant digits."""
+    return _UNKNOWN if value is None else f"{value:.{digits}g}"
+
+
+def duration(seconds: float) -> str:
+    """Writes seconds as "1.5 s", "11 min 46 s" or "2 h 5 min"."""
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:  # noqa: PLR2004
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,93 @@
+"""Renders the index of all runs of a pipeline root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from components.report.content import Report
+from components.report.rendering import render_template
+
+_TEMPLATE = "index.html.j2"
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run in the index.
+
+    Attributes:
+      started: time, for people.
+      page: URL of its page, relative to the index; None if there is no page.
+      outcome: of a run without a report, or with one that can't be read.
+      release: the outcome of the push, in words.
+      report: None if the run has none, or if it can't be read.
+      note: why the report can't be read; may be empty.
+    """
+
+    started: str
+    page: str | None
+    outcome: str
+    release: str
+    report: Report | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The difference between a run and the previous one that has a report.
+
+    Attributes:
+      accuracy: change, as a share; None if either is unknown.
+      loss: change; None if either is unknown.
+      settings: each changed setting, such as "epochs 2 → 30".
+    """
+
+    accuracy: float | None
+    loss: float | None
+    settings: tuple[str, ...]
+
+
+def render_index(title: str, rows: list[RunRow]) -> str:
+    """Renders the index.
+
+    Args:
+      title: of the data set.
+      rows: of all runs, newest first.
+
+    Returns:
+      HTML; all text is escaped.
+    """
+    pairs = [(row, _comparison(row, rows[i + 1 :])) for i, row in enumerate(rows)]
+    return render_template(_TEMPLATE, {}, title=title, pairs=pairs)
+
+
+def compare(report: Report, previous: Report) -> Comparison:
+    """Compares a run's report with an earlier one."""
+    now, before = _settings(report), _settings(previous)
+    changed = (name for name in before | now if now.get(name) != before.get(name))
+    return Comparison(
+        accuracy=_difference(report, previous, "accuracy"),
+        loss=_difference(report, previous, "loss"),
+        settings=tuple(
+            f"{name} {before.get(name, 'none')} → {now.get(name, 'none')}" for name in changed
+        ),
+    )
+
+
+def _comparison(row: RunRow, earlier: list[RunRow]) -> Comparison | None:
+    previous = next((other.report for other in earlier if other.report), None)
+    return compare(row.report, previous) if row.report and previous else None
+
+
+def _difference(report: Report, previous: Report, metric: str) -> float | None:
+    now, before = (r.verdict.metrics.get(metric) if r.verdict else None for r in (report, previous))
+    return None if now is None or before is None else now - before
+
+
+def _settings(report: Report) -> dict[str, str]:
+    hyperparameters = {name.replace("_", " "): str(v) for name, v in report.hyperparameters.items()}
+    git = report.git
+    return hyperparameters | {
+        "data": f"{report.data.source or 'unknown'} {(report.data.fingerprint or '')[:8]}".strip(),
+        "images": f"{sum(report.data.counts.values()):,}",
+        "code": f"{git.commit[:8]}{' with changes' if git.dirty else ''}" if git else "unknown",
+    }

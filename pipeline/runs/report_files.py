@@ -1,0 +1,36 @@
+"""The files of the reports in a pipeline root, and how pages show times."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from components.report.content import REPORT_PAGE
+from pipeline.runs.metadata import Run
+
+INDEX_PAGE = "index.html"
+
+
+def page_file(pipeline_root: Path, run: Run) -> Path:
+    """Returns `<pipeline root>/reports/<start of the run>/report.html`."""
+    # TFX names a run by its start time, in a form with colons.
+    directory = f"{datetime.fromisoformat(run.name):%Y%m%dT%H%M%S}"
+    return pipeline_root / "reports" / directory / REPORT_PAGE
+
+
+def index_file(pipeline_root: Path) -> Path:
+    """Returns `<pipeline root>/reports/index.html`."""
+    return pipeline_root / "reports" / INDEX_PAGE
+
+
+def write_file(file: Path, html: str) -> None:
+    """Writes a page, which becomes visible when it is complete."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(html, encoding="utf-8")
+    partial.replace(file)
+
+
+def show_time(when: datetime) -> str:
+    """Shows a time with its zone: "2026-11-22 17:18 CET"."""
+    return f"{when:%Y-%m-%d %H:%M %Z}"
