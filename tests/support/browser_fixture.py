@@ -1,0 +1,35 @@
+"""A Chromium for tests: of the system, or Playwright's own. Without one they are skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+# Not session-scoped: while Playwright runs, other tests could not use asyncio.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        executable = _find_browser(playwright.chromium.executable_path)
+        if executable is None:
+            pytest.skip(
+                f"no browser found: none of {', '.join(NAMES)} is on the PATH, and Playwright "
+                "has none (`playwright install chromium`)"
+            )
+        # Chromium's sandbox refuses to run as root.
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        started = playwright.chromium.launch(executable_path=executable, args=arguments)
+        yield started
+        started.close()
+
+
+def _find_browser(playwrights_own: str) -> str | None:
+    found = (shutil.which(name) for name in NAMES)
+    return next(filter(None, found), playwrights_own if Path(playwrights_own).exists() else None)
