@@ -105,6 +105,13 @@ def examples(page: Page) -> dict[int, list[Stroke]]:
     return {int(digit): strokes for digit, strokes in drawings.items()}
 
 
+def hold_first_classification(page: Page) -> list[Route]:
+    """Returns a list that gets the next request to classify, which waits to be continued."""
+    held: list[Route] = []
+    page.route("**/api/classify", lambda route: route.continue_() if held else held.append(route))
+    return held
+
+
 def decline(route: Route) -> None:
     """Changes a result into one of a picture that shows no single digit."""
     response = route.fetch()
@@ -218,9 +225,9 @@ def test_examples_are_classified_and_can_be_edited(page: Page) -> None:
     digits = examples(page)
     assert len(digits) == 6
     for digit in digits:
-        page.get_by_role("button", name=f"Example of a drawn {digit}").click()
+        page.get_by_role("button", name=f"Example drawing: {digit}").click()
         expect_digit(page, digit)
-    page.get_by_role("button", name="Example of a drawn 4").click()
+    page.get_by_role("button", name="Example drawing: 4").click()
     expect_digit(page, 4)
     page.get_by_role("button", name="Undo").click()
     page.get_by_role("button", name="Undo").click()
@@ -250,16 +257,14 @@ def test_result_is_outdated_while_a_newer_drawing_is_classified(page: Page) -> N
     expect(page.locator("#stale")).to_be_hidden()
     current = page.locator("#class").evaluate("name => getComputedStyle(name).color")
 
-    held: list[Route] = []
-    page.route("**/api/classify", lambda route: held.append(route))
-    page.get_by_role("button", name="Example of a drawn 7").click()
+    held = hold_first_classification(page)
+    page.get_by_role("button", name="Example drawing: 7").click()
     expect(page.locator("#stale")).to_have_text("Outdated: classifying …")
     expect_digit(page, 1)
     expect(page.locator("#note")).to_be_hidden()
     expect(page.locator("[aria-live]")).to_have_text("Outdated: classifying …")
     assert page.locator("#class").evaluate("name => getComputedStyle(name).color") != current
 
-    page.unroute("**/api/classify")
     held[0].continue_()
     expect_digit(page, 7)
     expect(page.locator("#stale")).to_be_hidden()
@@ -268,11 +273,9 @@ def test_result_is_outdated_while_a_newer_drawing_is_classified(page: Page) -> N
 
 
 def test_result_of_a_cleared_drawing_is_never_shown(page: Page) -> None:
-    held: list[Route] = []
-    page.route("**/api/classify", lambda route: held.append(route))
+    held = hold_first_classification(page)
     draw(page, DIGITS[1])
     page.keyboard.press("Escape")
-    page.unroute("**/api/classify")
     with page.expect_response("**/api/classify"):
         held[0].continue_()
     page.wait_for_timeout(200)
@@ -287,7 +290,7 @@ def test_canvas_has_visible_focus_after_clear(page: Page, key: str | None) -> No
         return page.locator(".paper").evaluate("paper => getComputedStyle(paper).borderColor")
 
     unfocused = border()
-    page.get_by_role("button", name="Example of a drawn 7").click()
+    page.get_by_role("button", name="Example drawing: 7").click()
     expect_digit(page, 7)
     clear = page.get_by_role("button", name="Clear")
     if key:
@@ -318,7 +321,7 @@ def test_page_is_accessible(open_page: Callable[..., Page], theme: str) -> None:
     page.evaluate("setStale('classifying …')")
     assert_accessible()
     page.route("**/api/classify", decline)
-    page.get_by_role("button", name="Example of a drawn 4").click()
+    page.get_by_role("button", name="Example drawing: 4").click()
     expect(page.locator("#class")).to_contain_text("Not one clear digit")
     page.evaluate("notify('A notice')")
     assert_accessible()

@@ -275,25 +275,12 @@ function showFacts(described) {
 
 // Results
 
-let bars = [];
-
 function makeBars(names) {
   const longest = Math.max(...names.map((name) => name.length));
   element("bars").style.setProperty("--longest", longest);
   element("result").classList.toggle("short", longest <= 2);
-  bars = names.slice(0, MAX_BARS).map(() => {
-    const item = document.createElement("li");
-    const [name, track, value] = ["name", "track", "value"].map((kind) => {
-      const part = document.createElement("span");
-      part.className = kind;
-      item.append(part);
-      return part;
-    });
-    const bar = document.createElement("span");
-    track.append(bar);
-    return { item, name, bar, value };
-  });
-  element("bars").replaceChildren(...bars.map(({ item }) => item));
+  const bar = element("bar").content;
+  element("bars").replaceChildren(...names.slice(0, MAX_BARS).map(() => bar.cloneNode(true)));
 }
 
 // Sorted only if there are more classes than bars, so that the bars of a few classes stay in place.
@@ -301,11 +288,12 @@ function showBars(probabilities) {
   const labels = [...probabilities.keys()];
   if (labels.length > MAX_BARS) labels.sort((one, other) => probabilities[other] - probabilities[one]);
   const best = Math.max(...probabilities);
-  bars.forEach(({ item, name, bar, value }, index) => {
+  [...element("bars").children].forEach((bar, index) => {
+    const [name, track, value] = bar.children;
     const label = labels[index], share = probabilities[label];
-    item.className = share === best && share > 0 ? "best" : "";
+    bar.className = share === best && share > 0 ? "best" : "";
     name.textContent = name.title = facts.class_names[label];
-    bar.style.setProperty("--share", share);
+    track.style.setProperty("--share", share);
     value.textContent = best > 0 ? percent(share) : "";
   });
 }
@@ -401,7 +389,6 @@ function showModel(described) {
   if (model.accuracy !== null) parts.push(`${(100 * model.accuracy).toFixed(2)}% accuracy on test images`);
   if (model.created) parts.push(`pushed ${new Date(model.created).toLocaleDateString([], { dateStyle: "medium" })}`);
   setState("ready", parts.join(" · "));
-  element("model").dataset.version = model.version;
   if (before && before.version !== model.version) {
     notify(`Model version ${model.version} is live now.`);
   }
