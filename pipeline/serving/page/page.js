@@ -121,7 +121,9 @@ canvas.addEventListener("pointermove", (event) => {
 });
 for (const end of ["pointerup", "pointercancel"]) {
   canvas.addEventListener(end, (event) => {
-    if (event.isPrimary) stroke = null;
+    if (!stroke || !event.isPrimary) return;
+    stroke = null;
+    changed();
   });
 }
 canvas.addEventListener("click", () => {
@@ -219,6 +221,7 @@ async function classify() {
 async function classifyOnce(sent) {
   const result = await request("api/classify", { method: "POST", body: await encode() });
   if (!result || sent < oldest) return;
+  if (result.declined && stroke) return;  // The beginning of a stroke rarely shows one class.
   if (result.error) {
     showNothing("not classified");
     if (picture) notify(result.error);
