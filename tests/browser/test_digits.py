@@ -177,6 +177,8 @@ def test_digit_drawn_with_a_finger_on_a_phone_is_classified(
 def test_canvas_fits_a_phone_on_its_side_and_the_page_scrolls_beside_it(
     open_page: Callable[..., Page], width: int, height: int
 ) -> None:
+    page = open_page(**{**PHONE, "viewport": {"width": width, "height": height}})
+
     def assert_whole_canvas_is_on_the_screen() -> None:
         left, top, side = box_of_canvas(page)
         assert side > 0.8 * height
@@ -184,7 +186,6 @@ def test_canvas_fits_a_phone_on_its_side_and_the_page_scrolls_beside_it(
         assert left + side < width
         assert top + side < height
 
-    page = open_page(**{**PHONE, "viewport": {"width": width, "height": height}})
     assert_whole_canvas_is_on_the_screen()
     draw_with_a_finger(page, DIGITS[7])
     expect_digit(page, 7)
@@ -449,9 +450,9 @@ def test_page_notices_when_the_server_stops_and_when_it_is_back(
 
     again = RunningServer(serving_dir, port=server.port)
     try:
+        expect(page.locator("#dot")).to_have_class("ready", timeout=3 * MILLISECONDS)
         expect_digit(page, 7)
-        expect(page.get_by_role("status")).to_be_hidden(timeout=MILLISECONDS)
-        expect(page.locator("#dot")).to_have_class("ready")
+        expect(page.get_by_role("status")).to_be_hidden()
         expect(page.locator("#stale")).to_be_hidden()
     finally:
         again.stop()

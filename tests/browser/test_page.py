@@ -94,6 +94,7 @@ def test_ten_most_probable_of_many_classes_are_ranked(
         page.mouse.move(box["x"] + 200, box["y"] + 300, steps=5)
         page.mouse.up()
         expect(page.locator("#class")).not_to_have_attribute("data-label", "")
+        page.close()
 
 
 def test_classes_follow_a_new_release_and_its_rollback(

@@ -1,4 +1,4 @@
-// The page: sends a drawing, while it grows, or a picture to the server, and shows the result.
+// Sends a drawing, as it grows, or a picture to the server, and shows the result.
 "use strict";
 
 const SENT_SIDE = 280;          // pixels of the drawing that is sent
@@ -22,14 +22,14 @@ let picture = null;             // an ImageBitmap, instead of strokes
 let stroke = null;              // the stroke that is being drawn
 let revision = 0;               // counts the drawings and pictures to classify
 let oldest = 0;                 // results of earlier revisions are ignored
-let facts = null;               // about the classes and pictures: {noun, class_names, …}
+let facts = null;               // about the data: {noun, class_names, …}
 let model = null;               // the live model: {version, accuracy, …}; null if there is none
 
 const isEmpty = () => !picture && !strokes.length;
 
 // Drawing
 
-// In proportion to the drawing, like the strokes in MNIST: a small drawing keeps its holes.
+// In proportion to the drawing, so that the holes of a small one stay open.
 function penWidth() {
   const points = strokes.flat();
   const length = (axis) => {
@@ -198,7 +198,7 @@ function encode() {
   return new Promise((resolve) => sent.toBlob(resolve, "image/png"));
 }
 
-// Requests: one at a time, the newest revision last
+// Requests: one at a time, and always one for the newest revision
 
 let classifying = false;
 
@@ -229,7 +229,7 @@ async function classifyOnce(sent) {
     showResult(result);
     if (sent !== revision) age();
   } else {
-    await updateModel();  // The model has changed, and perhaps the classes: this classifies again.
+    await updateModel();  // Classifies again: the model, and perhaps its classes, have changed.
   }
 }
 
@@ -245,7 +245,7 @@ async function request(path, options) {
     setStale("server unreachable");
     notify("Server unreachable. Trying again …", Infinity);
   }
-  model = null;  // `updateModel` finds it again, and classifies again.
+  model = null;  // When `updateModel` reaches a model again, it classifies again.
   return null;
 }
 
@@ -341,7 +341,7 @@ function age() {
   aging ??= setTimeout(setStale, STALE_MILLISECONDS, "classifying …");
 }
 
-// Marks the result shown, if there is one, as that of an earlier drawing or model; "" unmarks it.
+// Marks the result, if one is shown, as outdated for this reason; "" removes the mark.
 function setStale(reason) {
   clearTimeout(aging);
   aging = null;
