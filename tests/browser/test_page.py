@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from support.accessibility import THEMES, WIDTHS, check_accessibility
 from support.running_server import RunningServer, running_server
 from support.served_models import SHADES, encode, push_model, shade_model, shades, store_in
 
@@ -19,7 +20,7 @@ GRAYS = SHADES.model_copy(
         "class_names": tuple(f"gray number {number}" for number in range(12)),
     }
 )
-"""One channel, so that it can be drawn, and more classes than the page has bars."""
+"""Grayscale, so that users can draw, and more classes than the page has bars."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def open_picture(page: Page, directory: Path, label: int) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_color_pictures_are_opened_and_not_drawn(
+def test_color_pictures_can_be_opened_but_not_drawn(
     open_pages: Callable[..., Page], server: RunningServer, tmp_path: Path, width: int
 ) -> None:
     page = open_pages(server, viewport={"width": width, "height": 800})
@@ -51,6 +52,7 @@ def test_color_pictures_are_opened_and_not_drawn(
     expect(page).to_have_title(f"Open a picture · {SHADES.title}")
     expect(page.locator("#model")).to_contain_text(SHADES.title)
     expect(page.get_by_role("button", name="Undo")).to_be_hidden()
+    expect(page.locator("#examples")).to_be_hidden()
     assert page.locator("#bars .name").all_inner_texts() == list(SHADES.class_names)
     with page.expect_file_chooser():
         page.locator("#canvas").click()
@@ -63,12 +65,12 @@ def test_color_pictures_are_opened_and_not_drawn(
     assert page.locator("#class b").count() == 0, "names are text, not HTML"
     seen = page.get_by_role("img", name="The picture in 32 by 32 pixels")
     assert seen.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [32, 32]
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing is cut off"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "no horizontal scrolling"
     page.keyboard.press("Escape")
     expect(page.locator("#class")).to_have_attribute("data-label", "")
 
 
-def test_of_many_classes_the_ten_likeliest_are_ranked(
+def test_ten_most_probable_of_many_classes_are_ranked(
     open_pages: Callable[..., Page], browser: Browser, tmp_path: Path
 ) -> None:
     push_model(shade_model(tmp_path / "model", GRAYS), tmp_path / "serving", GRAYS)
@@ -76,6 +78,7 @@ def test_of_many_classes_the_ten_likeliest_are_ranked(
         page = open_pages(server)
         expect(page.get_by_role("heading")).to_have_text("Draw an ink")
         expect(page.get_by_role("list", name="Probability of each ink")).to_be_visible()
+        expect(page.locator("#examples")).to_be_hidden()
         open_picture(page, tmp_path, 3)
         expect(page.locator("#class")).to_have_text("gray number 11")
         names = page.locator("#bars .name").all_inner_texts()
@@ -91,6 +94,7 @@ def test_of_many_classes_the_ten_likeliest_are_ranked(
         page.mouse.move(box["x"] + 200, box["y"] + 300, steps=5)
         page.mouse.up()
         expect(page.locator("#class")).not_to_have_attribute("data-label", "")
+        page.close()
 
 
 def test_classes_follow_a_new_release_and_its_rollback(
@@ -123,3 +127,40 @@ def test_page_waits_for_a_first_release(browser: Browser, tmp_path: Path) -> Non
     finally:
         page.close()
         server.stop()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_page_is_accessible(
+    open_pages: Callable[..., Page], server: RunningServer, tmp_path: Path, theme: str
+) -> None:
+    page = open_pages(server, color_scheme=theme)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert check_accessibility(page) == []
+    open_picture(page, tmp_path, 1)
+    expect(page.locator("#class")).to_have_text("dark")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert check_accessibility(page) == []
+
+
+def test_bars_are_visible_in_forced_colors(
+    open_pages: Callable[..., Page], server: RunningServer, tmp_path: Path
+) -> None:
+    page = open_pages(server, forced_colors="active")
+    open_picture(page, tmp_path, 1)
+    expect(page.locator("#class")).to_have_text("dark")
+    bar, track = (
+        page.locator(selector).evaluate("part => getComputedStyle(part).backgroundColor")
+        for selector in (".best .track span", ".best .track")
+    )
+    assert bar != track
+
+
+@pytest.mark.parametrize(("preference", "seconds"), [("no-preference", "0.12s"), ("reduce", "0s")])
+def test_bars_move_unless_reduced_motion_is_preferred(
+    open_pages: Callable[..., Page], server: RunningServer, preference: str, seconds: str
+) -> None:
+    page = open_pages(server, reduced_motion=preference)
+    bar = page.locator("#bars .track span").first
+    assert bar.evaluate("bar => getComputedStyle(bar).transitionDuration") == seconds

@@ -1,30 +1,47 @@
-// The page: sends a drawing, as it grows, or a picture to the server, and shows the predictions.
+// Sends a drawing, as it grows, or a picture to the server, and shows the result.
 "use strict";
 
 const SENT_SIDE = 280;          // pixels of the drawing that is sent
 const PICTURE_SIDE = 1024;      // longest side of a picture that is sent
-const PEN = 0.075;              // width of the pen, as a share of the side
+const PEN = 0.12;               // stroke width as a share of the drawing's longer side,
+const THINNEST = 0.02;          // and its limits as shares of the canvas's side
+const THICKEST = 0.1;
 const POLL_MILLISECONDS = 2000;
 const TIMEOUT_MILLISECONDS = 8000;
 const NOTICE_MILLISECONDS = 6000;
 const SPEAK_MILLISECONDS = 800;
-const MOST_BARS = 10;           // of more classes, the likeliest are shown
+const STALE_MILLISECONDS = 300; // without a newer result
+const MAX_BARS = 10;            // of more classes, the most probable are shown
 
 const element = (id) => document.getElementById(id);
 const canvas = element("canvas");
 const percent = (share) => `${(100 * share).toFixed(1)}%`;
 
-let strokes = [];               // lists of points [x, y], as shares of the side
+let strokes = [];               // lists of points [x, y], as shares of the canvas's side
 let picture = null;             // an ImageBitmap, instead of strokes
-let stroke = null;              // the one that is being drawn
-let generation = 0;             // grows when the drawing or picture is removed
-let facts = null;               // about the classes and pictures: {noun, class_names, …}
+let stroke = null;              // the stroke that is being drawn
+let revision = 0;               // counts the drawings and pictures to classify
+let oldest = 0;                 // results of earlier revisions are ignored
+let facts = null;               // about the data: {noun, class_names, …}
 let model = null;               // the live model: {version, accuracy, …}; null if there is none
+
+const isEmpty = () => !picture && !strokes.length;
 
 // Drawing
 
+// In proportion to the drawing, so that the holes of a small one stay open.
+function penWidth() {
+  const points = strokes.flat();
+  const length = (axis) => {
+    const [low, high] = points.reduce(
+      ([low, high], point) => [Math.min(low, point[axis]), Math.max(high, point[axis])], [1, 0]);
+    return high - low;
+  };
+  return Math.min(Math.max(PEN * Math.max(length(0), length(1)), THINNEST), THICKEST);
+}
+
 function paint(context, side, color) {
-  context.lineWidth = PEN * side;
+  context.lineWidth = penWidth() * side;
   context.lineCap = context.lineJoin = "round";
   context.strokeStyle = color;
   for (const points of strokes) {
@@ -36,7 +53,7 @@ function paint(context, side, color) {
       context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
     }
     const [x, y] = at(points.length - 1);
-    context.lineTo(x + 0.01, y);  // A line of no length would leave no dot.
+    context.lineTo(x + 0.01, y);  // A line of length 0 would leave no dot.
     context.stroke();
   }
 }
@@ -52,33 +69,39 @@ function show() {
     context.drawImage(picture, (side - width) / 2, (side - height) / 2, width, height);
   }
   paint(context, side, getComputedStyle(canvas).color);
-  const empty = !picture && !strokes.length;
-  element("hint").hidden = !empty;
-  element("clear").disabled = element("undo").disabled = empty;
+  element("hint").hidden = !isEmpty();
+  element("clear").disabled = element("undo").disabled = isEmpty();
 }
 
 function changed() {
   requestAnimationFrame(show);
-  if (picture || strokes.length) ask();
-  else forget();
+  if (isEmpty()) showNothing();
+  else classify();
 }
 
-function clear() {
-  strokes = [];
-  picture = stroke = null;
+function replace(newStrokes, newPicture = null) {
+  strokes = newStrokes;
+  picture = newPicture;
+  stroke = null;
+  oldest = revision + 1;
   changed();
 }
 
+function clear() {
+  replace([]);
+  canvas.focus();  // The focused button is disabled now.
+}
+
 function undo() {
-  if (picture) picture = null;
-  else strokes.pop();
+  if (picture || strokes.length < 2) return clear();
+  strokes.pop();
   stroke = null;
   changed();
 }
 
 function addPoints(event) {
   const box = canvas.getBoundingClientRect();
-  const coalesced = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
+  const coalesced = event.getCoalescedEvents?.() ?? [];
   for (const { clientX, clientY } of coalesced.length ? coalesced : [event]) {
     stroke.push([(clientX - box.left) / box.width, (clientY - box.top) / box.height]);
   }
@@ -98,7 +121,9 @@ canvas.addEventListener("pointermove", (event) => {
 });
 for (const end of ["pointerup", "pointercancel"]) {
   canvas.addEventListener(end, (event) => {
-    if (event.isPrimary) stroke = null;
+    if (!stroke || !event.isPrimary) return;
+    stroke = null;
+    changed();
   });
 }
 canvas.addEventListener("click", () => {
@@ -116,18 +141,31 @@ addEventListener("keydown", (event) => {
 new ResizeObserver(show).observe(canvas);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
 
-// Pictures
+// Examples and pictures
+
+const examples = document.querySelectorAll("#examples button");
+
+for (const example of examples) {
+  const lines = [...example.querySelectorAll("polyline")];
+  example.addEventListener("click", () => {
+    replace(lines.map(({ points }) => [...points].map(({ x, y }) => [x / 100, y / 100])));
+  });
+}
+
+function showExamples() {
+  for (const example of examples) {
+    const { noun, class: name } = example.dataset;
+    example.hidden = !canDraw() || noun !== facts.noun || !facts.class_names.includes(name);
+  }
+  element("examples").hidden = [...examples].every((example) => example.hidden);
+}
 
 async function openPicture(file) {
   if (!file) return;
   try {
-    const opened = await createImageBitmap(file);
-    strokes = [];
-    stroke = null;
-    picture = opened;
-    changed();
+    replace([], await createImageBitmap(file));
   } catch {
-    notify("This file is not a picture that the browser can open.");
+    notify("The browser can't open this file as a picture.");
   }
 }
 
@@ -160,67 +198,65 @@ function encode() {
   return new Promise((resolve) => sent.toBlob(resolve, "image/png"));
 }
 
-// Requests: one at a time, and the newest drawing always last
+// Requests: one at a time, and always one for the newest revision
 
-let asking = false;
-let outdated = false;
+let classifying = false;
 
-async function ask() {
-  outdated = true;
-  if (asking) return;
-  asking = true;
+async function classify() {
+  revision++;
+  age();
+  if (classifying) return;
+  classifying = true;
   try {
-    while (outdated) {
-      outdated = false;
-      await askOnce();
-    }
+    let sent;
+    do {
+      sent = revision;
+      await classifyOnce(sent);
+    } while (sent !== revision && !isEmpty());
   } finally {
-    asking = false;
+    classifying = false;
   }
 }
 
-async function askOnce() {
-  const asked = generation;
-  const body = await encode();
-  const answer = await request("api/classify", { method: "POST", body });
-  if (asked !== generation || !answer) return;
-  if (answer.error) {
-    showNothing();
-    if (picture) notify(answer.error);
-  } else if (model && model.version === answer.version) {
-    showAnswer(answer);
+async function classifyOnce(sent) {
+  const result = await request("api/classify", { method: "POST", body: await encode() });
+  if (!result || sent < oldest) return;
+  if (result.declined && stroke) return;  // The beginning of a stroke rarely shows one class.
+  if (result.error) {
+    showNothing("not classified");
+    if (picture) notify(result.error);
+  } else if (model?.version === result.version) {
+    showResult(result);
+    if (sent !== revision) age();
   } else {
-    await look(); // The model has changed, and perhaps the classes: this classifies again.
+    await updateModel();  // Classifies again: the model, and perhaps its classes, have changed.
   }
 }
 
 async function request(path, options) {
-  let response;
   try {
-    response = await fetch(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS) });
-    const answer = await response.json();
-    if (response.status === 503) {
-      model = null; // The next look finds it, and classifies again.
-      setState("waiting", "Waiting for the model …");
-      return null;
-    }
-    return answer;
+    const response = await fetch(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS) });
+    const result = await response.json();
+    if (response.status !== 503) return result;
+    setState("waiting", "Waiting for the model …");
+    setStale("waiting for the model …");
   } catch {
-    model = null;
     setState("gone", "No connection to the server");
+    setStale("server unreachable");
     notify("Server unreachable. Trying again …", Infinity);
-    return null;
   }
+  model = null;  // When `updateModel` reaches a model again, it classifies again.
+  return null;
 }
 
 // The classes
 
 const FACTS = ["title", "noun", "class_names", "image_shape"];
 
-const canDraw = () => facts && facts.image_shape[2] === 1;
+const canDraw = () => facts?.image_shape[2] === 1;
 
-function showFacts(answer) {
-  facts = answer;
+function showFacts(described) {
+  facts = described;
   const drawable = canDraw();
   const thing = facts.noun === "class" ? "picture" : facts.noun;
   const draw = `Draw ${/^[aeiou]/i.test(thing) ? "an" : "a"} ${thing}`;
@@ -234,77 +270,87 @@ function showFacts(answer) {
   element("seen").alt = `The picture in ${width} by ${height} pixels`;
   element("bars").setAttribute("aria-label", `Probability of each ${facts.noun}`);
   makeBars(facts.class_names);
+  showExamples();
   if (!drawable) strokes = [];
   showNothing();
   show();
 }
 
-// Predictions
-
-let bars = [];
+// Results
 
 function makeBars(names) {
   const longest = Math.max(...names.map((name) => name.length));
   element("bars").style.setProperty("--longest", longest);
-  document.querySelector(".answer").classList.toggle("short", longest <= 2);
-  bars = names.slice(0, MOST_BARS).map(() => {
-    const item = document.createElement("li");
-    const [name, track, value] = ["name", "track", "value"].map((kind) => {
-      const part = document.createElement("span");
-      part.className = kind;
-      item.append(part);
-      return part;
-    });
-    const bar = document.createElement("span");
-    track.append(bar);
-    return { item, name, bar, value };
-  });
-  element("bars").replaceChildren(...bars.map(({ item }) => item));
+  element("result").classList.toggle("short", longest <= 2);
+  const bar = element("bar").content;
+  element("bars").replaceChildren(...names.slice(0, MAX_BARS).map(() => bar.cloneNode(true)));
 }
 
-// Ranked only if there are more classes than bars, so that the bars of a few stay in place.
+// Sorted only if there are more classes than bars, so that the bars of a few classes stay in place.
 function showBars(probabilities) {
   const labels = [...probabilities.keys()];
-  if (labels.length > MOST_BARS) labels.sort((one, other) => probabilities[other] - probabilities[one]);
+  if (labels.length > MAX_BARS) labels.sort((one, other) => probabilities[other] - probabilities[one]);
   const best = Math.max(...probabilities);
-  bars.forEach(({ item, name, bar, value }, index) => {
+  [...element("bars").children].forEach((bar, index) => {
+    const [name, track, value] = bar.children;
     const label = labels[index], share = probabilities[label];
-    item.className = share === best && share > 0 ? "best" : "";
+    bar.className = share === best && share > 0 ? "best" : "";
     name.textContent = name.title = facts.class_names[label];
-    bar.style.setProperty("--share", share);
+    track.style.setProperty("--share", share);
     value.textContent = best > 0 ? percent(share) : "";
   });
 }
 
-function showClass(name, label, note) {
-  element("class").textContent = name;
+function showText(text, label, note) {
+  element("class").textContent = text;
   element("class").dataset.label = label;
-  element("class").style.setProperty("--length", name.length);
-  element("confidence").textContent = note;
+  element("class").style.setProperty("--length", text.length);
+  element("note").textContent = note;
+  setStale("");
 }
 
-function showAnswer({ label, class_name, probabilities, image }) {
-  const confidence = percent(probabilities[label]);
-  showClass(class_name, label, `${confidence} confidence`);
+function showResult({ label, class_name, probabilities, image, declined }) {
   element("seen").src = image;
   element("seen").hidden = false;
   element("unseen").hidden = true;
+  element("result").classList.toggle("declined", Boolean(declined));
   showBars(probabilities);
-  speak(`${class_name}, ${confidence}`);
+  if (declined) {
+    const text = `Not one clear ${facts.noun}: ${declined}`;
+    showText(text, label, "the probabilities are unreliable");
+    speak(text);
+  } else {
+    const confidence = percent(probabilities[label]);
+    showText(class_name, label, `${confidence} confidence`);
+    speak(`${class_name}, ${confidence}`);
+  }
 }
 
-function showNothing() {
-  showClass("–", "", canDraw() ? "nothing drawn yet" : "no picture yet");
+function showNothing(note = canDraw() ? "nothing drawn yet" : "no picture yet") {
+  showText("–", "", note);
+  element("result").classList.remove("declined");
   element("seen").hidden = true;
   element("unseen").hidden = false;
   if (facts) showBars(Array(facts.class_names.length).fill(0));
   speak("");
 }
 
-function forget() {
-  generation++;
-  outdated = false;
-  showNothing();
+let aging = null;
+
+function age() {
+  aging ??= setTimeout(setStale, STALE_MILLISECONDS, "classifying …");
+}
+
+// Marks the result, if one is shown, as outdated for this reason; "" removes the mark.
+function setStale(reason) {
+  clearTimeout(aging);
+  aging = null;
+  const outdated = element("class").dataset.label ? "Outdated: " : "";
+  const text = reason && `${outdated}${reason}`;
+  element("result").classList.toggle("stale", Boolean(text));
+  if (element("stale").textContent === text) return;
+  element("stale").textContent = text;
+  speak(text);
 }
 
 let speaking;
@@ -320,7 +366,6 @@ let noticed;
 
 function notify(text, milliseconds = NOTICE_MILLISECONDS) {
   if (element("notice").textContent !== text) element("notice").textContent = text;
-  element("notice").hidden = !text;
   clearTimeout(noticed);
   if (milliseconds < Infinity) noticed = setTimeout(notify, milliseconds, "");
 }
@@ -332,36 +377,38 @@ function setState(kind, text) {
   document.body.dataset.state = kind;
 }
 
-function showModel(answer) {
+function showModel(described) {
   const before = model;
-  if (!facts || FACTS.some((name) => JSON.stringify(answer[name]) !== JSON.stringify(facts[name]))) showFacts(answer);
-  if (answer.version === null) {
+  if (FACTS.some((name) => JSON.stringify(described[name]) !== JSON.stringify(facts?.[name]))) {
+    showFacts(described);
+  }
+  if (described.version === null) {
     model = null;
-    setState("waiting", answer.loading
-      ? "Loading the model …" : "Waiting for a model: push one with “make run”.");
+    setState("waiting", described.loading
+      ? "Loading the model …" : "Waiting for a model. Push one with “make run”.");
     return;
   }
-  model = answer;
+  model = described;
   const parts = [model.title, `model version ${model.version}`];
   if (model.accuracy !== null) parts.push(`${(100 * model.accuracy).toFixed(2)}% accuracy on test images`);
   if (model.created) parts.push(`pushed ${new Date(model.created).toLocaleDateString([], { dateStyle: "medium" })}`);
   setState("ready", parts.join(" · "));
-  element("model").dataset.version = model.version;
   if (before && before.version !== model.version) {
-    notify(`The model has changed: version ${model.version} is live now.`);
+    notify(`Model version ${model.version} is live now.`);
   }
-  if ((!before || before.version !== model.version) && (picture || strokes.length)) ask();
+  if (before?.version !== model.version) changed();
 }
 
-async function look() {
-  const answer = await request("api/model");
-  if (answer) showModel(answer);
+async function updateModel() {
+  const described = await request("api/model");
+  if (described) showModel(described);
 }
 
-async function keepLooking() {
-  if (!document.hidden) await look();
-  setTimeout(keepLooking, POLL_MILLISECONDS);
+async function poll() {
+  if (!document.hidden) await updateModel();
+  setTimeout(poll, POLL_MILLISECONDS);
 }
 
 show();
-keepLooking();
+showNothing();
+poll();
