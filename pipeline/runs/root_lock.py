@@ -1,4 +1,4 @@
-"""One run at a time on one pipeline root."""
+"""Allows one run at a time in a pipeline root."""
 
 from __future__ import annotations
 

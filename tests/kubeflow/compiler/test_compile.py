@@ -204,8 +204,8 @@ def test_command_writes_the_file_and_prints_only_that(tmp_path: Path) -> None:
     ("args", "message"),
     [
         ([], "Error: image: name the image of the stages"),
-        (["--image", "mnist:latest"], "Error: image: "),
-        (["--image", IMAGE, "--epochs", "0"], "Error: epochs: "),
+        (["--image", "mnist:latest"], "Error: --image: "),
+        (["--image", IMAGE, "--epochs", "0"], "Error: --epochs: "),
         (["--image", IMAGE, "--serving-dir", "/tmp"], "Error: Baseline: serving_dir /tmp"),
     ],
 )

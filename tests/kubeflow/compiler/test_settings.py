@@ -44,8 +44,8 @@ def test_image_must_be_given() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"replicas": "2"}, "^replicas: no such setting; there are image, target, pvc"),
-        ({"stages": {"Trainer": {"cpus": "2"}}}, "^stages.Trainer.cpus: no such setting$"),
+        ({"replicas": "2"}, "^unknown setting replicas; known settings: image, target, pvc"),
+        ({"stages": {"Trainer": {"cpus": "2"}}}, "^unknown setting stages.Trainer.cpus$"),
         ({"stages": {"Trainer": {"cpu": "0"}}}, "^stages.Trainer.cpu: .*greater than 0"),
         ({"pvc": "Serving_1"}, "^pvc: .*received 'Serving_1'"),
         ({"mount_path": "serving"}, "^mount_path: .*received 'serving'"),
