@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 
 class Frozen(BaseModel):
@@ -16,12 +17,22 @@ class Frozen(BaseModel):
 
 
 def problems(error: ValidationError) -> list[str]:
-    """Formats each problem as "field: rule, received value". Syntax errors have the field JSON."""
-    return [
-        f"{'.'.join(map(str, problem['loc'])) or 'JSON'}: {problem['msg']}"
-        + ("" if problem["type"] in _WITHOUT_INPUT else f", received {problem['input']!r:.100}")
-        for problem in error.errors()
-    ]
+    """Describes each problem as "field: rule, received value".
+
+    For text that is not the expected JSON, the field is "JSON". A rule about several fields has
+    neither field nor value.
+    """
+    return [_problem(details) for details in error.errors()]
+
+
+def _problem(details: ErrorDetails) -> str:
+    rule = details["msg"].removeprefix("Value error, ")
+    field = ".".join(map(str, details["loc"])) or "JSON"
+    if not details["loc"] and details["type"] == "value_error":
+        return rule
+    if details["type"] in _WITHOUT_INPUT:
+        return f"{field}: {rule}"
+    return f"{field}: {rule}, received {details['input']!r:.100}"
 
 
 _WITHOUT_INPUT = ("missing", "json_invalid", "extra_forbidden")

@@ -1,4 +1,4 @@
-"""Exit statuses that a CI/CD system can gate a release on."""
+"""Exit statuses of the commands, for scripts and CI/CD systems."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """Exit statuses of the commands; the README lists those of `run`.
+    """Exit statuses of the commands.
 
     Attributes:
-      SUCCESS: the command succeeded. For `run`: the model is pushed, or the newest
-        release already holds it.
-      FAILED: something broke.
+      SUCCESS: the command succeeded. For `run`: the model was pushed, or is already the newest
+        release.
+      FAILED: the command failed.
       USAGE: an option or setting is wrong.
       MODEL_REJECTED: the model failed its gate; nothing was pushed.
       DATA_REJECTED: data validation failed; nothing was trained.

@@ -48,7 +48,7 @@ class Layer(dict[str, Any]):
 
 
 def _local(value: Any) -> Any:
-    """Refuses URLs, which Path would mangle, and expands ~."""
+    """Rejects URLs, which Path would mangle, and expands ~."""
     if value is None:
         return None
     if not str(value) or "://" in str(value):
@@ -82,10 +82,10 @@ def _data_description() -> str:
 
 
 class Settings(Frozen):
-    """Everything that a user can choose about a run.
+    """All settings of a run.
 
-    Users write all settings flat, `epochs` and not `training.epochs`: see `make_settings` and
-    `setting_fields`.
+    Users write nested settings without their section, `epochs` instead of `training.epochs`: see
+    `make_settings` and `setting_fields`.
     """
 
     data: Literal["auto", "tfds", "bundled"] = Field("auto", description=_data_description())
@@ -140,7 +140,7 @@ _SECTIONS: dict[str, type[Frozen]] = {
 
 
 def setting_fields() -> dict[str, FieldInfo]:
-    """The fields of Settings by the names that users write, those of nested models in place."""
+    """Returns the fields of Settings and of its nested models, by the names that users write."""
     return {
         name: field
         for top, top_field in Settings.model_fields.items()
@@ -151,7 +151,7 @@ def setting_fields() -> dict[str, FieldInfo]:
 
 
 def read_settings_file(path: Path) -> Layer:
-    """Reads the settings of a YAML (.yaml, .yml) or TOML (.toml) file; null leaves one unset.
+    """Reads settings from a YAML (.yaml, .yml) or TOML (.toml) file; null means not set.
 
     Raises:
       SettingsError: the file can't be read or parsed, or is not a mapping.
@@ -161,7 +161,7 @@ def read_settings_file(path: Path) -> Layer:
         if path.suffix == ".toml":
             values = tomllib.loads(text, parse_float=str)
         elif path.suffix in (".yaml", ".yml"):
-            # BaseLoader keeps 0.950 the string that it is, so that thresholds stay exact.
+            # BaseLoader reads 0.950 as a string, so that thresholds stay exact.
             values = yaml.load(text, Loader=yaml.BaseLoader) or {}  # noqa: S506 - makes only strings
         else:
             raise SettingsError(f"{path}: expected a name that ends in .yaml, .yml or .toml")
@@ -201,7 +201,13 @@ def make_settings(*layers: Mapping[str, Any]) -> Settings:
 def explain(
     error: ValidationError, model: type[BaseModel], layers: Iterable[Mapping[str, Any]] = ()
 ) -> SettingsError:
-    """Describes each unknown name and each wrong value of `model`, given in `layers`, in a line."""
+    """Describes each unknown name and each wrong value in one line.
+
+    Args:
+      error: from the validation of `model`.
+      model: the settings.
+      layers: the sources of the values; a later layer overrides an earlier one.
+    """
     lines = (
         _unknown(line.partition(":")[0], model.model_fields if len(details["loc"]) == 1 else ())
         if details["type"] == "extra_forbidden"
@@ -235,7 +241,7 @@ def _located(line: str, layers: Iterable[Mapping[str, Any]]) -> str:
 
 
 def check_schema(path: Path) -> None:
-    """Checks that a schema is reviewed and fits the data definition.
+    """Checks that a schema is reviewed and agrees with the data definition.
 
     Raises:
       SettingsError: one line for each problem.

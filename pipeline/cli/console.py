@@ -40,9 +40,11 @@ _STYLES = {
 
 
 class RunConsole(logging.Handler):
-    """Shows the stages of a run (`pipeline.runs.local_runner.Observer`) and training progress.
+    """Shows the stages of a run and the training progress.
 
-    This is a logging handler because the Trainer reports its progress in log records.
+    This is a `pipeline.runs.local_runner.Observer`.
+
+    It is also a logging handler, because the Trainer reports its progress in log records.
     """
 
     def __init__(self, console: Console, live: bool = True) -> None:
@@ -77,11 +79,11 @@ class RunConsole(logging.Handler):
             logger.removeHandler(self)
 
     def began(self, name: str) -> None:
-        """Shows this name in the live line."""
+        """Shows the name of a stage in the live line."""
         self._progress.reset(self._task, description=name, total=None, note="")
 
     def ended(self, stage: Stage) -> None:
-        """Prints the stage's line."""
+        """Prints the line of a stage."""
         word, style = _STYLES.get(stage.state, (stage.state, "bold red"))
         line = Text.assemble(
             f"{stage.name:<18}",
@@ -93,7 +95,7 @@ class RunConsole(logging.Handler):
         self.console.print(line, soft_wrap=True)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Shows the progress in a log record of the Trainer."""
+        """Shows the training progress that a log record carries."""
         progress: TrainingProgress | None = getattr(record, "progress", None)
         if progress is None:
             return

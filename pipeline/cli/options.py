@@ -23,7 +23,7 @@ _METAVARS = {
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds an option for each setting; its value stays the text that `make_settings` validates."""
+    """Adds an option for each setting. Values remain text; `make_settings` validates them."""
     for name in reversed(setting_fields()):
         command = setting_option(name)(command)
     return command
@@ -49,7 +49,7 @@ def option_name(setting: str) -> str:
 
 
 def given_options(options: Mapping[str, str | None]) -> Layer:
-    """Keeps the options that were given; error messages show them as options."""
+    """Returns the values of the given options, which error messages name as options."""
 
     def locate(line: str) -> str:
         name, colon, rest = line.partition(":")
@@ -69,7 +69,7 @@ def directory_option(name: str, text: str) -> Callable[[Callable[..., Any]], Cal
 
 
 def default_text(default: object) -> str:
-    """The default as a user would type it; "" if there is none, or the description has it."""
+    """The default as a user would type it; "" if there is none, or if the description has it."""
     return "" if default is None or isinstance(default, tuple) else str(default)
 
 

@@ -107,7 +107,7 @@ def rollback(store: ReleaseStore, to_version: int | None, reason: str) -> None:
 
 
 def _versions(store: ReleaseStore, names: Sequence[str]) -> list[int]:
-    """Parses names of versions; an unknown one ends the command."""
+    """Parses version names; an unknown version ends the command with a usage error."""
     versions = store.versions()
     if not versions:
         raise click.ClickException(

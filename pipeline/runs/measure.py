@@ -1,4 +1,4 @@
-"""Measures the statistics of the data definition over a data set, for a schema to be proposed."""
+"""Measures the image statistics of a data set, from which a schema is proposed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ def measure(settings: Settings, observer: Observer) -> tuple[dict[str, Measured]
 
     Args:
       settings: with a concrete data source, `tfds` or `bundled`.
-      observer: told of each stage.
+      observer: is called at the start and the end of each stage.
 
     Returns:
-      The values of each statistic, and what they were measured on, as `propose_schema` takes them.
+      The values of each statistic, and a description of the data: the arguments of
+      `propose_schema`.
 
     Raises:
-      Exception: whatever ended a stage, such as DataRejectedError.
+      Exception: any error that ended a stage, such as DataRejectedError.
     """
     root = settings.pipeline_root.absolute()
     schema = root / "facts.pbtxt"
@@ -64,7 +65,7 @@ def measure(settings: Settings, observer: Observer) -> tuple[dict[str, Measured]
 
 
 def _read(files: list[Path]) -> dict[str, Measured]:
-    """Joins the splits; each weighs in the mean as much as it has images."""
+    """Merges the splits, weighting the mean by the number of images."""
     parsed = (statistics_pb2.DatasetFeatureStatisticsList.FromString(f.read_bytes()) for f in files)
     splits = [datasets.datasets[0] for datasets in parsed]
     measured: dict[str, Measured] = {}

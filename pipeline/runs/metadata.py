@@ -49,7 +49,7 @@ class Stage:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it produced its outputs, now or (if cached) in an earlier run."""
+        """Whether the stage has its outputs, from this run or (if cached) from an earlier one."""
         return _STATES.Value(self.state) in _SUCCEEDED
 
 
@@ -102,7 +102,7 @@ def read_stage(store: ml_metadata.MetadataStore, name: str, execution_id: int) -
 def read_run(store: ml_metadata.MetadataStore, run_id: str) -> dict[str, Stage]:
     """Reads the stages of a run by component id, in the order in which they started.
 
-    Empty if there is no such run.
+    Returns an empty mapping for an unknown run.
     """
     context = store.get_context_by_type_and_name("pipeline_run", run_id)
     if context is None:
@@ -146,7 +146,7 @@ def cancel_stage(store: ml_metadata.MetadataStore, run_id: str, name: str) -> No
 
 
 def component_id(store: ml_metadata.MetadataStore, execution_id: int) -> str:
-    """Finds the context of type `node`, which TFX names `<pipeline>.<component id>`."""
+    """Reads the component id from the context of type `node`, `<pipeline>.<component id>`."""
     for context in store.get_contexts_by_execution(execution_id):
         if context.type == "node":
             return str(context.name.split(".", 1)[1])
@@ -154,7 +154,7 @@ def component_id(store: ml_metadata.MetadataStore, execution_id: int) -> str:
 
 
 def local_time(milliseconds: int) -> datetime:
-    """Converts ML Metadata's time, since the epoch, to one in the local time zone."""
+    """Converts milliseconds since the epoch to a time in the local time zone."""
     return datetime.fromtimestamp(milliseconds / 1000).astimezone()
 
 

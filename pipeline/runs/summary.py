@@ -35,7 +35,7 @@ Outputs = Mapping[str, Sequence["Artifact"]]
 
 
 def describe_stage(stage: Stage) -> str:
-    """The result of a stage in a few words; empty if it failed, or is not in the pipeline."""
+    """Describes the result of a stage in a few words; empty if the stage failed or is unknown."""
     if stage.state == "CANCELED":
         return "model rejected"
     if not stage.succeeded or stage.name not in _DESCRIPTIONS:
@@ -44,7 +44,7 @@ def describe_stage(stage: Stage) -> str:
 
 
 def summarize(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
-    """Names and values of a run's results: data, training, release, time of each stage."""
+    """Yields names and values of a run's results: data, training, release, stage times."""
     done = _outputs(stages)
     if EXAMPLE_GEN in done:
         examples = done[EXAMPLE_GEN]["examples"][0]
@@ -65,7 +65,7 @@ def summarize(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
 
 
 def gates(stages: Mapping[str, Stage]) -> Iterator[tuple[str, Row, bool]]:
-    """The gate ("data" or "model") of each check, the check in words, and whether it passed."""
+    """Yields the gate ("data" or "model") of each check, its wording, and whether it passed."""
     if DATA_GATE in stages:
         passed = stages[DATA_GATE].succeeded
         detail = _SATISFIED if passed else "see the error below"
@@ -76,13 +76,13 @@ def gates(stages: Mapping[str, Stage]) -> Iterator[tuple[str, Row, bool]]:
 
 
 def read_run_verdict(stages: Mapping[str, Stage]) -> Verdict | None:
-    """Reads the verdict on the model of a run; None if the gate did not decide."""
+    """Reads the verdict on the model of a run; None if the model gate did not complete."""
     outputs = _outputs(stages).get(MODEL_GATE)
     return read_verdict(outputs["blessing"][0].uri) if outputs else None
 
 
 def run_facts(stages: Mapping[str, Stage]) -> dict[str, Any]:
-    """The results of a run as JSON values; `pipeline.cli.run` documents them."""
+    """Returns the results of a run as JSON values, which the help of `run` documents."""
     done = _outputs(stages)
     verdict = read_run_verdict(stages)
     return {

@@ -202,8 +202,8 @@ def test_command_writes_the_file_and_prints_only_its_name(tmp_path: Path) -> Non
     ("args", "message"),
     [
         ([], "Error: image: required"),
-        (["--image", "mnist:latest"], "Error: image: "),
-        (["--image", IMAGE, "--epochs", "0"], "Error: epochs: "),
+        (["--image", "mnist:latest"], "Error: --image: "),
+        (["--image", IMAGE, "--epochs", "0"], "Error: --epochs: "),
         (["--image", IMAGE, "--serving-dir", "/tmp"], "Error: Baseline: serving_dir /tmp"),
     ],
 )

@@ -44,8 +44,8 @@ def test_image_is_required() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"replicas": "2"}, "^replicas: .*image, target, pvc"),
-        ({"stages": {"Trainer": {"cpus": "2"}}}, "^stages.Trainer.cpus: "),
+        ({"replicas": "2"}, "^unknown setting replicas; known settings: image, target, pvc"),
+        ({"stages": {"Trainer": {"cpus": "2"}}}, "^unknown setting stages.Trainer.cpus$"),
         ({"stages": {"Trainer": {"cpu": "0"}}}, "^stages.Trainer.cpu: .*greater than 0"),
         ({"pvc": "Serving_1"}, "^pvc: .*received 'Serving_1'"),
         ({"mount_path": "serving"}, "^mount_path: .*received 'serving'"),

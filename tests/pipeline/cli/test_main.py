@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,17 @@ def test_errors_in_the_data_definition_get_one_line_each(tmp_path: Path, command
         "Error: models/definition.py: color: Extra inputs are not permitted",
         "Error: models/definition.py: shape: Extra inputs are not permitted",
     ]
+
+
+def test_error_about_several_fields_of_the_data_definition_gets_a_line(tmp_path: Path) -> None:
+    sample = 'bundled_sample={"dataset": "other/1.0.0", "package": "p", "load": "models.x"},'
+    broken = re.sub(r"bundled_sample=BundledSample\(.*?\n    \),", sample, DEFINITION, flags=re.S)
+    if broken == DEFINITION:
+        broken = DEFINITION.replace("    name=", f"    {sample}\n    name=", 1)
+    ended = Fork.make(tmp_path, broken).command("--help")
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("Error: models/definition.py: expected a bundled_sample of ")
 
 
 def test_help_imports_neither_tensorflow_nor_tfx() -> None:

@@ -1,4 +1,4 @@
-"""One run at a time on one pipeline root."""
+"""Only one run at a time may use a pipeline root."""
 
 import subprocess
 import sys
