@@ -34,6 +34,7 @@ RUNTIME = [
 ]
 KUBEFLOW_SDK = ["kfp"]
 DEV = [
+    "axe-playwright-python",
     "boto3",
     "flask",  # with flask-cors, what moto's server needs
     "flask-cors",

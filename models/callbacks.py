@@ -117,11 +117,11 @@ class LearningRateRecorder(keras.callbacks.Callback):
 class HistoryWriter(keras.callbacks.Callback):
     """Writes HISTORY_FILE and `history.csv` after each epoch.
 
-    Each epoch has `epoch` (from 1), all that Keras logs (`loss`, `learning_rate`, and the model's
-    metrics with their `val_` counterparts) and `seconds` (validation included). The JSON file has
-    `best_epoch` and the list `epochs`, with null for values that are not finite, and describes the
-    model (`layers`, `parameters`) and the machine (`hardware`). The CSV file has a column for each
-    name that any epoch has, and empty cells where an epoch lacks it.
+    Each epoch has `epoch` (from 1), every value that Keras logs (`loss`, `learning_rate`, and the
+    model's metrics with their `val_` counterparts) and `seconds` (including validation). The JSON
+    file has `best_epoch` and `epochs`, with null for non-finite values, and describes the model
+    (`layers`, `parameters`) and the machine (`hardware`). The CSV file has one column per name; the
+    cell is empty if an epoch lacks that value.
 
     Args:
       directory: created if it doesn't exist.

@@ -27,7 +27,7 @@ LABEL = "label"
 """int64 scalar, 0 to NUM_CLASSES - 1, raw and transformed."""
 
 PROBABILITIES = "probabilities"
-"""Output of the model: float32 of shape (batch, NUM_CLASSES), rows that sum to 1."""
+"""Model output: float32 of shape (batch, NUM_CLASSES), where each row sums to 1."""
 
 SCORES = "scores"
 """PROBABILITIES in the signature `predict_images`: the output name that TensorFlow Serving's MNIST

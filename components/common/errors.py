@@ -9,7 +9,7 @@ class DataRejectedError(Exception):
 
 
 class ModelRejectedError(Exception):
-    """The model did not pass its gate, so that nothing may be pushed."""
+    """The gate rejected the model, or a rollback withdrew it. Nothing was pushed."""
 
 
 def describe_os_error(error: OSError) -> str:

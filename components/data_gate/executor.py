@@ -54,10 +54,14 @@ def _check_splits(validated: Sequence[str]) -> None:
 def _read_reasons(anomalies: Artifact, split: str) -> list[str]:
     path = os.path.join(artifact_utils.get_split_uri([anomalies], split), DEFAULT_FILE_NAME)
     if not fileio.exists(path):
-        return [f"ExampleValidator's output {path} is missing, run the pipeline again"]
+        raise DataRejectedError(
+            f"ExampleValidator's output {path} is missing; run the pipeline again"
+        )
     with fileio.open(path, "rb") as file:
         content = file.read()
     try:
         return list_reasons(anomalies_pb2.Anomalies.FromString(content))
     except DecodeError as error:
-        return [f"ExampleValidator's output {path} is corrupt ({error}), run the pipeline again"]
+        raise DataRejectedError(
+            f"ExampleValidator's output {path} is corrupt ({error}); run the pipeline again"
+        ) from error

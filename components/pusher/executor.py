@@ -17,7 +17,7 @@ from components.common.artifacts import (
     saved_model_path,
     saved_model_sha256,
 )
-from components.common.errors import ModelRejectedError
+from components.common.errors import ModelRejectedError, describe_os_error
 from components.common.roles import ByRole
 from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError, read_verdict
 from components.pusher import smoke_check
@@ -73,8 +73,9 @@ def _approval(blessing: Artifact, model: Artifact) -> Verdict:
     try:
         verdict = read_verdict(blessing.uri)
     except (OSError, VerdictError) as error:
+        reason = describe_os_error(error) if isinstance(error, OSError) else str(error).rstrip(".")
         raise ModelRejectedError(
-            f"the gate's verdict can't be read ({str(error).rstrip('.')}). Nothing was pushed. "
+            f"the gate's verdict can't be read ({reason}). Nothing was pushed. "
             "Run the pipeline again."
         ) from error
     if not verdict.blessed:

@@ -36,7 +36,7 @@ from pipeline.settings import (
     make_settings,
     read_settings_file,
 )
-from pipeline.stages import EXAMPLE_GEN, PUSHER, REPORT
+from pipeline.stages import EXAMPLE_GEN, PUSHER
 
 if TYPE_CHECKING:
     from pipeline.runs.local_runner import RunResult
@@ -218,10 +218,12 @@ class _TestSizeCheck:
 
 
 def _draw_report(settings: Settings, result: RunResult) -> Path | str:
-    """Path of the report, or a warning; empty if the run ended before the report."""
-    if REPORT not in result.stages or not result.stages[REPORT].succeeded:
-        return ""
+    """Path of the page, or a warning; empty if the run ended without a page."""
+    from pipeline.runs.outcome import has_page
     from pipeline.runs.page import write_newest
+
+    if not has_page(result.stages):
+        return ""
 
     try:
         return write_newest(settings.pipeline_root)

@@ -1,8 +1,6 @@
 """TFDV accepts MNIST and rejects other images, with the reviewed and with the proposed schema."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -174,15 +172,14 @@ def test_transform_derives_the_raw_feature_spec_from_the_schema(schema: schema_p
 
 @pytest.mark.parametrize("schema", ["reviewed"], indirect=True)
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_full_mnist_satisfies_the_reviewed_schema(split: str, reasons: Reasons) -> None:
+def test_full_data_set_satisfies_the_reviewed_schema(split: str, reasons: Reasons) -> None:
     from components.example_gen.reading import make_reader
+    from components.example_gen.sources import default_data_dir, is_prepared
     from components.example_gen.splits import Slice
 
-    sibling = SCHEMA_FILE.parents[2] / "shared" / "tensorflow_datasets"
-    data_dir = Path(os.environ.get("TFDS_DATA_DIR") or sibling)
-    if not (data_dir / "mnist" / "3.0.1" / "dataset_info.json").is_file():
-        pytest.skip(f"needs the full MNIST data set, prepared by TFDS: none in {data_dir}")
-    reader = make_reader("tfds", str(data_dir))
+    if not is_prepared(""):
+        pytest.skip(f"needs {DATASET.title}, prepared by TFDS in {default_data_dir()}")
+    reader = make_reader("tfds", "")
     part = Slice(split, 0, reader.sizes()[split], "")
     images, labels = (np.concatenate(column) for column in zip(*reader.batches(part), strict=True))
     assert len(images) == {"train": 60_000, "test": 10_000}[split]

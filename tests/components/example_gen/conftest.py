@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +14,6 @@ from models.definition import DATASET
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
-
-PROJECT_ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="session")
@@ -38,11 +35,11 @@ def small_data(
 @pytest.fixture(scope="session")
 def full_mnist() -> Path:
     """A TFDS data directory with the full MNIST data set. Skips the test if there is none."""
-    sibling = PROJECT_ROOT.parent / "shared" / "tensorflow_datasets"
-    data_dir = Path(os.environ.get("TFDS_DATA_DIR") or sibling)
-    if not (data_dir / "mnist" / "3.0.1" / "dataset_info.json").is_file():
-        pytest.skip(f"needs the full MNIST data set, prepared by TFDS: none in {data_dir}")
-    return data_dir
+    if DATASET.name != "mnist" or not sources.is_prepared(""):
+        pytest.skip(
+            f"needs the full MNIST data set, prepared by TFDS in {sources.default_data_dir()}"
+        )
+    return sources.default_data_dir()
 
 
 @pytest.fixture
