@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))) + [
-    Path("kubeflow/README.md")
+PAGES = [
+    path.relative_to(ROOT)
+    for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "kubeflow/README.md"])
 ]
 
 _FENCE = re.compile(

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from support.running_server import ROOT, running_server
 
 from pipeline.runs.page import write_newest
+from support.running_server import ROOT, running_server
 
 DIRECTORY = ROOT / "docs" / "images"
 SCHEMES = ("light", "dark")
