@@ -59,7 +59,6 @@ def test_readme_is_short() -> None:
     assert len((ROOT / README).read_text().splitlines()) <= MAX_README_LINES
 
 
-@ABOUT_MNIST
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_code_blocks_name_a_known_language_and_marker(page: Path) -> None:
     languages = {"", "mermaid", "powershell", "python", "sh", "yaml"}
