@@ -149,7 +149,7 @@ def make_image(*variables: str) -> list[str]:
     return shlex.split(done.stdout.replace("\\\n", " "))
 
 
-def test_make_image_hands_its_variables_to_the_build() -> None:
+def test_make_image_passes_its_variables_to_the_build() -> None:
     words = make_image("IMAGE=r.example/m:1", "BASE_IMAGE=base:2", "DOCKER=podman", "ARGS=--pull")
     assert words[words.index("podman") + 1] == "build"
     assert words[words.index("--tag") + 1] == "r.example/m:1"
