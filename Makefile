@@ -1,17 +1,17 @@
-# Each target does the set-up that it needs. STACK=compat or STACK=current overrides the choice.
+# Each target runs the set-up that it needs. STACK=compat or STACK=current overrides its choice.
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test test-all test-current lint format golden lock image clean
+.PHONY: help setup browser run test test-all test-current lint format golden screenshots lock image \
+	clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
-PACKAGES := pipeline components models kubeflow
 DOCKER := docker
 option = $(if $($(2)),--$(1) '$($(2))')
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## Install the locked packages and this project in .venv, unless they are there
+setup: ## Install the locked packages and this project in .venv, if needed
 	@sh stacks/install.sh
 
 browser:
@@ -21,29 +21,32 @@ run: setup ## Run the pipeline; takes DATA= EPOCHS= SERVING_DIR= PIPELINE_ROOT= 
 	@$(PYTHON) -m pipeline run $(call option,data,DATA) $(call option,epochs,EPOCHS) \
 		$(call option,serving-dir,SERVING_DIR) $(call option,pipeline-root,PIPELINE_ROOT) $(ARGS)
 
-test: setup browser ## Run the tests but the slow ones; takes ARGS= for pytest
+test: setup browser ## Run all tests except the slow ones; takes ARGS= for pytest
 	@$(PYTHON) -m pytest -m "not slow" $(ARGS)
 
 test-all: setup browser ## Run all tests
 	@$(PYTHON) -m pytest $(ARGS)
 
-test-current: ## Run `make test` with stack current in a Debian 13 made by debootstrap (needs root)
+test-current: ## Run `make test` on stack current, in a Debian 13 by debootstrap (needs root)
 	@sh stacks/test_current.sh make test ARGS='$(ARGS)'
 
-lint: setup ## Check style, types and the order of the packages
+lint: setup ## Check style, types and layers
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-format: setup ## Format the code, and fix what ruff can fix
+format: setup ## Format the code and apply ruff's fixes
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
 
-golden: setup ## Recompile the golden pipelines of the tests, after a deliberate change
+golden: setup ## Regenerate the golden pipelines of the tests and the table of settings
 	@PYTHONPATH=.:tests $(PYTHON) -m support.golden_pipelines
 
-lock: setup ## Re-make the locks; takes ARGS=--upgrade
+screenshots: setup browser ## Take the pictures of the README from the last run in output/
+	@PYTHONPATH=.:tests $(PYTHON) -m support.screenshots $(ARGS)
+
+lock: setup ## Renew the locks; takes ARGS=--upgrade
 	@sh stacks/lock.sh $(ARGS)
 
 image: ## Build the container image; takes IMAGE= BASE_IMAGE= DOCKER= and ARGS= for docker build
@@ -54,5 +57,5 @@ image: ## Build the container image; takes IMAGE= BASE_IMAGE= DOCKER= and ARGS= 
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE='$(BASE_IMAGE)') \
 		--build-arg GIT_COMMIT="$$commit" --build-arg VERSION="$$version" $(ARGS) .
 
-clean: ## Remove what set-up and tests made; the output of runs stays
+clean: ## Remove .venv and caches; output/ stays
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info

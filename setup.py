@@ -1,4 +1,4 @@
-"""Names the packages and what they need; the exact versions are locked in `stacks/`."""
+"""Package metadata and direct dependencies; `stacks/` locks the exact versions."""
 
 from setuptools import find_packages, setup
 
@@ -20,7 +20,7 @@ RUNTIME = [
     "rich",
     "scipy",
     "starlette",
-    "tensorboard",  # TensorFlow 2.21 no longer brings what its summaries need
+    "tensorboard",  # TensorFlow 2.21 no longer installs it, but its summaries need it
     "tensorflow",
     "tensorflow-datasets",
     "tensorflow-metadata",
@@ -36,7 +36,7 @@ KUBEFLOW_SDK = ["kfp"]
 DEV = [
     "axe-playwright-python",
     "boto3",
-    "flask",  # with flask-cors, what moto's server needs
+    "flask",  # moto's server needs it, and flask-cors
     "flask-cors",
     "import-linter",
     "moto[s3]",
@@ -62,13 +62,14 @@ COMMANDS = [
 ]
 
 PACKAGES = find_packages(include=["pipeline*", "components*", "models*"])
-# On disk the folder is `kubeflow`; that import name belongs to a project on PyPI.
+# The folder is `kubeflow`, but that import name belongs to a project on PyPI.
 KUBEFLOW = ["mnist_kubeflow", *(f"mnist_kubeflow.{name}" for name in find_packages("kubeflow"))]
 
 setup(
     name="mnist-pipeline",
     version="0.1.0",
     description="A TFX pipeline that trains, validates, gates and pushes an MNIST model",
+    license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=[*PACKAGES, *KUBEFLOW],
     package_dir={"mnist_kubeflow": "kubeflow"},

@@ -1,7 +1,6 @@
 #!/bin/sh
-# Makes .venv hold one stack, exactly as locked, and this project, editable.
-# Does nothing when it is there already. STACK=compat or STACK=current overrides the choice, which
-# is made by the version of glibc.
+# Installs one locked stack and this project (editable) in .venv, unless they are already there.
+# The version of glibc decides the stack; STACK=compat or STACK=current overrides that choice.
 set -eu
 cd "$(dirname "$0")/.."
 venv=$PWD/.venv
@@ -14,10 +13,34 @@ die() {
 }
 at_least() { printf '%s\n' "$2" "$1" | sort -C -V; }
 
-# Sets $stack, $why and $pythons: the versions of Python that the stack runs on, best first.
+# Runs before anything that other systems lack, such as flock. docs/platforms.md has the same
+# commands, and a test compares them.
+check_platform() {
+    kernel=$(uname -s)
+    machine=$(uname -m)
+    case "$kernel $machine" in "Linux x86_64") return ;; esac
+    say "expected Linux on x86-64, the only platform with TFX wheels, received $kernel $machine." >&2
+    case $kernel in
+        MINGW* | MSYS* | CYGWIN* | Windows*) cat >&2 <<'END' ;;
+Use WSL 2. Run this in PowerShell, then clone the repository and use `make` inside Ubuntu:
+
+    wsl --install --distribution Ubuntu-24.04
+END
+        *) cat >&2 <<'END' ;;
+Use the container image instead:
+
+    docker build --platform linux/amd64 --file kubeflow/Dockerfile --tag mnist-pipeline .
+    mkdir -p output
+    docker run --rm --init --platform linux/amd64 --user "$(id -u):$(id -g)" \
+        -v "$PWD/output:/home/pipeline/output" mnist-pipeline mnist-pipeline run
+END
+    esac
+    printf '\nSee docs/platforms.md for serving, predictions and tests.\n' >&2
+    exit 1
+}
+
+# Sets $stack, $why and $pythons: the Python versions that the stack supports, best first.
 choose_stack() {
-    [ "$(uname -sm)" = "Linux x86_64" ] ||
-        die "TFX has wheels for Linux on x86_64 only, and this is $(uname -sm)"
     glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || glibc=none
     glibc=${glibc#glibc }
     at_least "$glibc" 2.17 && [ "$glibc" != none ] ||
@@ -37,14 +60,14 @@ choose_stack() {
     esac
 }
 
-# Sets $uv to a uv that runs and is not part of the environment to be replaced, or to nothing.
+# Sets $uv to a working uv outside the environment to be replaced, or to nothing.
 find_uv() {
     uv=$(command -v uv) && "$uv" --version >/dev/null 2>&1 || uv=
     case $uv in "$venv"/*) uv= ;; esac
 }
 
-# Prints the real path of interpreter $1 if it is Python $2, really runs (a pyenv shim may refuse)
-# and has the modules that TFX and venv import.
+# Prints the real path of interpreter $1 if it is Python $2, starts (a pyenv shim may refuse), and
+# has the modules that TFX and venv import.
 real_python() {
     "$1" -c 'import bz2, ctypes, lzma, os, sqlite3, ssl, sys, venv
 if "%d.%d" % sys.version_info[:2] != sys.argv[1]: sys.exit(1)
@@ -54,7 +77,7 @@ print(os.path.realpath(sys.executable))' "$2" "$uv" 2>/dev/null
 
 managed_python() { [ -n "$uv" ] && "$uv" python find --managed-python "$version" 2>/dev/null; }
 
-# Sets $version and $python: one on PATH, one of pyenv's, or one that uv has or downloads.
+# Sets $version and $python, from PATH, pyenv or uv, which may download it.
 find_python() {
     for version in $pythons; do
         for candidate in "python$version" python3 \
@@ -73,7 +96,7 @@ find_python() {
         die "$missing uv could not download one: install $wanted, and try again"
 }
 
-# Python 3.10 has no wheel of pyfarmhash, which TFDV imports.
+# pyfarmhash, which TFDV imports, has no wheel for Python 3.10.
 check_compiler() {
     [ "$version" != 3.10 ] || {
         command -v c++ && "$python" -c \
@@ -95,8 +118,8 @@ install_locked() {
         "$1" --editable .
 }
 
-# Without bytecode each start of TFX takes twice as long. Some packages ship files that are no
-# valid Python, templates for example: no reason to fail.
+# Without bytecode, TFX takes twice as long to start. Some packages ship templates that are not
+# valid Python, so compileall's errors are ignored.
 compile_bytecode() {
     PYTHONWARNINGS=ignore "$venv/bin/python" -m compileall -qq -j 0 "$venv/lib" || true
 }
@@ -111,23 +134,24 @@ install() {
         die "the installation failed; the lines above say why"
 }
 
-# What an environment that is ready has in its file `.ready`, which is written last.
+# Content of the file .ready, which is written last, for a complete environment.
 state() {
     "$venv/bin/python" --version 2>/dev/null &&
         cat "stacks/$stack.txt" stacks/build.txt stacks/install.sh setup.py | sha256sum &&
         echo "$stack $PWD"
 }
 
-# Two set-ups at once would spoil each other's work: the second waits.
-exec 9<stacks/install.sh
-flock 9
+check_platform
 choose_stack
 say "stack $stack ($why)"
+# Of two concurrent set-ups, the second waits for the first.
+exec 9<stacks/install.sh
+flock 9
 if expected=$(state) && [ "$(cat "$venv/.ready" 2>/dev/null)" = "$expected" ]; then exit; fi
 find_uv
 find_python
 check_compiler
-say "installing it for $python with ${uv:-pip}; this takes minutes"
+say "installing it for $python with ${uv:-pip}; this takes a few minutes"
 install
 compile_bytecode
 state >"$venv/.ready"

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Gives the browser tests a browser: as root on Debian, it installs Debian's own Chromium, unless
-# there is one. Elsewhere it says how to get one. It never fails: the tests are skipped without.
+# Installs Debian's Chromium for the browser tests, if this is Debian, the user is root and there is no
+# browser yet. Otherwise it prints how to install one. It never fails: without a browser, the tests
+# are skipped.
 set -u
 says_how="run \`.venv/bin/playwright install chromium\`, or install a Chromium or Chrome"
 
@@ -10,12 +11,12 @@ has() { command -v "$1" >/dev/null 2>&1; }
 for name in chromium chromium-browser google-chrome google-chrome-stable; do
     has "$name" && exit 0
 done
-# Playwright's own, for this user.
+# Playwright's own browsers of this user.
 for directory in "${PLAYWRIGHT_BROWSERS_PATH:-${HOME:-/}/.cache/ms-playwright}"/chromium-*; do
     [ -d "$directory" ] && exit 0
 done
 
-# Ubuntu's package of this name is a snap, which containers can't run.
+# Ubuntu's package of this name is a snap, and containers can't run snaps.
 if [ "$(id -u)" = 0 ] && has apt-get && grep -qx 'ID=debian' "${OS_RELEASE:-/etc/os-release}"; then
     say "installing Debian's Chromium"
     export DEBIAN_FRONTEND=noninteractive

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Re-makes the locks from setup.py and stacks/*.in; keeps the locked versions where they still fit.
-# Options are handed to `uv pip compile`: --upgrade, or --upgrade-package NAME.
+# Renews the locks from setup.py and stacks/*.in, and keeps locked versions that still fit.
+# Options go to `uv pip compile`: --upgrade, or --upgrade-package NAME.
 set -eu
 cd "$(dirname "$0")/.."
 uv=$(command -v .venv/bin/uv || command -v uv) || {
@@ -18,7 +18,7 @@ compile setup.py stacks/compat.in --extra dev --extra kubeflow \
     --python-platform x86_64-manylinux2014 --output-file stacks/compat.txt "$@"
 compile setup.py stacks/current.in --extra dev --extra kubeflow \
     --universal --output-file stacks/current.txt "$@"
-# What the image installs: the same versions, without what is for development, and without libclang,
-# which TensorFlow names but only its build uses.
+# The image's packages: the same versions without the development tools, and without libclang, which
+# TensorFlow requires but uses only in its own build.
 compile setup.py stacks/current.in --extra kubeflow --constraints stacks/current.txt \
     --no-emit-package libclang --universal --output-file stacks/current-runtime.txt

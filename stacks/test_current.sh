@@ -1,12 +1,12 @@
 #!/bin/sh
-# Runs a command on a copy of this checkout in a Debian 13, whose glibc stack current needs.
-# The root folder is made at the first call, by debootstrap with this machine's own mirror, and
-# kept. Root rights are needed. Read from the environment:
+# Runs a command in a Debian 13, on a copy of this checkout, because stack current needs its glibc.
+# The first call makes the root folder with debootstrap and this machine's mirror; later calls reuse
+# it. Needs root. Environment:
 #   TRIXIE_ROOT     the root folder (default: ~/.cache/mnist-pipeline/trixie)
 #   DEBIAN_MIRROR   by default the one in this machine's apt sources
-#   TFDS_DATA_DIR   if set, the same folder is there inside
+#   TFDS_DATA_DIR   if set, mounted inside at the same path
 set -eu
-# A relative path is one from the caller's directory.
+# A relative path is relative to the caller's directory.
 [ -z "${TFDS_DATA_DIR:-}" ] || TFDS_DATA_DIR=$(realpath -ms -- "$TFDS_DATA_DIR")
 cd "$(dirname "$0")/.."
 root=${TRIXIE_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/mnist-pipeline/trixie}
@@ -31,7 +31,7 @@ make_root() {
     mv "$root.partial" "$root"
 }
 
-# Replaces everything but the virtual environment, which `make setup` keeps up to date.
+# Replaces everything except the virtual environment, which `make setup` keeps up to date.
 copy_checkout() {
     mkdir -p "$root/checkout"
     find "$root/checkout" -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
@@ -40,12 +40,12 @@ copy_checkout() {
         tar --extract --directory "$root/checkout" --no-same-owner
 }
 
-# The mounts live in a mount namespace of their own, so that none outlives the command.
+# The mounts are in their own namespace, so that none outlives the command.
 run_inside() {
     unshare --mount --propagation private --pid --fork --kill-child sh -euc '
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
-        # What the machine says about the network and pip, and the data.
+        # Network and pip configuration, certificates and data of this machine.
         for path in /etc/hosts /etc/resolv.conf /etc/ssl/certs /etc/pip.conf \
             "$HOME/.config/pip" "$HOME/.pip" "${TFDS_DATA_DIR:-}"; do
             [ -e "$path" ] || continue
@@ -59,7 +59,7 @@ run_inside() {
 
 [ "$(id -u)" = 0 ] || die "needs root rights: try sudo make test-current"
 mkdir -p "$(dirname "$root")"
-# One at a time: each replaces the copy of the checkout.
+# One at a time, because each replaces the copy of the checkout.
 exec 9>"$root.lock"
 flock --nonblock 9 || {
     say "waiting for another run in $root"

@@ -1,16 +1,16 @@
-"""The README's worked example: a fork for Fashion-MNIST, from Debian's dataset-fashion-mnist."""
+"""The steps of docs/own-data.md: a fork for Fashion-MNIST, from Debian's dataset-fashion-mnist."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
-from support.forks import ROOT, Fork
+from support import documentation
+from support.forks import Fork
 
 IDX_FILES = Path("/usr/share/datasets/fashion-mnist")
-README = (ROOT / "README.md").read_text()
+PAGE = Path("docs/own-data.md")
 WRITE_DATA = """
 import gzip
 import sys
@@ -42,14 +42,12 @@ pytestmark = [
 
 
 def block(language: str) -> str:
-    """The first code block in a language in the README's section."""
-    section = README.split("## Use your own data\n", 1)[1].split("\n## ", 1)[0]
-    found = re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)
-    assert found is not None
-    return found[1]
+    """The code block in a language on the page."""
+    (found,) = (block for block in documentation.blocks(PAGE) if block.language == language)
+    return found.text
 
 
-def test_the_steps_of_the_readme_release_a_model(tmp_path: Path) -> None:
+def test_the_documented_steps_release_a_model(tmp_path: Path) -> None:
     fork = Fork.make(tmp_path / "fork", block("python"))
     data = {"TFDS_DATA_DIR": str(tmp_path)}
     written = fork.python("-c", WRITE_DATA, str(IDX_FILES), str(tmp_path))

@@ -1,7 +1,7 @@
-"""The container image: what its Dockerfile says, and, with a Docker engine at hand, what it does.
+"""The container image: the content of its Dockerfile and, with Docker, its behavior.
 
-The slow tests take from the environment: DOCKER, a client with BuildKit; BASE_IMAGE and IMAGE_ARGS,
-which `make image` takes as BASE_IMAGE and ARGS; or IMAGE, one that is there already.
+The slow tests read the environment: DOCKER, a client with BuildKit; BASE_IMAGE and IMAGE_ARGS, for
+BASE_IMAGE and ARGS of `make image`; or IMAGE, an existing image.
 """
 
 from __future__ import annotations
@@ -12,16 +12,22 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pytest
+import requests
 import yaml
+from PIL import Image
+from support import documentation
 from support.kfp_backend import KfpBackend
 from support.kfp_object_store import MemoryStore
 from support.pipeline_runs import LOOSE_GATES
+from support.running_server import free_port
 
 from components.common.provenance import COMMIT_VARIABLE
 from mnist_kubeflow.compiler.compile import SCHEMA_IN_IMAGE, compile_pipeline
@@ -143,7 +149,7 @@ def make_image(*variables: str) -> list[str]:
     return shlex.split(done.stdout.replace("\\\n", " "))
 
 
-def test_make_image_hands_its_variables_to_the_build() -> None:
+def test_make_image_passes_its_variables_to_the_build() -> None:
     words = make_image("IMAGE=r.example/m:1", "BASE_IMAGE=base:2", "DOCKER=podman", "ARGS=--pull")
     assert words[words.index("podman") + 1] == "build"
     assert words[words.index("--tag") + 1] == "r.example/m:1"
@@ -242,6 +248,100 @@ def test_a_whole_run_in_one_container_pushes_a_model(image: str) -> None:
     revision = inspected["Config"]["Labels"]["org.opencontainers.image.revision"]
     assert re.match(r"[0-9a-f]{40}", revision)
     assert json.loads(release)["git"]["commit"] == revision
+
+
+PLATFORMS = Path("docs/platforms.md")
+SOMEONE = 1234
+"""A user that the image does not know."""
+
+
+class Laptop:
+    """A directory in which a user runs the documented commands.
+
+    Attributes:
+      directory: with `output/`, which belongs to SOMEONE, and `photo.jpg`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        (directory / "output").mkdir()
+        os.chown(directory / "output", SOMEONE, SOMEONE)
+        digit = np.zeros((60, 60), np.uint8)
+        digit[15:45, 28:32] = 255
+        Image.fromarray(255 - digit).save(directory / "photo.jpg")
+
+    def command(self, last_words: str) -> str:
+        """The documented command that ends with these words, run as SOMEONE, without a network."""
+        blocks = (block for block in documentation.blocks(PLATFORMS) if block.marker == "docker")
+        commands = "".join(block.text for block in blocks).replace("\\\n", "").splitlines()
+        (found,) = (line for line in commands if line.endswith(f" mnist-pipeline {last_words}"))
+        assert found.startswith("docker run ")
+        return found.replace('"$(id -u):$(id -g)"', f"{SOMEONE}:{SOMEONE}")
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        """Starts a command without a terminal."""
+        client = shlex.quote(os.environ.get("DOCKER", "docker"))
+        return subprocess.Popen(
+            ["bash", "-c", command.replace("docker ", f"exec {client} ", 1)],
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, command: str) -> str:
+        """Runs a command, which must succeed; returns what it printed."""
+        process = self.start(command)
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
+        return output
+
+
+@NEEDS_SAMPLE
+@pytest.mark.slow
+def test_documented_commands_work_for_any_user_and_without_a_terminal(
+    image: str, tmp_path: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a directory to another user")
+    laptop = Laptop(tmp_path)
+    assert not docker("tag", image, "mnist-pipeline").returncode
+    flags = " ".join(f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items())
+    output = laptop.run(f"{laptop.command('run --data bundled')} {flags}")
+    assert "\x1b" not in output
+    made = list((tmp_path / "output").rglob("*"))
+    assert {path.stat().st_uid for path in made} == {SOMEONE}
+    assert list(tmp_path.glob(f"output/serving/{DATASET.name}/*/release.json"))
+    assert list(tmp_path.glob("output/pipeline/reports/*/report.html"))
+
+    assert " live" in laptop.run(laptop.command("releases"))
+    assert "- " in laptop.run(laptop.command("predict - < photo.jpg"))
+
+    port = free_port()
+    command = laptop.command("serve --host 0.0.0.0").replace(":8501:", f":{port}:")
+    serving = laptop.start(command)
+    try:
+        ready = f"http://127.0.0.1:{port}/readyz"
+        wait_until(lambda: responds(ready), serving)
+    finally:
+        serving.terminate()
+        assert serving.wait(60) == 0
+
+
+def responds(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def wait_until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 120
+    while not true():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.5)
 
 
 def run_container(volumes: Sequence[str], command: Sequence[str], image: str, log: Path) -> int:

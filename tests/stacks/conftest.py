@@ -1,4 +1,4 @@
-"""A small project to install, and a machine of which a test decides what is on PATH."""
+"""A small project to install, and a machine whose PATH a test controls."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TOOLS = "c++ cat dirname flock rm sh sha256sum sort tar uname"
 
 
 class Machine:
-    """A checkout and the commands that its set-up finds; nothing else of this machine.
+    """A checkout, and a PATH with only the commands that the set-up may find.
 
-    Its glibc is by default one whose stack takes the Python that runs the tests.
+    By default, its glibc selects the stack that supports the Python that runs the tests.
     """
 
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -35,29 +35,29 @@ class Machine:
         _write_project(self.checkout)
 
     def command(self, name: str, target: str | Path) -> None:
-        """Puts `target` on PATH, as `name`."""
+        """Adds `target` to the PATH as `name`."""
         (self.commands / name).symlink_to(target)
 
     def script(self, name: str, *lines: str) -> None:
-        """Puts a shell script on PATH, as `name`."""
+        """Adds a shell script to the PATH as `name`."""
         path = self.commands / name
         path.unlink(missing_ok=True)
         path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
         path.chmod(0o755)
 
     def glibc(self, version: str) -> None:
-        """Makes this a machine with that glibc."""
+        """Sets the version of glibc."""
         self.script("getconf", f'[ "$1" = GNU_LIBC_VERSION ] && echo "glibc {version}"')
 
     def uv(self) -> None:
-        """Puts the uv that the project locks on PATH."""
+        """Adds the locked uv to the PATH."""
         uv = Path(sys.executable).parent / "uv"
         if not uv.exists():
             pytest.skip("needs the locked packages: run this with `make test`")
         self.command("uv", uv)
 
     def start(self, **environment: str) -> subprocess.Popen[str]:
-        """Starts the set-up in a process group of its own."""
+        """Starts the set-up in its own process group."""
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -80,7 +80,7 @@ class Machine:
         )
 
     def set_up(self, **environment: str) -> tuple[int, str, str]:
-        """Runs the set-up; returns its exit status and what it wrote to stdout and stderr."""
+        """Runs the set-up; returns its exit status, stdout and stderr."""
         process = self.start(**environment)
         output, errors = process.communicate(timeout=300)
         return process.returncode, output, errors
@@ -91,7 +91,7 @@ class Machine:
         return self.checkout / ".venv"
 
     def is_ready(self) -> bool:
-        """Whether the set-up takes the environment for complete, and the project imports."""
+        """Whether the set-up has finished and the project can be imported."""
         python = self.environment / "bin" / "python"
         return (self.environment / ".ready").exists() and subprocess.run(
             [python, "-c", "import toy"], cwd=self.folder, check=False
@@ -113,5 +113,5 @@ def _write_project(checkout: Path) -> None:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """A machine with neither Python nor uv."""
+    """A machine without Python and uv."""
     return Machine(tmp_path)

@@ -1,17 +1,22 @@
-"""What the set-up chooses, installs, refuses and does again; with real interpreters, pip and uv."""
+"""The set-up's choices, installations and refusals, with real interpreters, pip and uv."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+import textwrap
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from tests.stacks.conftest import Machine
+
+PLATFORMS = Path(__file__).parents[2] / "docs" / "platforms.md"
 
 
 def with_python(machine: Machine) -> Machine:
@@ -63,9 +68,45 @@ def test_a_system_without_glibc_is_refused(machine: Machine) -> None:
     assert "TFX needs glibc 2.17 or newer, found none" in refusal(machine)
 
 
-def test_a_processor_that_tfx_has_no_wheels_for_is_refused(machine: Machine) -> None:
-    machine.script("uname", "echo Linux aarch64")
-    assert "for Linux on x86_64 only, and this is Linux aarch64" in refusal(machine)
+def other_platform(machine: Machine, kernel: str, processor: str) -> str:
+    """Sets up on another platform, whose commands lack flock; returns stderr."""
+    (machine.commands / "flock").unlink()
+    machine.script("uname", f'case $1 in -s) echo "{kernel}" ;; -m) echo "{processor}" ;; esac')
+    machine.script("getconf", "exit 1")
+    status, output, errors = machine.set_up()
+    assert (status, output) == (1, "")
+    assert not machine.environment.exists()
+    rule, *_ = errors.splitlines()
+    assert rule.startswith("set-up: expected Linux on x86-64, ")
+    assert rule.endswith(f"received {kernel} {processor}.")
+    return errors
+
+
+def command_blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}[^\n]*\n(.*?)```", path.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "processor"),
+    [("Darwin", "arm64"), ("Darwin", "x86_64"), ("Linux", "aarch64"), ("FreeBSD", "amd64")],
+)
+def test_other_platforms_get_the_documented_container_commands(
+    machine: Machine, kernel: str, processor: str
+) -> None:
+    errors = other_platform(machine, kernel, processor)
+    commands = textwrap.dedent(errors.split("\n\n")[1]) + "\n"
+    assert "docker run " in commands
+    assert commands in command_blocks(PLATFORMS, "sh")
+
+
+@pytest.mark.parametrize(
+    "kernel", ["MINGW64_NT-10.0-22631", "MSYS_NT-10.0-22631", "CYGWIN_NT-10.0"]
+)
+def test_windows_gets_the_documented_wsl_command(machine: Machine, kernel: str) -> None:
+    errors = other_platform(machine, kernel, "x86_64")
+    assert textwrap.dedent(errors.split("\n\n")[1]) + "\n" in command_blocks(
+        PLATFORMS, "powershell"
+    )
 
 
 @pytest.mark.parametrize(("glibc", "version"), [("2.36", "3.10"), ("2.41", "3.13")])

@@ -1,4 +1,4 @@
-"""How the browser tests get their browser; the commands of the system are stand-ins."""
+"""Installation of a browser for the tests, with stand-ins for the system's commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parents[2] / "stacks" / "install_chromium.sh"
 
 
 class Machine:
-    """A machine that has the commands of one folder."""
+    """A machine with the commands of one folder on its PATH."""
 
     def __init__(self, directory: Path) -> None:
         self.commands = directory / "bin"
@@ -36,7 +36,7 @@ class Machine:
         self.add("apt-get", apt_get)
 
     def run(self) -> str:
-        """What the script prints; it must not fail."""
+        """Runs the script, which must succeed; returns its output."""
         environment = {
             "PATH": str(self.commands),
             "HOME": str(self.home),

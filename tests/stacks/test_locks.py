@@ -1,4 +1,4 @@
-"""What holds for the committed locks."""
+"""Properties of the committed locks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOCKS = ["build", "compat", "current", "current-runtime"]
 
 
 def locked(lock: str) -> dict[str, str]:
-    """Returns the locked packages, each with the text of its entry."""
+    """Returns the text of each locked package's entry, by name."""
     entries = re.findall(
         r"^([a-z0-9-]+)(?:\[.*\])?(==.*(?:\n    .*)*)", (STACKS / f"{lock}.txt").read_text(), re.M
     )

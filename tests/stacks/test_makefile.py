@@ -1,4 +1,4 @@
-"""What make runs for a target, as make itself says it."""
+"""The commands of each make target, from `make --dry-run`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def commands_of_run(*variables: str) -> list[str]:
     return shlex.split(run.replace("\\\n", " "))
 
 
-def test_run_hands_its_variables_to_the_command_line_after_the_set_up() -> None:
+def test_run_passes_its_variables_to_the_command_line_after_the_set_up() -> None:
     variables = ["DATA=bundled", "EPOCHS=2", "SERVING_DIR=the models", "PIPELINE_ROOT=root"]
     assert commands_of_run(*variables, "ARGS=--seed 7 --verbose") == [
         *(".venv/bin/python", "-m", "pipeline", "run"),

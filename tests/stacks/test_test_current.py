@@ -1,4 +1,4 @@
-"""What test_current.sh prepares; the root folder is an empty one, and nothing is mounted."""
+"""Preparations of test_current.sh, with an empty root folder and without mounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README's table of settings, made from the settings themselves; `make golden` rewrites it."""
+"""The table of settings in docs/settings.md, generated from `Settings`; `make golden` writes it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from pipeline.cli.options import default_text
 from pipeline.settings import setting_fields
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 HEADER = "| option | default | meaning |\n| --- | --- | --- |\n"
 
 
 def settings_table() -> str:
-    """The rows, one for each setting."""
+    """One row for each setting."""
     rows = (
         (f"`--{name.replace('_', '-')}`", _code(field.default), _escaped(field.description))
         for name, field in setting_fields().items()
@@ -20,11 +20,11 @@ def settings_table() -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def rewrite(readme: Path = README) -> None:
+def rewrite(page: Path = PAGE) -> None:
     """Replaces the rows below HEADER."""
-    before, after = readme.read_text().split(HEADER)
+    before, after = page.read_text().split(HEADER)
     rest = after[after.index("\n\n") + 1 :]
-    readme.write_text(f"{before}{HEADER}{settings_table()}{rest}")
+    page.write_text(f"{before}{HEADER}{settings_table()}{rest}")
 
 
 def _code(default: object) -> str:
