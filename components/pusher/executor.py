@@ -17,7 +17,7 @@ from components.common.artifacts import (
     saved_model_path,
     saved_model_sha256,
 )
-from components.common.errors import ModelRejectedError
+from components.common.errors import ModelRejectedError, describe_os_error
 from components.common.roles import ByRole
 from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError, read_verdict
 from components.pusher import smoke_check
@@ -73,7 +73,11 @@ def _approval(blessing: Artifact, model: Artifact) -> Verdict:
     """Reads the verdict; raises ModelRejectedError unless it blesses this very model."""
     try:
         verdict = read_verdict(blessing.uri)
-    except (OSError, VerdictError) as error:
+    except OSError as error:
+        raise ModelRejectedError(
+            f"the gate's verdict can't be read: {describe_os_error(error)}. Nothing was pushed."
+        ) from error
+    except VerdictError as error:
         raise ModelRejectedError(
             f"the gate's verdict can't be read: {error} Nothing was pushed."
         ) from error
