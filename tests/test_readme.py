@@ -16,7 +16,7 @@ from support.documentation import PAGES, Command
 from support.readme_settings import HEADER, PAGE, settings_table
 
 from models.definition import DATASET
-from pipeline.cli.main import cli
+from pipeline.cli.commands import cli
 from pipeline.exit_status import ExitStatus
 
 ROOT = documentation.ROOT

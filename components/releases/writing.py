@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from components.common import checksums
+from components.common.errors import describe_os_error
 from components.releases.manifest import RELEASE_FILE, FileRecord, Release, ReleaseFacts
 from components.releases.versions import list_versions, next_version
 
@@ -59,8 +60,8 @@ def releasing(model_dir: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise PushError(
-            f"Can't push to {model_dir}: {error}. Nothing was pushed. Check that the directory is "
-            "writable and the disk is not full, then run again."
+            f"Can't push to {model_dir}: {describe_os_error(error)}. Nothing was pushed. Check that "
+            "the directory is writable and the disk is not full, then run again."
         ) from error
 
 
