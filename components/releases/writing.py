@@ -60,8 +60,8 @@ def releasing(model_dir: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise PushError(
-            f"Can't push to {model_dir}: {describe_os_error(error)}. Nothing was pushed. Check that "
-            "the directory is writable and the disk is not full, then run again."
+            f"Can't push to {model_dir}: {describe_os_error(error)}. Nothing was pushed. Check "
+            "that the directory is writable and the disk is not full, then run again."
         ) from error
 
 
