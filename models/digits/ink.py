@@ -1,0 +1,203 @@
+"""Finds the ink in a picture of handwriting: on a sheet on a desk, in uneven light, on ruled paper.
+
+The ink is what stands out against its surroundings in small parts. Paper that lies on a darker desk
+is cut out first, and the lines of ruled or squared paper are removed last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from models.pictures import PictureError
+
+Ink = npt.NDArray[np.float32]
+"""Shape (height, width), 0 (none) to 1 (full)."""
+
+_Mask = npt.NDArray[np.bool_]
+
+EDGE_LEVEL = 0.2
+"""Least ink at the edges of a stroke."""
+
+_LEAST_CONTRAST = 0.08  # Of ink to its background, of 1.
+_NOISE_DEVIATIONS = 5.0  # Of the paper's noise; ink is stronger.
+
+_LEAST_SHEET = 0.2  # Of the picture's area.
+_SHEET_SOLIDITY = 0.75  # Paper without its ink, of the sheet's area; a light 0 has less.
+_SHEET_RECTANGULARITY = 0.85  # Of the smallest rectangle around the sheet; an ellipse has 0.79.
+_SHEET_MARGIN = 0.015  # Of the picture's longer side: what is cut off along the sheet's edges.
+
+_SLOPES = np.linspace(-0.08, 0.08, 33)  # Of the lines of ruled paper.
+_LEAST_LINES = 3
+_LINE_COVERAGE = 0.5  # Of the picture's width: how much of a ruled line must show.
+_LINE_THICKNESS = 0.03  # Of the picture's longer side, at most.
+
+
+def find_ink(pixels: npt.NDArray[np.uint8]) -> Ink:
+    """Tells ink from its background.
+
+    Args:
+      pixels: grayscale, of any size.
+
+    Returns:
+      How much ink there is at each pixel, 1 where it is strongest. The shape is that of `pixels`,
+      or that of a sheet of paper that the picture shows.
+
+    Raises:
+      PictureError: if there is none.
+    """
+    values = _cut_out_sheet(pixels.astype(np.float32) / 255)
+    if _is_dark_on_light(values):
+        values = 1 - values
+    background = _opening(values)
+    ink = np.clip((values - background) / np.maximum(1 - background, 0.1), 0, 1)
+    paper = ink[ink <= _otsu(ink)]
+    usual = float(np.median(paper))
+    floor = usual + _NOISE_DEVIATIONS * 1.4826 * float(np.median(np.abs(paper - usual)))
+    ink = np.clip(ink - floor, 0, 1)
+    ink = _without_ruling(_without_ruling(ink).T).T
+    peak = float(np.percentile(ink[ink > 0], 95)) if ink.any() else 0.0
+    if peak + floor < max(_LEAST_CONTRAST, 1.5 * floor):
+        raise PictureError(
+            "No digit found in the picture: draw or photograph one on an even background."
+        )
+    return np.clip(ink / peak, 0, 1)
+
+
+def border(shape: tuple[int, ...]) -> _Mask:
+    """True in the outermost rows and columns."""
+    mask = np.ones(shape, bool)
+    mask[1:-1, 1:-1] = False
+    return mask
+
+
+def _cut_out_sheet(values: Ink) -> Ink:
+    """Cuts out a light sheet of paper on a darker desk, or within a dark frame.
+
+    What the sheet leaves free of its bounding box gets the paper's brightness nearby.
+    """
+    light = values > _otsu(values)
+    parts, count = ndimage.label(light)
+    if not count:
+        return values
+    sheet = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
+    filled = ndimage.binary_fill_holes(sheet)
+    if not _is_sheet(sheet, filled):
+        return values
+    margin = max(2, round(_SHEET_MARGIN * max(values.shape)))
+    inner = ndimage.minimum_filter(filled, 2 * margin + 1, mode="nearest")
+    if not inner.any():
+        return values
+    rows, columns = (np.flatnonzero(inner.any(axis=axis)) for axis in (1, 0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    nearest = ndimage.distance_transform_edt(
+        ~inner[box], return_distances=False, return_indices=True
+    )
+    return values[box][tuple(nearest)]
+
+
+def _is_sheet(sheet: _Mask, filled: _Mask) -> bool:
+    """Whether a light part is a rectangle with ink on it, surrounded on most sides."""
+    area = int(filled.sum())
+    ink = area - int(sheet.sum())
+    if area < _LEAST_SHEET * filled.size or not 0 < ink < (1 - _SHEET_SOLIDITY) * area:
+        return False
+    corners = filled[[0, 0, -1, -1], [0, -1, 0, -1]]
+    return bool(corners.sum() <= 1 and area >= _SHEET_RECTANGULARITY * _rectangle_around(filled))
+
+
+def _rectangle_around(mask: _Mask) -> float:
+    """Area of the smallest rectangle around a region, turned in steps of 3 degrees."""
+    rows, columns = np.nonzero(mask & ~ndimage.binary_erosion(mask))
+    angles = np.radians(np.arange(0, 90, 3))[:, np.newaxis]
+    across = rows * np.cos(angles) - columns * np.sin(angles)
+    along = rows * np.sin(angles) + columns * np.cos(angles)
+    return float(((np.ptp(across, axis=1) + 1) * (np.ptp(along, axis=1) + 1)).min())
+
+
+def _otsu(values: Ink) -> float:
+    """The level that best parts values of 0 to 1 in two (N. Otsu, 1979)."""
+    counts, edges = np.histogram(values, 256, (0, 1))
+    centers = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    sums = np.cumsum(counts * centers)
+    above = below[-1] - below
+    with np.errstate(invalid="ignore", divide="ignore"):
+        apart = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return float(edges[1 + int(np.argmax(np.nan_to_num(apart)))])
+
+
+def _is_dark_on_light(values: Ink) -> bool:
+    """By whether it departs further downwards or upwards from the light that its border shows."""
+    height, width = values.shape
+    rows, columns = np.mgrid[0:height, 0:width]
+    terms = np.stack([np.ones_like(values), rows / height, columns / width], axis=-1)
+    edge = border(values.shape)
+    plane, *_ = np.linalg.lstsq(terms[edge], values[edge], rcond=None)
+    rest = values - terms @ plane
+    return bool(-rest.min() > rest.max())
+
+
+def _opening(values: Ink) -> Ink:
+    """What is left without bright strokes that are narrower than a third of the picture."""
+    half = max(7, max(values.shape) // 3) // 2
+    size = 2 * half + 1
+    low = ndimage.minimum_filter(values, size, mode="nearest")
+    # Light that changes evenly goes on to do so beyond the edges.
+    kind: dict[str, Any] = {"mode": "reflect", "reflect_type": "odd"}
+    beyond = np.pad(low, half, **(kind if min(low.shape) > half else {"mode": "edge"}))
+    high = ndimage.maximum_filter(beyond, size)[half:-half, half:-half]
+    return np.minimum(high, values)
+
+
+def _without_ruling(ink: Ink) -> Ink:
+    """Removes at least _LEAST_LINES parallel, nearly level lines that run through the picture.
+
+    A line's own strength is subtracted from it, so that stronger strokes that cross it stay; what
+    is missing of strokes that are as faint is filled in from above and below the line.
+    """
+    inked = ink > 0
+    rows = _straightened_rows(inked)
+    if rows is None:
+        return ink
+    width = ink.shape[1]
+    counts = np.bincount(rows[inked], minlength=int(rows.max()) + 1)
+    most = max(3, round(_LINE_THICKNESS * max(ink.shape)))
+    long = counts >= _LINE_COVERAGE * width
+    thin = long & ~ndimage.binary_opening(long, np.ones(most + 1, bool))
+    count = ndimage.label(thin)[1]
+    if count < _LEAST_LINES:
+        return ink
+    thin = ndimage.binary_dilation(thin, iterations=1)
+    on_line = thin[rows]
+    sums = np.bincount(rows.ravel(), np.where(inked, ink, 0).ravel(), len(counts))
+    levels = np.array([0.0] * len(counts), np.float32)
+    for row in np.flatnonzero(thin):
+        levels[row] = np.percentile(ink[rows == row], 60)
+    level = levels[rows]
+    rest = np.where(on_line, np.clip((ink - 1.6 * level), 0, 1), ink)
+    del sums
+    thickness = int(max(np.diff(np.flatnonzero(np.diff(np.r_[False, thin, False].astype(int))))[::2]))
+    closed = ndimage.grey_closing(rest, (thickness + 2, 1))
+    return np.where(on_line, np.maximum(rest, closed), rest).astype(np.float32)
+
+
+def _straightened_rows(inked: _Mask) -> npt.NDArray[np.int64] | None:
+    """For each pixel, its row after the shear that makes the lines level; None without ink."""
+    rows, columns = np.nonzero(inked)
+    if not rows.size:
+        return None
+    height, width = inked.shape
+    step = max(1, rows.size // 20000)
+
+    def concentration(slope: float) -> float:
+        places = np.round(rows[::step] + slope * columns[::step]).astype(int)
+        return float((np.bincount(places - places.min()).astype(float) ** 2).sum())
+
+    slope = max(_SLOPES, key=concentration)
+    every_row, every_column = np.mgrid[0:height, 0:width]
+    straight = np.round(every_row + slope * every_column).astype(np.int64)
+    return straight - straight.min()

@@ -1,0 +1,141 @@
+"""Picks the parts of the ink that make up the digit, and tells what speaks against one digit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from models.digits.ink import EDGE_LEVEL, Ink, border
+
+_PART_SHARE = 0.1  # Of the heaviest part's ink: what has less is no part of the digit.
+_INNER_SHARE = 0.2  # Likewise: what is inside and has as much is the digit.
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A connected piece of ink; bounds are half open, in pixels."""
+
+    number: int
+    weight: float
+    top: int
+    bottom: int
+    left: int
+    right: int
+    on_border: bool
+    hollow: bool
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+
+def pick_digit(ink: Ink) -> tuple[Ink, str]:
+    """Keeps the parts of the digit: the heaviest one, and those that weigh a part of it.
+
+    What touches the border, such as an edge of a shadow, is kept only if nothing of weight is
+    inside. Frames around the digit and lines below it are removed.
+
+    Args:
+      ink: with some ink in it.
+
+    Returns:
+      The digit's ink, cropped, and a doubt: "", or a clause such as "more than one digit".
+    """
+    labels, parts = _find_parts(ink)
+    heaviest = max(part.weight for part in parts)
+    inner = [part for part in parts if not part.on_border and not _is_frame(part, parts)]
+    if inner and max(part.weight for part in inner) >= _INNER_SHARE * heaviest:
+        parts = inner
+    else:
+        inner = [p for p in parts if not _is_frame(p, parts)]
+        parts = inner or parts
+    parts = [part for part in parts if not _is_underline(part, parts)]
+    heaviest = max(part.weight for part in parts)
+    kept = [part for part in parts if part.weight >= _PART_SHARE * heaviest]
+    mask = np.isin(labels, [part.number for part in kept])
+    near = ndimage.binary_dilation(mask, iterations=2)  # With the soft edges.
+    digit = _crop(np.where(near, ink, 0))
+    return digit, _doubt(digit, kept)
+
+
+def _find_parts(ink: Ink) -> tuple[npt.NDArray[np.int32], list[_Part]]:
+    labels, count = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
+    weights = ndimage.sum_labels(ink, labels, np.arange(1, count + 1))
+    on_border = set(np.unique(labels[border(ink.shape)]))
+    boxes = ndimage.find_objects(labels)
+    least = 0.02 * weights.max()
+    parts = []
+    for number, (weight, (rows, columns)) in enumerate(zip(weights, boxes, strict=True), start=1):
+        if weight >= least:
+            hollow = _is_hollow(labels[rows, columns] == number)
+            bounds = (rows.start, rows.stop, columns.start, columns.stop)
+            parts.append(_Part(number, float(weight), *bounds, number in on_border, hollow))
+    return labels, parts
+
+
+def _is_hollow(mask: npt.NDArray[np.bool_]) -> bool:
+    """Whether nearly all of it lies along the sides of its box, as a frame's ink does."""
+    margin = [max(1, round(0.12 * side)) for side in mask.shape]
+    inside = mask[margin[0] : -margin[0], margin[1] : -margin[1]]
+    return bool(inside.sum() <= 0.08 * mask.sum())
+
+
+def _is_frame(part: _Part, parts: list[_Part]) -> bool:
+    """Whether it is hollow and another part lies within."""
+    return part.hollow and any(
+        part.top < other.top
+        and other.bottom < part.bottom
+        and part.left < other.left
+        and other.right < part.right
+        for other in parts
+    )
+
+
+def _is_underline(part: _Part, parts: list[_Part]) -> bool:
+    """Whether it is long, thin and level, and something taller stands above it."""
+    return part.width >= 4 * part.height and any(
+        other.height > 2 * part.height and other.bottom <= part.top + part.height
+        for other in parts
+        if other is not part
+    )
+
+
+def _doubt(digit: Ink, parts: list[_Part]) -> str:
+    if any(_side_by_side(one, other) for one in parts for other in parts):
+        return "more than one digit"
+    if len(parts) > 3:
+        return "too many separate parts"
+    solid = np.pad(digit > 0.5, 1)
+    if ndimage.distance_transform_edt(solid).max() > 0.23 * max(digit.shape):
+        return "a spot instead of strokes"
+    if _count_holes(digit) > 3:
+        return "more loops than a digit has"
+    return ""
+
+
+def _side_by_side(left: _Part, right: _Part) -> bool:
+    """Whether two parts could be digits of one number."""
+    shared = min(left.bottom, right.bottom) - max(left.top, right.top)
+    tall = min(left.height, right.height) >= 0.5 * max(left.height, right.height)
+    overlap = left.right - right.left
+    apart = overlap <= 0.25 * min(left.width, right.width)
+    return left.left < right.left and tall and apart and shared > 0.5 * min(left.height, right.height)
+
+
+def _count_holes(digit: Ink) -> int:
+    """Holes of at least 0.4% of the digit's box."""
+    labels, _ = ndimage.label(np.pad(digit <= 0.4, 1, constant_values=True))
+    areas = np.bincount(labels.ravel())[2:]  # Without the ink and what is around it.
+    return int((areas >= 0.004 * digit.size).sum())
+
+
+def _crop(ink: Ink) -> Ink:
+    rows, columns = (np.flatnonzero((ink > EDGE_LEVEL).any(axis=axis)) for axis in (1, 0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
