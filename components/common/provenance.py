@@ -28,6 +28,7 @@ class Data(Frozen):
       class_names: by label.
       picture_form: what a picture must look like to be classified as it is.
       picture_preprocessing: path of the function that brings pictures to that form, or "".
+      least_confidence: pictures are declined below this probability; 0 declines none for it.
     """
 
     source: str | None
@@ -39,6 +40,7 @@ class Data(Frozen):
     class_names: tuple[str, ...] = DATASET.class_names
     picture_form: str = DATASET.picture_form
     picture_preprocessing: str = DATASET.picture_preprocessing
+    least_confidence: float = DATASET.least_confidence
 
 
 class Git(Frozen):

@@ -11,6 +11,7 @@ from scipy import ndimage
 from models.digits.ink import EDGE_LEVEL, Ink, border
 
 _PART_SHARE = 0.1  # Of the heaviest part's ink: what has less is no part of the digit.
+_SPECK_SHARE = 0.02  # Likewise: what has less is ignored at once.
 _INNER_SHARE = 0.2  # Likewise: what is inside and has as much is the digit.
 
 
@@ -49,20 +50,20 @@ def pick_digit(ink: Ink) -> tuple[Ink, str]:
       The digit's ink, cropped, and a doubt: "", or a clause such as "more than one digit".
     """
     labels, parts = _find_parts(ink)
-    heaviest = max(part.weight for part in parts)
-    inner = [part for part in parts if not part.on_border and not _is_frame(part, parts)]
-    if inner and max(part.weight for part in inner) >= _INNER_SHARE * heaviest:
+    parts = [part for part in parts if not _is_frame(part, parts)]
+    inner = [part for part in parts if not part.on_border]
+    if _heaviest(inner) >= _INNER_SHARE * _heaviest(parts):
         parts = inner
-    else:
-        inner = [p for p in parts if not _is_frame(p, parts)]
-        parts = inner or parts
     parts = [part for part in parts if not _is_underline(part, parts)]
-    heaviest = max(part.weight for part in parts)
-    kept = [part for part in parts if part.weight >= _PART_SHARE * heaviest]
-    mask = np.isin(labels, [part.number for part in kept])
+    parts = [part for part in parts if part.weight >= _PART_SHARE * _heaviest(parts)]
+    mask = np.isin(labels, [part.number for part in parts])
     near = ndimage.binary_dilation(mask, iterations=2)  # With the soft edges.
     digit = _crop(np.where(near, ink, 0))
-    return digit, _doubt(digit, kept)
+    return digit, _doubt(digit, parts)
+
+
+def _heaviest(parts: list[_Part]) -> float:
+    return max((part.weight for part in parts), default=0)
 
 
 def _find_parts(ink: Ink) -> tuple[npt.NDArray[np.int32], list[_Part]]:
@@ -70,7 +71,7 @@ def _find_parts(ink: Ink) -> tuple[npt.NDArray[np.int32], list[_Part]]:
     weights = ndimage.sum_labels(ink, labels, np.arange(1, count + 1))
     on_border = set(np.unique(labels[border(ink.shape)]))
     boxes = ndimage.find_objects(labels)
-    least = 0.02 * weights.max()
+    least = _SPECK_SHARE * weights.max()
     parts = []
     for number, (weight, (rows, columns)) in enumerate(zip(weights, boxes, strict=True), start=1):
         if weight >= least:

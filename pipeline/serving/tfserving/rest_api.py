@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -18,7 +19,7 @@ from components.releases.versions import MAX_VERSION
 from models.features import PROBABILITIES
 from pipeline.serving.errors import RequestError, invalid
 from pipeline.serving.limits import check_pixels, read_body
-from pipeline.serving.live_model import PICTURES, LiveModel
+from pipeline.serving.live_model import DECLINED, PICTURES, LiveModel
 from pipeline.serving.model_watcher import VersionStatus
 from pipeline.serving.service import Service, run_here_or_aside
 from pipeline.serving.tfserving.tensor_json import (
@@ -82,22 +83,28 @@ class RestApi:
         specs = model.signature(parsed.signature_name).inputs
         inputs = await run_here_or_aside(len(body), lambda: read_inputs(parsed, specs))
         outputs = await self._outputs(model, parsed.signature_name, inputs)
-        self._count(model, outputs)
         size = sum(array.size for array in outputs.values())
         answer = await run_here_or_aside(size, lambda: write_outputs(outputs, parsed.by_row))
         return Response(answer, media_type="application/json")
 
     async def _outputs(self, model: LiveModel, signature_name: str, inputs: Tensors) -> Tensors:
         if model.adds(signature_name):
-            encoded = inputs[PICTURES].tolist()
-            self._check_instances(len(encoded))
-            return (await self._service.classify_pictures(model, encoded)).outputs
+            return await self._classify(model, inputs[PICTURES].tolist())
         for array in inputs.values():
             if array.dtype == object:
                 check_pixels(array.flat, self._service.limits.pixels)
         work = model.work(signature_name, inputs)
         self._check_instances(work.rows)
-        return await self._service.batcher.submit(work)
+        outputs = await self._service.batcher.submit(work)
+        self._count(model, outputs)
+        return outputs
+
+    async def _classify(self, model: LiveModel, encoded: list[bytes]) -> Tensors:
+        self._check_instances(len(encoded))
+        _, found = await self._service.classify_pictures(model, encoded)
+        self._service.metrics.count_pictures(found, model.data.class_names, "rest")
+        declined = np.array([reason.encode() for reason in found.declined], object)
+        return {PROBABILITIES: found.probabilities, DECLINED: declined}
 
     def _check_instances(self, received: int) -> None:
         most = self._service.limits.instances
