@@ -63,8 +63,8 @@ class DatasetDefinition(Frozen):
       picture_form: what a picture must look like to be classified as it is, in a clause.
       picture_preprocessing: path of a `models.pictures.PicturePreprocessing`, which brings any
         picture to that form; "" resizes and pads it.
-      least_confidence: a picture is declined if no class has at least this probability; 0 declines
-        none for it. Choose it on validation images.
+      least_confidence: pictures are declined below this probability of the predicted class
+        (`models.pictures.combine_views`); 0 declines none for it. Choose it on validation images.
       validation_share: share of TFDS's split `train` that is used for validation.
       image_statistics: statistics of each image for the schema to bound, because TFDV can't look
         into image bytes.

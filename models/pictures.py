@@ -135,14 +135,15 @@ def combine_views(
     Args:
       prepared: n pictures.
       probabilities: of all views in turn, shape (total views, classes).
-      least_confidence: a picture is declined if no class has at least this mean probability; 0
-        declines none for it.
+      least_confidence: a picture is declined if the class with the highest mean probability has
+        a lower probability than this in any view; 0 declines none for it.
     """
     ends = np.cumsum([len(picture.views) for picture in prepared], dtype=np.int64)
-    means = [part.mean(axis=0) for part in np.split(probabilities, ends)[: len(prepared)]]
+    parts = np.split(probabilities, ends)[: len(prepared)]
+    means = [part.mean(axis=0) for part in parts]
     declined = [
-        picture.doubt or _low_confidence(float(mean.max()), least_confidence)
-        for picture, mean in zip(prepared, means, strict=True)
+        picture.doubt or _low_confidence(float(part[:, mean.argmax()].min()), least_confidence)
+        for picture, part, mean in zip(prepared, parts, means, strict=True)
     ]
     shape = (len(prepared), probabilities.shape[1])
     return Predictions(np.reshape(means, shape).astype(np.float32), declined)

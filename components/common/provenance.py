@@ -28,7 +28,7 @@ class Data(Frozen):
       class_names: by label.
       picture_form: what a picture must look like to be classified as it is.
       picture_preprocessing: path of the function that brings pictures to that form, or "".
-      least_confidence: pictures are declined below this probability; 0 declines none for it.
+      least_confidence: pictures are declined below this probability of the predicted class.
     """
 
     source: str | None

@@ -58,7 +58,7 @@ def pick_digit(ink: Ink) -> tuple[Ink, str]:
     parts = [part for part in parts if part.weight >= _PART_SHARE * _heaviest(parts)]
     mask = np.isin(labels, [part.number for part in parts])
     near = ndimage.binary_dilation(mask, iterations=2)  # With the soft edges.
-    digit = _crop(np.where(near, ink, 0))
+    digit = crop(np.where(near, ink, 0))
     return digit, _doubt(digit, parts)
 
 
@@ -137,6 +137,7 @@ def _count_holes(digit: Ink) -> int:
     return int((areas >= 0.004 * digit.size).sum())
 
 
-def _crop(ink: Ink) -> Ink:
+def crop(ink: Ink) -> Ink:
+    """Cuts off the rows and columns at the edges that have next to no ink."""
     rows, columns = (np.flatnonzero((ink > EDGE_LEVEL).any(axis=axis)) for axis in (1, 0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

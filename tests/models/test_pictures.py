@@ -145,6 +145,12 @@ def test_predictions_for_the_views_of_a_picture_are_averaged() -> None:
     assert found.declined == ["", "", ""]
 
 
+def test_each_view_must_be_confident() -> None:
+    rows = np.array([[0.9, 0.1], [0.4, 0.6], [0.9, 0.1], [0.6, 0.4]], np.float32)
+    found = combine_views([views(2), views(2)], rows, 0.5)
+    assert found.declined == ["low confidence (40%)", ""]
+
+
 def test_pictures_are_declined_below_the_least_confidence_or_in_doubt() -> None:
     rows = np.array([[0.75, 0.25], [0.25, 0.75], [0.5, 0.5], [0.7, 0.3]], np.float32)
     found = combine_views([views(1), views(1, "two of them"), views(1), views(1)], rows, 0.75)

@@ -20,8 +20,8 @@ Pixels = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, Sequence[npt.NDArray[np.uint8]]], Image.Image]
 """Draws a picture of one or several images of MNIST, each uint8 of shape (28, 28)."""
 
-LETTERS = "AEFHKLMNPRTVWXYaekmnpwx"
-"""Letters that nobody takes for a digit; O, I, S, Z, B and others look like one."""
+LETTERS = "AEFHKLMNPRTVWXY"
+"""Capital letters without B, D, G, I, J, O, Q, S, U and Z, which look like digits."""
 
 _FONTS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf")
 

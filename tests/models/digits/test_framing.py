@@ -47,8 +47,7 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
 
 def framed(picture: Image.Image) -> np.ndarray:
     """The image that a model gets, shape (28, 28, 1)."""
-    (view,) = to_mnist(picture).views
-    return view
+    return to_mnist(picture).views[0]
 
 
 @pytest.fixture(scope="module")
