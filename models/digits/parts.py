@@ -127,7 +127,9 @@ def _side_by_side(left: _Part, right: _Part) -> bool:
     tall = min(left.height, right.height) >= 0.5 * max(left.height, right.height)
     overlap = left.right - right.left
     apart = overlap <= 0.25 * min(left.width, right.width)
-    return left.left < right.left and tall and apart and shared > 0.5 * min(left.height, right.height)
+    return (
+        left.left < right.left and tall and apart and shared > 0.5 * min(left.height, right.height)
+    )
 
 
 def _count_holes(digit: Ink) -> int:

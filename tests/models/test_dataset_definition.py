@@ -64,6 +64,8 @@ def test_a_sample_of_other_data_is_refused(changed: dict[str, str]) -> None:
         ("validation_share", 0),
         ("validation_share", 1),
         ("picture_preprocessing", "os.remove"),
+        ("least_confidence", -0.1),
+        ("least_confidence", 1),
         ("download_url", "shapes.example"),
         ("classes", 2),
     ],

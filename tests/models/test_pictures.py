@@ -113,7 +113,9 @@ def test_named_preprocessing_is_used_if_there_is_one(monkeypatch: pytest.MonkeyP
     prepared = prepare_picture(white, (4, 4, 1), "models.pictures.invert")
     assert [view.max() for view in prepared.views] == [0, 255]
     assert prepared.doubt == "inverted"
-    with pytest.raises(TypeError, match=r"8, 8, 1\) .*models.pictures.invert, received Prepared of"):
+    with pytest.raises(
+        TypeError, match=r"8, 8, 1\) .*models.pictures.invert, received Prepared of"
+    ):
         prepare_picture(white, (8, 8, 1), "models.pictures.invert")
 
 
@@ -122,7 +124,9 @@ def test_preprocessing_must_return_prepared_pictures(
     monkeypatch: pytest.MonkeyPatch, value: object
 ) -> None:
     monkeypatch.setattr(pictures, "bad", lambda picture: value, raising=False)
-    with pytest.raises(TypeError, match=r"^Expected Prepared with views of shape \(1 or more, 4, 4"):
+    with pytest.raises(
+        TypeError, match=r"^Expected Prepared with views of shape \(1 or more, 4, 4"
+    ):
         prepare_picture(Image.new("L", (4, 4)), (4, 4, 1), "models.pictures.bad")
 
 

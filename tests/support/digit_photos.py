@@ -444,9 +444,7 @@ OTHERS: Mapping[str, Draw] = {
 """By kind: pictures of anything else."""
 
 
-def draw_all(
-    draw: Draw, images: npt.NDArray[np.uint8], count: int, seed: int
-) -> list[Image.Image]:
+def draw_all(draw: Draw, images: npt.NDArray[np.uint8], count: int, seed: int) -> list[Image.Image]:
     """Draws pictures of one kind: number i shows images[i], and images[i + 1] beside it.
 
     Args:

@@ -86,7 +86,7 @@ def test_missing_split_has_no_examples(tmp_path: Path) -> None:
     ("path", "problem"),
     [
         ("models.pictures.no_such", "Expected the name of a function in models"),
-        ("models.pictures.PictureError", "Expected uint8 of shape"),
+        ("models.pictures.PictureError", "Expected Prepared with views of shape"),
     ],
 )
 def test_preprocessing_that_can_not_be_used_is_refused(

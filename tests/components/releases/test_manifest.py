@@ -85,6 +85,7 @@ def test_manifest_describes_the_data(version_dir: Path) -> None:
     assert tuple(data["image_shape"]) == DATASET.image_shape
     assert data["picture_form"] == DATASET.picture_form
     assert data["picture_preprocessing"] == DATASET.picture_preprocessing
+    assert data["least_confidence"] == DATASET.least_confidence
 
 
 def test_manifest_of_format_1_is_of_mnist_whatever_the_definition_says(version_dir: Path) -> None:
