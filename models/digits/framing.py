@@ -10,7 +10,6 @@ box of 20x20 pixels, and placed in 28x28 so that its center of mass is in the mi
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ BOX_SIDE = 20
 """Longer side of the digit, in pixels."""
 
 _WORKING_SIDE = 512  # Longer side, in pixels, at which ink is looked for.
-_LEAST_SIDE = 112  # Likewise: smaller pictures are enlarged.
 _MOST_STRANGENESS = 0.148
 """Chosen on validation images: `python tests/benchmarks/bench_digit_images.py --calibrate`."""
 _TURNS = (0, 10, -10)  # Degrees: a digit stays the same digit, other shapes often change class.
@@ -59,7 +57,8 @@ def to_mnist(picture: Image.Image) -> Prepared:
     gray = _to_grayscale(picture)
     if _is_in_form(np.asarray(gray)):
         return Prepared(np.asarray(gray)[np.newaxis, ..., np.newaxis])
-    ink, doubt = pick_digit(find_ink(np.asarray(_to_working_size(gray))))
+    gray.thumbnail((_WORKING_SIDE, _WORKING_SIDE), Image.Resampling.BOX)
+    ink, doubt = pick_digit(find_ink(np.asarray(gray)))
     views = np.stack([_center(_fit(_turn(ink, degrees))) for degrees in _TURNS])
     if not doubt and strangeness(views[0]) > _MOST_STRANGENESS:
         doubt = "unlike any handwritten digit"
@@ -86,16 +85,6 @@ def _to_grayscale(picture: Image.Image) -> Image.Image:
     if picture.mode == "RGBA":
         return _opaque(picture)
     return picture.convert("L").copy()
-
-
-def _to_working_size(gray: Image.Image) -> Image.Image:
-    """Bounds the longer side, so that strokes are neither too thin nor too large to examine."""
-    longer = max(gray.size)
-    if longer < _LEAST_SIDE:
-        factor = math.ceil(_LEAST_SIDE / longer)
-        return gray.resize((gray.width * factor, gray.height * factor), Image.Resampling.BICUBIC)
-    gray.thumbnail((_WORKING_SIDE, _WORKING_SIDE), Image.Resampling.BOX)
-    return gray
 
 
 def _opaque(image: Image.Image) -> Image.Image:
