@@ -26,6 +26,7 @@ _LEAST_CONTRAST = 0.08  # Of ink to its background, of 1.
 _NOISE_DEVIATIONS = 5.0  # Of the paper's noise; ink is stronger.
 
 _MOST_NOISE = 0.05  # Standard deviation from pixel to pixel, of 1.
+_LEAST_BLURRED = 112  # Longer side of a picture, in pixels.
 _BLUR = 1.2  # Standard deviation, in pixels, for pictures with more noise.
 
 _LEAST_SHEET = 0.2  # Of the picture's area.
@@ -80,7 +81,9 @@ def border(shape: tuple[int, ...]) -> _Mask:
 
 
 def _without_grain(values: Ink) -> Ink:
-    """Blurs a noisy picture a little."""
+    """Blurs a noisy picture a little; a tiny one has no detail to spare."""
+    if max(values.shape) < _LEAST_BLURRED:
+        return values
     steps = np.abs(np.diff(values, axis=1))
     deviation = 1.4826 / np.sqrt(2) * float(np.median(steps)) if steps.size else 0.0
     return ndimage.gaussian_filter(values, _BLUR) if deviation > _MOST_NOISE else values

@@ -14,6 +14,16 @@ _PART_SHARE = 0.1  # Of the heaviest part's ink: what has less is no part of the
 _SPECK_SHARE = 0.02  # Likewise: what has less is ignored at once.
 _INNER_SHARE = 0.2  # Likewise: what is inside and has as much is the digit.
 
+_MOST_PARTS = 3  # Of a digit whose strokes don't touch.
+_MOST_HOLES = 3  # An 8 has 2, and a curl may add one.
+_LEAST_HOLE = 0.004  # Of the area of the digit's box.
+_HOLE_LEVEL = 0.4  # Most ink in a hole.
+_SOLID_LEVEL = 0.5  # Least ink within a stroke.
+_MOST_HALF_WIDTH = 0.23  # Of a stroke, as a share of the digit's longer side.
+_LIKE_HEIGHT = 0.5  # Of the taller one: the shorter of two digits of a number.
+_SHARED_HEIGHT = 0.5  # Of the shorter one: how much of it is beside the other.
+_MOST_OVERLAP = 0.25  # Of the narrower one: how far slanted digits reach over each other.
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -111,32 +121,34 @@ def _is_underline(part: _Part, parts: list[_Part]) -> bool:
 def _doubt(digit: Ink, parts: list[_Part]) -> str:
     if any(_side_by_side(one, other) for one in parts for other in parts):
         return "more than one digit"
-    if len(parts) > 3:
+    if len(parts) > _MOST_PARTS:
         return "too many separate parts"
-    solid = np.pad(digit > 0.5, 1)
-    if ndimage.distance_transform_edt(solid).max() > 0.23 * max(digit.shape):
+    solid = np.pad(digit > _SOLID_LEVEL, 1)
+    half_width = ndimage.distance_transform_edt(solid).max() - 1  # Tells in tiny pictures only.
+    if half_width > _MOST_HALF_WIDTH * max(digit.shape):
         return "a spot instead of strokes"
-    if _count_holes(digit) > 3:
+    if _count_holes(digit) > _MOST_HOLES:
         return "more loops than a digit has"
     return ""
 
 
 def _side_by_side(left: _Part, right: _Part) -> bool:
-    """Whether two parts could be digits of one number."""
+    """Whether two parts could be digits of one number: as tall, at one height, next to another."""
+    heights, widths = (left.height, right.height), (left.width, right.width)
     shared = min(left.bottom, right.bottom) - max(left.top, right.top)
-    tall = min(left.height, right.height) >= 0.5 * max(left.height, right.height)
     overlap = left.right - right.left
-    apart = overlap <= 0.25 * min(left.width, right.width)
     return (
-        left.left < right.left and tall and apart and shared > 0.5 * min(left.height, right.height)
+        left.left < right.left
+        and min(heights) >= _LIKE_HEIGHT * max(heights)
+        and shared > _SHARED_HEIGHT * min(heights)
+        and overlap <= _MOST_OVERLAP * min(widths)
     )
 
 
 def _count_holes(digit: Ink) -> int:
-    """Holes of at least 0.4% of the digit's box."""
-    labels, _ = ndimage.label(np.pad(digit <= 0.4, 1, constant_values=True))
-    areas = np.bincount(labels.ravel())[2:]  # Without the ink and what is around it.
-    return int((areas >= 0.004 * digit.size).sum())
+    labels, _ = ndimage.label(np.pad(digit <= _HOLE_LEVEL, 1, constant_values=True))
+    areas = np.bincount(labels.ravel())[2:]  # Without the ink and its surroundings.
+    return int((areas >= _LEAST_HOLE * digit.size).sum())
 
 
 def crop(ink: Ink) -> Ink:

@@ -35,6 +35,8 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.simplefilter("ignore")
 
+from support.digit_photos import DIGITS, OTHERS, draw_all  # noqa: E402
+
 from components.example_gen.reading import TfdsReader  # noqa: E402 - found by the path above
 from components.example_gen.splits import Slice, SliceCount, make_plan  # noqa: E402
 from components.releases.store import ReleaseStore  # noqa: E402
@@ -42,7 +44,6 @@ from models.digits import familiarity, framing  # noqa: E402
 from models.digits.sample import load as load_sample  # noqa: E402
 from models.pictures import PictureError, Predictions, Prepared  # noqa: E402
 from pipeline.serving.served_model import ServedModel, live_release  # noqa: E402
-from support.digit_photos import DIGITS, OTHERS, draw_all  # noqa: E402
 
 COUNT = 40
 SURE = 0.9

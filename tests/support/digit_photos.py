@@ -56,7 +56,7 @@ def _cut(ink: Pixels) -> Pixels:
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def place(ink: Pixels, shape: tuple[int, int], center: tuple[float, float]) -> Pixels:
+def place(ink: Pixels, shape: tuple[int, ...], center: tuple[float, float]) -> Pixels:
     """Places ink in an empty picture.
 
     Args:
@@ -85,7 +85,7 @@ def _written(
     angle: float = 0,
     pen: float = 0,
 ) -> Pixels:
-    """A digit somewhere near the middle of a page; its size is a share of the page's shorter side."""
+    """A digit somewhere near the middle of a page; sized by the page's shorter side."""
     shape = _shape(rng)
     ink = stroke(image, round(min(shape) * rng.uniform(*share)), angle, pen)
     return place(ink, shape, (rng.uniform(0.4, 0.6), rng.uniform(0.4, 0.6)))
@@ -102,7 +102,7 @@ def _grain(rng: np.random.Generator, page: Pixels, deviation: float = 3) -> Pixe
     return page + rng.normal(0, deviation, page.shape)
 
 
-def _light(rng: np.random.Generator, shape: tuple[int, int], depth: float = 90) -> Pixels:
+def _light(rng: np.random.Generator, shape: tuple[int, ...], depth: float = 90) -> Pixels:
     """Brightness of paper that is lit from one side."""
     height, width = shape
     angle = rng.uniform(0, 2 * np.pi)
@@ -263,7 +263,7 @@ def frame(rng: np.random.Generator, images: Sequence[npt.NDArray[np.uint8]]) -> 
     return _picture(_grain(rng, np.asarray(page).astype(float)))
 
 
-def _ruling(rng: np.random.Generator, shape: tuple[int, int], squares: bool) -> Pixels:
+def _ruling(rng: np.random.Generator, shape: tuple[int, ...], squares: bool) -> Pixels:
     """Lines of printed paper, slightly turned: 1 on a line."""
     height, width = shape
     spacing = rng.uniform(0.06, 0.14) * min(shape)
@@ -454,6 +454,6 @@ def draw_all(draw: Draw, images: npt.NDArray[np.uint8], count: int, seed: int) -
       seed: of the generator of random numbers.
     """
     return [
-        draw(np.random.default_rng([seed, number]), images[number : number + 2])
+        draw(np.random.default_rng([seed, number]), [*images[number : number + 2]])
         for number in range(count)
     ]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from support.digit_photos import DIGITS, OTHERS, draw_all
 
 from models.digits.framing import BOX_SIDE, to_mnist
 from models.pictures import PictureError, open_picture
-from support.digit_photos import DIGITS, OTHERS, draw_all
 
 HARD = ("underlined", "paper on a desk", "frame", "ruled paper", "squared paper", "grain")
 """Kinds of pictures in which more than the digit has ink."""
@@ -227,15 +227,17 @@ def test_other_shapes_raise_a_doubt(digits: np.ndarray, kind: str, doubt: str) -
     assert doubt in doubts
 
 
+def doubt_or_refusal(picture: Image.Image) -> str:
+    try:
+        return to_mnist(picture).doubt
+    except PictureError as error:
+        return str(error)
+
+
 def test_empty_paper_is_refused_or_raises_a_doubt(digits: np.ndarray) -> None:
-    refused = 0
-    for picture in draw_all(OTHERS["blank"], digits, 9, 3):
-        try:
-            assert to_mnist(picture).doubt
-        except PictureError as error:
-            assert str(error).startswith("No digit found")  # noqa: PT017 - either is right
-            refused += 1
-    assert refused >= 5
+    found = [doubt_or_refusal(picture) for picture in draw_all(OTHERS["blank"], digits, 9, 3)]
+    assert all(found)
+    assert sum(reason.startswith("No digit found") for reason in found) >= 5
 
 
 def test_images_of_mnist_raise_no_doubt(digits: np.ndarray) -> None:
