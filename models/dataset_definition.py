@@ -61,8 +61,10 @@ class DatasetDefinition(Frozen):
       image_shape: height, width and channels (1 for grayscale, 3 for RGB).
       class_names: by label, from 0; equal to the names that TFDS has.
       picture_form: what a picture must look like to be classified as it is, in a clause.
-      picture_preprocessing: path of a function that turns any picture (a PIL image) into a uint8
-        array of image_shape in that form; "" resizes and pads it.
+      picture_preprocessing: path of a `models.pictures.PicturePreprocessing`, which brings any
+        picture to that form; "" resizes and pads it.
+      least_confidence: pictures are declined below this probability of the predicted class
+        (`models.pictures.combine_views`); 0 declines none for it. Choose it on validation images.
       validation_share: share of TFDS's split `train` that is used for validation.
       image_statistics: statistics of each image for the schema to bound, because TFDV can't look
         into image bytes.
@@ -79,6 +81,7 @@ class DatasetDefinition(Frozen):
     class_names: Annotated[tuple[Text, ...], Field(min_length=2)]
     picture_form: Text = "a picture like those in the data set"
     picture_preprocessing: DottedPath = ""
+    least_confidence: Annotated[float, Field(ge=0, lt=1)] = 0
     validation_share: Annotated[Share, Field(gt=0, lt=1)] = Fraction(1, 10)
     image_statistics: Annotated[tuple[StatisticName, ...], Field(min_length=1)]
     bundled_sample: BundledSample | None = None

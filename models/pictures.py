@@ -1,7 +1,10 @@
-"""Turns any picture, such as a photo or a scan, into the image that a model reads.
+"""Turns any picture, such as a photo or a scan, into images for a model, and judges the prediction.
 
 A data definition may name its own preprocessing. Without one, the picture is resized and padded
 with black, as the signature `serving_images` does.
+
+A picture that does not clearly show one class is declined: the preprocessing has a doubt, or the
+model's confidence is too low. The best guess is still returned.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ import importlib
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +30,37 @@ MAX_PIXELS = 50_000_000
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF")
 """Pillow's names of the formats that are read; some of its others start programs."""
 
-PicturePreprocessing = Callable[[Image.Image], npt.NDArray[np.uint8]]
-"""Takes a picture from `open_picture`; returns an array of image_shape; raises PictureError."""
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A picture, ready for a model.
+
+    Attributes:
+      views: uint8 of shape (v, *image_shape), at least one: variants of the same image, whose
+        predictions are averaged. People are shown the first.
+      doubt: why the picture does not clearly show one class, as a clause such as "more than one
+        digit"; "" if there is no doubt.
+    """
+
+    views: npt.NDArray[np.uint8]
+    doubt: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predictions for n pictures.
+
+    Attributes:
+      probabilities: shape (n, classes).
+      declined: for each picture, why it does not clearly show one class; "" if it does.
+    """
+
+    probabilities: npt.NDArray[np.float32]
+    declined: list[str]
+
+
+PicturePreprocessing = Callable[[Image.Image], Prepared]
+"""Takes a picture from `open_picture`; raises PictureError if it shows nothing."""
 
 _FUNCTION = re.compile(r"(models(?:\.\w+)+)\.(\w+)")
 
@@ -60,18 +93,15 @@ def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         ) from error
 
 
-def to_model_image(
+def prepare_picture(
     picture: Image.Image, image_shape: tuple[int, int, int], preprocessing: str
-) -> npt.NDArray[np.uint8]:
-    """Turns a decoded picture into the image that a model reads.
+) -> Prepared:
+    """Prepares a decoded picture for a model.
 
     Args:
       picture: from `open_picture`.
       image_shape: height, width and channels (1 or 3).
       preprocessing: path of a PicturePreprocessing in the package `models`, or "".
-
-    Returns:
-      uint8 of image_shape.
 
     Raises:
       PictureError: from the preprocessing.
@@ -79,14 +109,48 @@ def to_model_image(
       TypeError: if it returns something else.
     """
     if not preprocessing:
-        return resize_with_padding(picture, image_shape)
-    image = np.asarray(find_preprocessing(preprocessing)(picture))
-    if image.shape != image_shape or image.dtype.name != "uint8":
+        return Prepared(resize_with_padding(picture, image_shape)[np.newaxis])
+    prepared = find_preprocessing(preprocessing)(picture)
+    views = prepared.views if isinstance(prepared, Prepared) else np.asarray(prepared)
+    if not (
+        isinstance(prepared, Prepared)
+        and (views.shape, views.dtype.name) == ((len(views), *image_shape), "uint8")
+        and len(views)
+    ):
         raise TypeError(
-            f"Expected uint8 of shape {image_shape} from {preprocessing}, "
-            f"received {image.dtype} of {image.shape}."
+            f"Expected Prepared with views of shape (1 or more, {str(image_shape)[1:]} and dtype "
+            f"uint8 from {preprocessing}, received {type(prepared).__name__} of {views.shape} "
+            f"{views.dtype}."
         )
-    return image
+    return prepared
+
+
+def combine_views(
+    prepared: Sequence[Prepared],
+    probabilities: npt.NDArray[np.float32],
+    least_confidence: float,
+) -> Predictions:
+    """Averages the predictions for each picture's views, and declines pictures in doubt.
+
+    Args:
+      prepared: n pictures.
+      probabilities: of all views in turn, shape (total views, classes).
+      least_confidence: a picture is declined if the class with the highest mean probability has
+        a lower probability than this in any view; 0 declines none for it.
+    """
+    ends = np.cumsum([len(picture.views) for picture in prepared], dtype=np.int64)
+    parts = np.split(probabilities, ends)[: len(prepared)]
+    means = [part.mean(axis=0) for part in parts]
+    declined = [
+        picture.doubt or _low_confidence(float(part[:, mean.argmax()].min()), least_confidence)
+        for picture, part, mean in zip(prepared, parts, means, strict=True)
+    ]
+    shape = (len(prepared), probabilities.shape[1])
+    return Predictions(np.reshape(means, shape).astype(np.float32), declined)
+
+
+def _low_confidence(confidence: float, least: float) -> str:
+    return f"low confidence ({confidence:.0%})" if confidence < least else ""
 
 
 def check_preprocessing(image_shape: tuple[int, int, int], preprocessing: str) -> None:
@@ -94,10 +158,10 @@ def check_preprocessing(image_shape: tuple[int, int, int], preprocessing: str) -
 
     Raises:
       ImportError: if there is no such function.
-      TypeError: if it returns something else than uint8 of image_shape.
+      TypeError: if it returns something else than `Prepared` with views of image_shape.
     """
     with contextlib.suppress(PictureError):  # A plain picture may well show no class.
-        to_model_image(Image.new("RGB", (64, 64), "gray"), image_shape, preprocessing)
+        prepare_picture(Image.new("RGB", (64, 64), "gray"), image_shape, preprocessing)
 
 
 def find_preprocessing(path: str) -> PicturePreprocessing:

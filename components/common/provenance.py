@@ -28,6 +28,7 @@ class Data(Frozen):
       class_names: class names, indexed by label.
       picture_form: description of the pictures that the model expects.
       picture_preprocessing: path of the function that brings pictures to that form, or "".
+      least_confidence: pictures are declined below this probability of the predicted class.
     """
 
     source: str | None
@@ -39,6 +40,7 @@ class Data(Frozen):
     class_names: tuple[str, ...] = DATASET.class_names
     picture_form: str = DATASET.picture_form
     picture_preprocessing: str = DATASET.picture_preprocessing
+    least_confidence: float = DATASET.least_confidence
 
 
 class Git(Frozen):

@@ -88,6 +88,7 @@ _FACTS_OF_FORMAT_1 = {
     "class_names": tuple("0123456789"),
     "picture_form": "a light digit on a dark background",
     "picture_preprocessing": "models.digits.framing.to_mnist",
+    "least_confidence": 0.5,
 }
 
 

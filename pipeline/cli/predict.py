@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from models.pictures import Prepared
     from pipeline.serving.served_model import ServedModel
 
 _STDIN = "-"
@@ -39,6 +40,9 @@ _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
     """Classifies each IMAGE with the live release.
 
+    A picture that does not clearly show one class is declined: the reason is printed instead. With
+    --json, `declined` is the reason or null, and the classes are the model's best guess.
+
     Reads common formats and any size; - reads a picture from standard input. If the release's data
     set has a picture_preprocessing, it brings any picture to the form of the data set's images.
     Otherwise the picture is only resized and padded, and must already look like them.
@@ -54,14 +58,14 @@ def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
 
     try:
         with spinner("Loading the model"):
-            predictions, errors = _classify(serving_dir / DATASET.name, images)
+            predictions, errors, noun = _classify(serving_dir / DATASET.name, images)
     except (ServedModelError, ManifestError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         rows = [predictions.get(name) or {"image": name, "error": errors[name]} for name in images]
         click.echo(json.dumps(rows, indent=2))
     elif predictions:
-        _print(predictions.values())
+        _print(predictions.values(), noun)
     for name, reason in errors.items():
         click.echo(f"Error: {name}: {reason}", err=True)
     sys.exit(1 if errors else 0)
@@ -69,21 +73,23 @@ def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
 
 def _classify(
     model_dir: Path, names: Iterable[str]
-) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Predictions, and why other pictures have none, by name."""
+) -> tuple[dict[str, dict[str, Any]], dict[str, str], str]:
+    """Predictions by name, errors by name, and the noun for one class."""
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
-    import numpy as np
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = _load(model_dir)
-        images, errors = _read_all(names, model)
-        if not images:
-            return {}, errors
-        probabilities = model.predict(np.stack([*images.values()]))
-    rows = zip(images, probabilities, strict=True)
-    return {name: _prediction(name, row, model.data.class_names) for name, row in rows}, errors
+        prepared, errors = _read_all(names, model)
+        if not prepared:
+            return {}, errors, model.data.noun
+        found = model.classify([*prepared.values()])
+    rows = zip(prepared, found.probabilities, found.declined, strict=True)
+    predictions = {
+        name: {**_prediction(name, row, model.data.class_names), "declined": reason or None}
+        for name, row, reason in rows
+    }
+    return predictions, errors, model.data.noun
 
 
 def _load(model_dir: Path) -> ServedModel:
@@ -97,9 +103,9 @@ def _load(model_dir: Path) -> ServedModel:
 
 def _read_all(
     names: Iterable[str], model: ServedModel
-) -> tuple[dict[str, npt.NDArray[np.uint8]], dict[str, str]]:
-    """Images for the model, and why other pictures have none, by name."""
-    images: dict[str, npt.NDArray[np.uint8]] = {}
+) -> tuple[dict[str, Prepared], dict[str, str]]:
+    """Pictures prepared for the model, and errors, by name."""
+    images: dict[str, Prepared] = {}
     errors: dict[str, str] = {}
     for name in names:
         image = _read_image(name, model)
@@ -110,8 +116,8 @@ def _read_all(
     return images, errors
 
 
-def _read_image(name: str, model: ServedModel) -> npt.NDArray[np.uint8] | str:
-    """An image for the model, or why there is none."""
+def _read_image(name: str, model: ServedModel) -> Prepared | str:
+    """Prepares a picture, or returns the error."""
     from models.pictures import PictureError, open_picture
 
     try:
@@ -135,7 +141,7 @@ def _read(name: str) -> bytes:
 def _prediction(
     name: str, probabilities: npt.NDArray[np.float32], class_names: tuple[str, ...]
 ) -> dict[str, Any]:
-    """The object that --json prints."""
+    """The object that --json prints, without `declined`."""
     second, first = (int(label) for label in probabilities.argsort(kind="stable")[-2:])
     return {
         "image": name,
@@ -148,7 +154,7 @@ def _prediction(
     }
 
 
-def _print(predictions: Iterable[dict[str, Any]]) -> None:
+def _print(predictions: Iterable[dict[str, Any]], noun: str) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -157,6 +163,9 @@ def _print(predictions: Iterable[dict[str, Any]]) -> None:
     table.add_column("confidence", justify="right", no_wrap=True)
     table.add_column("second class", overflow="fold")
     for found in predictions:
+        if found["declined"]:
+            table.add_row(found["image"], f"not one clear {noun}: {found['declined']}")
+            continue
         table.add_row(
             found["image"],
             found["class"],

@@ -32,6 +32,9 @@ picture_preprocessing, or by resizing and padding. The model's own `serving_imag
 that already have the data's picture_form. TensorFlow Serving does not have `pictures`.
 """
 
+DECLINED = "declined"
+"""Name of its second output: why a picture does not clearly show one class, or ""."""
+
 
 @dataclass(frozen=True, eq=False)
 class LiveModel:
@@ -129,7 +132,10 @@ def load_live_model(version_dir: Path) -> LiveModel:
 def _pictures_json(classes: int) -> dict[str, Any]:
     return {
         "inputs": {PICTURES: describe_tensor("DT_STRING", [-1])},
-        "outputs": {PROBABILITIES: describe_tensor("DT_FLOAT", [-1, classes])},
+        "outputs": {
+            PROBABILITIES: describe_tensor("DT_FLOAT", [-1, classes]),
+            DECLINED: describe_tensor("DT_STRING", [-1]),
+        },
         "method_name": "added by mnist-pipeline serve; not part of the SavedModel",
         "defaults": {},
     }

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from models.pictures import Predictions
+
 _SECONDS = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _CONFIDENCES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
@@ -41,6 +43,12 @@ class Metrics:
             ["class", "source"],
             registry=registry,
         )
+        self.declined = Counter(
+            "serving_declined",
+            "Pictures that do not clearly show one class; not counted as predictions.",
+            ["source"],
+            registry=registry,
+        )
         self.confidence = Histogram(
             "serving_prediction_confidence",
             "Probability of the predicted class; a decrease may be data drift.",
@@ -72,3 +80,17 @@ class Metrics:
         confidence = self.confidence.labels(source)
         for value in probabilities.max(axis=1).tolist():
             confidence.observe(value)
+
+    def count_pictures(
+        self, predictions: Predictions, class_names: Sequence[str], source: str
+    ) -> None:
+        """Counts the predictions for pictures; declined ones apart.
+
+        Args:
+          predictions: for any number of pictures.
+          class_names: class names of the model, by label.
+          source: `rest` or `page`.
+        """
+        clear = [not reason for reason in predictions.declined]
+        self.declined.labels(source).inc(clear.count(False))
+        self.count_predictions(predictions.probabilities[clear], class_names, source)

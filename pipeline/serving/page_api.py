@@ -15,7 +15,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from components.common.provenance import Data
-from models.features import PROBABILITIES
 from pipeline.serving.limits import read_body
 from pipeline.serving.service import Service
 
@@ -44,23 +43,26 @@ class PageApi:
         ]
 
     async def classify(self, request: Request) -> Response:
-        """Classifies any picture, which is the body, prepared for the live model.
+        """Classifies any picture, which is the body.
+
+        `declined` in the response tells why the picture does not clearly show one class, or is
+        null. The label is the model's best guess in any case.
 
         Raises:
           RequestError: 400 if it is no picture or shows nothing, 503 if there is no model yet.
         """
         body = await read_body(request, self._service.limits.body_bytes)
         model = self._service.live_model()
-        classified = await self._service.classify_pictures(model, [body])
-        probabilities = classified.outputs[PROBABILITIES]
-        self._service.metrics.count_predictions(probabilities, model.data.class_names, "page")
-        label = int(probabilities[0].argmax())
+        (prepared,), found = await self._service.classify_pictures(model, [body])
+        self._service.metrics.count_pictures(found, model.data.class_names, "page")
+        label = int(found.probabilities[0].argmax())
         return JSONResponse(
             {
                 "label": label,
                 "class_name": model.data.class_names[label],
-                "probabilities": probabilities[0].tolist(),
-                "image": _data_uri(classified.images[0]),
+                "probabilities": found.probabilities[0].tolist(),
+                "declined": found.declined[0] or None,
+                "image": _data_uri(prepared.views[0]),
                 "version": str(model.version),
             }
         )

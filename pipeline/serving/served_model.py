@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,20 @@ from components.common.provenance import Data
 from components.releases.manifest import Release, verified_release
 from components.releases.store import ReleaseStore
 from models.features import IMAGE, PROBABILITIES
-from models.pictures import find_preprocessing, to_model_image
+from models.pictures import (
+    Predictions,
+    Prepared,
+    combine_views,
+    find_preprocessing,
+    prepare_picture,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _SIGNATURE = "serving_default"
+_CHUNK = 256
+"""Images in one call of the model, so that memory stays bounded."""
 
 
 class ServedModelError(Exception):
@@ -102,16 +110,27 @@ class ServedModel:
             ) from error
         return model
 
-    def prepare(self, picture: Image.Image) -> npt.NDArray[np.uint8]:
-        """Turns a decoded picture into an image for `predict` (`models.pictures.to_model_image`).
+    def prepare(self, picture: Image.Image) -> Prepared:
+        """Prepares a decoded picture (`models.pictures.prepare_picture`).
 
         Raises:
-          PictureError: if the picture shows no class.
+          PictureError: if the picture shows nothing.
         """
-        return to_model_image(picture, self.data.image_shape, self.data.picture_preprocessing)
+        return prepare_picture(picture, self.data.image_shape, self.data.picture_preprocessing)
+
+    def combine(
+        self, prepared: Sequence[Prepared], probabilities: npt.NDArray[np.float32]
+    ) -> Predictions:
+        """Combines the predictions for all views of pictures (`models.pictures.combine_views`)."""
+        return combine_views(prepared, probabilities, self.data.least_confidence)
+
+    def classify(self, prepared: Sequence[Prepared]) -> Predictions:
+        """Classifies prepared pictures, at least one."""
+        views = np.concatenate([picture.views for picture in prepared])
+        return self.combine(prepared, self.predict(views))
 
     def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Classifies images.
+        """Classifies images, in calls of at most _CHUNK.
 
         Args:
           images: shape (n, *data.image_shape), in the form that data.picture_form describes.
@@ -119,12 +138,17 @@ class ServedModel:
         Returns:
           Probabilities, shape (n, len(data.class_names)).
         """
+        chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
+        probabilities = np.concatenate([self._call(chunk) for chunk in chunks or [images]])
+        return probabilities.reshape(len(images), len(self.data.class_names))
+
+    def _call(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         import tensorflow as tf
 
         examples = [self._prefix + image.tobytes() for image in images]
         outputs = self.signatures[_SIGNATURE](examples=tf.constant(examples, tf.string))
         probabilities: npt.NDArray[np.float32] = outputs[PROBABILITIES].numpy()
-        return probabilities.reshape(len(images), len(self.data.class_names))
+        return probabilities
 
 
 def _example_prefix(image_bytes: int) -> bytes:

@@ -9,16 +9,15 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 import numpy as np
-import numpy.typing as npt
 
-from models.pictures import PictureError, open_picture
+from models.features import PROBABILITIES
+from models.pictures import PictureError, Predictions, Prepared, open_picture
 from pipeline.serving.batching import Batcher
 from pipeline.serving.errors import RequestError, invalid
 from pipeline.serving.limits import Limits
 from pipeline.serving.live_model import LiveModel
 from pipeline.serving.metrics import Metrics
 from pipeline.serving.model_watcher import ModelWatcher
-from pipeline.serving.tfserving.tensor_json import Tensors
 
 _Result = TypeVar("_Result")
 _LONG = 50_000
@@ -50,29 +49,29 @@ class Service:
             raise RequestError(503, "No model is loaded yet.", {"Retry-After": "1"})
         return model
 
-    async def classify_pictures(self, model: LiveModel, encoded: Sequence[bytes]) -> Classified:
-        """Classifies any pictures, prepared for the model.
+    async def classify_pictures(
+        self, model: LiveModel, encoded: Sequence[bytes]
+    ) -> tuple[list[Prepared], Predictions]:
+        """Classifies any pictures.
 
         Args:
           model: prepares the pictures, and classifies them.
           encoded: pictures (`models.pictures.open_picture`).
 
+        Returns:
+          The pictures, prepared for the model, and the predictions for them.
+
         Raises:
           RequestError: 400 if one of them can't be read, shows nothing, or all together are too
             large; 503 if too many requests are waiting.
         """
-        images = await anyio.to_thread.run_sync(
+        prepared = await anyio.to_thread.run_sync(
             lambda: _prepare(model, encoded, self.limits.pixels), limiter=self._decoders
         )
-        return Classified(images, await self.batcher.submit(model.classify(images)))
-
-
-@dataclass(frozen=True, eq=False)
-class Classified:
-    """The images that a model saw, uint8 of shape (n, *image_shape), and its outputs."""
-
-    images: npt.NDArray[np.uint8]
-    outputs: Tensors
+        views = [np.zeros((0, *model.data.image_shape), np.uint8)]
+        views += [picture.views for picture in prepared]
+        outputs = await self.batcher.submit(model.classify(np.concatenate(views)))
+        return prepared, model.served.combine(prepared, outputs[PROBABILITIES])
 
 
 async def run_without_blocking(size: int, function: Callable[[], _Result]) -> _Result:
@@ -87,15 +86,15 @@ async def run_without_blocking(size: int, function: Callable[[], _Result]) -> _R
     return await anyio.to_thread.run_sync(function)
 
 
-def _prepare(model: LiveModel, encoded: Sequence[bytes], max_pixels: int) -> npt.NDArray[np.uint8]:
+def _prepare(model: LiveModel, encoded: Sequence[bytes], max_pixels: int) -> list[Prepared]:
     """Decodes one picture after the other, so that only one is in memory."""
-    images = np.zeros((len(encoded), *model.data.image_shape), np.uint8)
+    prepared = []
     for number, data in enumerate(encoded):
         try:
             picture = open_picture(data, max_pixels)
-            images[number] = model.served.prepare(picture)
+            prepared.append(model.served.prepare(picture))
         except PictureError as error:
             which = f"Picture {number + 1} of {len(encoded)}: " if len(encoded) > 1 else ""
             raise invalid(which, error) from error
         max_pixels -= picture.width * picture.height
-    return images
+    return prepared

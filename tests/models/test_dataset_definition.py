@@ -64,6 +64,8 @@ def test_a_sample_of_another_data_set_is_rejected(changed: dict[str, str]) -> No
         ("validation_share", 0),
         ("validation_share", 1),
         ("picture_preprocessing", "os.remove"),
+        ("least_confidence", -0.1),
+        ("least_confidence", 1),
         ("download_url", "shapes.example"),
         ("classes", 2),
     ],

@@ -15,10 +15,12 @@ from models import pictures, signatures
 from models.definition import DATASET
 from models.pictures import (
     PictureError,
+    Prepared,
+    combine_views,
     find_preprocessing,
     open_picture,
+    prepare_picture,
     resize_with_padding,
-    to_model_image,
 )
 
 SIZES = [(28, 28), (40, 40), (99, 61), (61, 99), (300, 2), (2, 300), (9, 7), (1, 1), (640, 480)]
@@ -99,18 +101,70 @@ def test_number_of_channels_is_the_models() -> None:
     assert (resize_with_padding(red, (8, 8, 1)) == 76).all(), "0.299 * 255"
 
 
-def invert(picture: Image.Image) -> np.ndarray:
-    """A preprocessing."""
-    return 255 - resize_with_padding(picture, (4, 4, 1))
+def invert(picture: Image.Image) -> Prepared:
+    """A preprocessing with two views and a doubt."""
+    image = resize_with_padding(picture, (4, 4, 1))
+    return Prepared(np.stack([255 - image, image]), "inverted")
 
 
 def test_named_preprocessing_is_used_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "invert", invert, raising=False)
     white = Image.new("L", (4, 4), 255)
-    assert not to_model_image(white, (4, 4, 1), "models.pictures.invert").any()
-    assert to_model_image(white, (4, 4, 1), "").all()
-    with pytest.raises(TypeError, match=r"\(8, 8, 1\) from models.pictures.invert, received uint8"):
-        to_model_image(white, (8, 8, 1), "models.pictures.invert")
+    prepared = prepare_picture(white, (4, 4, 1), "models.pictures.invert")
+    assert [view.max() for view in prepared.views] == [0, 255]
+    assert prepared.doubt == "inverted"
+    with pytest.raises(
+        TypeError, match=r"8, 8, 1\) .*models.pictures.invert, received Prepared of"
+    ):
+        prepare_picture(white, (8, 8, 1), "models.pictures.invert")
+
+
+@pytest.mark.parametrize("value", [np.zeros((1, 4, 4, 1), np.uint8), None])
+def test_preprocessing_must_return_prepared_pictures(
+    monkeypatch: pytest.MonkeyPatch, value: object
+) -> None:
+    monkeypatch.setattr(pictures, "bad", lambda picture: value, raising=False)
+    with pytest.raises(
+        TypeError, match=r"^Expected Prepared with views of shape \(1 or more, 4, 4"
+    ):
+        prepare_picture(Image.new("L", (4, 4)), (4, 4, 1), "models.pictures.bad")
+
+
+def test_without_a_preprocessing_there_is_one_view_and_no_doubt() -> None:
+    prepared = prepare_picture(noise((40, 30)), (8, 8, 3), "")
+    assert prepared.views.shape == (1, 8, 8, 3)
+    assert np.array_equal(prepared.views[0], resize_with_padding(noise((40, 30)), (8, 8, 3)))
+    assert prepared.doubt == ""
+
+
+def views(count: int, doubt: str = "") -> Prepared:
+    return Prepared(np.zeros((count, 4, 4, 1), np.uint8), doubt)
+
+
+def test_predictions_for_the_views_of_a_picture_are_averaged() -> None:
+    rows = np.array([[0.75, 0.25], [0.25, 0.75], [0, 1], [1, 0]], np.float32)
+    found = combine_views([views(1), views(2), views(1)], rows, 0)
+    assert found.probabilities.tolist() == [[0.75, 0.25], [0.125, 0.875], [1, 0]]
+    assert found.probabilities.dtype == np.float32
+    assert found.declined == ["", "", ""]
+
+
+def test_each_view_must_be_confident() -> None:
+    rows = np.array([[0.9, 0.1], [0.4, 0.6], [0.9, 0.1], [0.6, 0.4]], np.float32)
+    found = combine_views([views(2), views(2)], rows, 0.5)
+    assert found.declined == ["low confidence (40%)", ""]
+
+
+def test_pictures_are_declined_below_the_least_confidence_or_in_doubt() -> None:
+    rows = np.array([[0.75, 0.25], [0.25, 0.75], [0.5, 0.5], [0.7, 0.3]], np.float32)
+    found = combine_views([views(1), views(1, "two of them"), views(1), views(1)], rows, 0.75)
+    assert found.declined == ["", "two of them", "low confidence (50%)", "low confidence (70%)"]
+    assert combine_views([views(1)] * 4, rows, 0).declined == [""] * 4, "0 declines none"
+
+
+def test_no_pictures_have_no_predictions() -> None:
+    found = combine_views([], np.zeros((0, 3), np.float32), 0.5)
+    assert (found.probabilities.shape, found.declined) == ((0, 3), [])
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ SHADES = Data(
     class_names=("black", "dark", "light", "white <b>"),
     picture_form="a picture of one shade",
     picture_preprocessing="",
+    least_confidence=0,
 )
 """A data set that differs from every DATASET; `shade_model` classifies it."""
 

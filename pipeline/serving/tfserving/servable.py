@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from models.features import PROBABILITIES, SCORES
 from pipeline.serving.errors import RequestError, invalid
 from pipeline.serving.limits import check_pixels
-from pipeline.serving.live_model import PICTURES, LiveModel
+from pipeline.serving.live_model import DECLINED, PICTURES, LiveModel
 from pipeline.serving.service import Service
 from pipeline.serving.tfserving.tensor_json import Tensors
 
@@ -41,6 +43,8 @@ async def predict(
       RequestError: 400 for too many instances or pixels, 503 if too many requests are waiting, or
         the status of the model's error.
     """
+    if model.adds(signature_name):
+        return await _classify_pictures(service, model, inputs[PICTURES].tolist(), source)
     outputs = await _run(service, model, signature_name, inputs)
     probabilities = outputs.get(PROBABILITIES, outputs.get(SCORES))
     names = model.data.class_names
@@ -49,11 +53,17 @@ async def predict(
     return outputs
 
 
+async def _classify_pictures(
+    service: Service, model: LiveModel, encoded: list[bytes], source: str
+) -> Tensors:
+    _check_instances(len(encoded), service.limits.instances)
+    _, predictions = await service.classify_pictures(model, encoded)
+    service.metrics.count_pictures(predictions, model.data.class_names, source)
+    declined = np.array([reason.encode() for reason in predictions.declined], object)
+    return {PROBABILITIES: predictions.probabilities, DECLINED: declined}
+
+
 async def _run(service: Service, model: LiveModel, signature_name: str, inputs: Tensors) -> Tensors:
-    if model.adds(signature_name):
-        encoded = inputs[PICTURES].tolist()
-        _check_instances(len(encoded), service.limits.instances)
-        return (await service.classify_pictures(model, encoded)).outputs
     for array in inputs.values():
         if array.dtype == object:
             check_pixels(array.flat, service.limits.pixels)

@@ -86,7 +86,7 @@ def test_a_missing_split_has_no_examples(tmp_path: Path) -> None:
     ("path", "problem"),
     [
         ("models.pictures.no_such", "Expected the name of a function in models"),
-        ("models.pictures.PictureError", "Expected uint8 of shape"),
+        ("models.pictures.PictureError", "Expected Prepared with views of shape"),
     ],
 )
 def test_invalid_picture_preprocessing_is_rejected(

@@ -85,6 +85,7 @@ def test_the_manifest_describes_the_data(version_dir: Path) -> None:
     assert tuple(data["image_shape"]) == DATASET.image_shape
     assert data["picture_form"] == DATASET.picture_form
     assert data["picture_preprocessing"] == DATASET.picture_preprocessing
+    assert data["least_confidence"] == DATASET.least_confidence
 
 
 def test_a_manifest_of_format_1_describes_mnist_regardless_of_the_definition(

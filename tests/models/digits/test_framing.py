@@ -6,9 +6,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from support.digit_photos import DIGITS, OTHERS, draw_all
 
 from models.digits.framing import BOX_SIDE, to_mnist
 from models.pictures import PictureError, open_picture
+
+HARD = ("underlined", "paper on a desk", "frame", "ruled paper", "squared paper", "grain")
+"""Kinds of pictures in which more than the digit has ink."""
 
 SEVEN = [(0.3, 0.2), (0.7, 0.2), (0.45, 0.8)]
 
@@ -41,6 +45,11 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(one.ravel().astype(float), other.ravel().astype(float))[0, 1])
 
 
+def framed(picture: Image.Image) -> np.ndarray:
+    """The image that a model gets, shape (28, 28, 1)."""
+    return to_mnist(picture).views[0]
+
+
 @pytest.fixture(scope="module")
 def digits() -> np.ndarray:
     """One of each ten of MNIST, uint8 (10, 28, 28)."""
@@ -52,7 +61,7 @@ def digits() -> np.ndarray:
 
 
 def test_form_is_that_of_mnist() -> None:
-    image = to_mnist(drawing())
+    image = framed(drawing())
     assert image.shape == (28, 28, 1)
     assert image.dtype == np.uint8
     rows, columns, _ = np.nonzero(image)
@@ -66,7 +75,7 @@ def test_form_is_that_of_mnist() -> None:
 
 def test_digits_of_mnist_stay_as_they_are(digits: np.ndarray) -> None:
     for digit in digits:
-        assert np.array_equal(to_mnist(Image.fromarray(digit))[..., 0], digit)
+        assert np.array_equal(framed(Image.fromarray(digit))[..., 0], digit)
 
 
 @pytest.mark.parametrize(
@@ -77,14 +86,14 @@ def test_digits_of_mnist_stay_as_they_are(digits: np.ndarray) -> None:
 def test_digits_that_are_nearly_in_form_are_brought_there(
     digits: np.ndarray, change: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    images = [to_mnist(Image.fromarray(change(digit))) for digit in digits]
+    images = [framed(Image.fromarray(change(digit))) for digit in digits]
     likenesses = [likeness(image, digit) for image, digit in zip(images, digits, strict=True)]
     assert np.median(likenesses) > 0.75
     assert all(image.max() == 255 and image[0, 0, 0] == 0 for image in images)
 
 
 def test_proportions_are_kept() -> None:
-    stretched = to_mnist(drawing(size=(400, 800)))
+    stretched = framed(drawing(size=(400, 800)))
     rows, columns, _ = np.nonzero(stretched)
     assert np.ptp(rows) + 1 == BOX_SIDE
     assert np.ptp(columns) + 1 < 0.5 * BOX_SIDE
@@ -114,15 +123,15 @@ def test_proportions_are_kept() -> None:
     ],
 )
 def test_same_drawing_in_another_guise_is_the_same(variant: Callable[[], Image.Image]) -> None:
-    assert likeness(to_mnist(reopened(variant())), to_mnist(drawing())) > 0.94
+    assert likeness(framed(reopened(variant())), framed(drawing())) > 0.94
 
 
 @pytest.mark.parametrize(
     ("light", "slope", "noise"), [(230, 0, 0), (170, 120, 0), (200, 0, 12), (150, 90, 6)]
 )
 def test_photo_is_cleaned(light: float, slope: float, noise: float) -> None:
-    image = to_mnist(photo(light, slope, noise))
-    assert likeness(image, to_mnist(drawing(16))) > 0.93
+    image = framed(photo(light, slope, noise))
+    assert likeness(image, framed(drawing(16))) > 0.93
     assert np.median(image) == 0
 
 
@@ -130,8 +139,8 @@ def test_shadow_is_no_ink() -> None:
     paper = np.full((400, 400), 220.0)
     paper[:, 300:] = 120
     ink = np.asarray(drawing(16)) / 255
-    image = to_mnist(Image.fromarray((paper * (1 - ink) + 25 * ink).astype(np.uint8)))
-    assert likeness(image, to_mnist(drawing(16))) > 0.93
+    image = framed(Image.fromarray((paper * (1 - ink) + 25 * ink).astype(np.uint8)))
+    assert likeness(image, framed(drawing(16))) > 0.93
 
 
 def test_specks_do_not_count() -> None:
@@ -139,23 +148,23 @@ def test_specks_do_not_count() -> None:
     draw = ImageDraw.Draw(image)
     for x, y in [(8, 8), (390, 20), (30, 380), (385, 390)]:
         draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=255)
-    assert likeness(to_mnist(image), to_mnist(drawing(16))) > 0.98
+    assert likeness(framed(image), framed(drawing(16))) > 0.98
 
 
 def test_parts_that_do_not_touch_belong_to_the_digit() -> None:
     image = drawing(16)
     ImageDraw.Draw(image).line((140, 200, 180, 200), fill=255, width=16)
-    whole = to_mnist(drawing(16))
-    assert likeness(to_mnist(image), whole) < 0.98
+    whole = framed(drawing(16))
+    assert likeness(framed(image), whole) < 0.98
 
 
 def test_digit_that_fills_its_picture_is_kept() -> None:
     image = drawing(40)
-    assert likeness(to_mnist(image.crop(image.getbbox())), to_mnist(image)) > 0.97
+    assert likeness(framed(image.crop(image.getbbox())), framed(image)) > 0.97
 
 
 def test_thin_lines_stay_visible() -> None:
-    assert (to_mnist(drawing(2, (1000, 1000))) > 64).sum() > 20
+    assert (framed(drawing(2, (1000, 1000))) > 64).sum() > 20
 
 
 def test_nothing_is_cut_off_where_the_mass_is_at_one_end() -> None:
@@ -163,7 +172,7 @@ def test_nothing_is_cut_off_where_the_mass_is_at_one_end() -> None:
     draw = ImageDraw.Draw(image)
     draw.rectangle((60, 190, 340, 200), fill=255)
     draw.rectangle((60, 120, 100, 280), fill=255)
-    _, columns, _ = np.nonzero(to_mnist(image))
+    _, columns, _ = np.nonzero(framed(image))
     assert np.ptp(columns) + 1 == BOX_SIDE
 
 
@@ -177,6 +186,59 @@ def test_picture_without_ink_is_refused(gray: int) -> None:
 def test_tiny_pictures_are_answered_or_refused(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(1).integers(0, 255, size[::-1]).astype(np.uint8)
     try:
-        assert to_mnist(Image.fromarray(pixels)).shape == (28, 28, 1)
+        assert framed(Image.fromarray(pixels)).shape == (28, 28, 1)
     except PictureError as error:
         assert "No digit" in str(error)  # noqa: PT017 - either is right
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_only_the_digit_is_left(digits: np.ndarray, kind: str) -> None:
+    """The framed picture resembles that of the same digit on plain paper."""
+    images = np.concatenate([digits, digits[:1]])
+    plain = [framed(picture) for picture in draw_all(DIGITS["scan"], images, 10, 3)]
+    hard = [framed(picture) for picture in draw_all(DIGITS[kind], images, 10, 3)]
+    likenesses = [likeness(one, other) for one, other in zip(plain, hard, strict=True)]
+    assert np.sum(np.array(likenesses) > 0.75) >= 9, likenesses
+
+
+@pytest.mark.parametrize("kind", DIGITS)
+def test_most_digits_in_any_guise_raise_no_doubt(digits: np.ndarray, kind: str) -> None:
+    images = np.concatenate([digits, digits[:1]])
+    doubts = [to_mnist(picture).doubt for picture in draw_all(DIGITS[kind], images, 10, 3)]
+    assert doubts.count("") >= 7, doubts
+
+
+@pytest.mark.parametrize(
+    ("kind", "doubt"),
+    [
+        ("two digits apart", "more than one digit"),
+        ("two digits close", "more than one digit"),
+        ("word or number", "more than one digit"),
+        ("dot", "a spot instead of strokes"),
+        ("scribble", "more loops than a digit has"),
+        ("line", "unlike any handwritten digit"),
+        ("letter", "unlike any handwritten digit"),
+    ],
+)
+def test_other_shapes_raise_a_doubt(digits: np.ndarray, kind: str, doubt: str) -> None:
+    images = np.concatenate([digits, digits[:1]])
+    doubts = [to_mnist(picture).doubt for picture in draw_all(OTHERS[kind], images, 10, 3)]
+    assert doubts.count("") <= 2, doubts
+    assert doubt in doubts
+
+
+def doubt_or_refusal(picture: Image.Image) -> str:
+    try:
+        return to_mnist(picture).doubt
+    except PictureError as error:
+        return str(error)
+
+
+def test_empty_paper_is_nearly_always_refused(digits: np.ndarray) -> None:
+    found = [doubt_or_refusal(picture) for picture in draw_all(OTHERS["blank"], digits, 9, 3)]
+    assert sum(reason.startswith("No digit found") for reason in found) >= 5
+    assert found.count("") <= 1, found
+
+
+def test_images_of_mnist_raise_no_doubt(digits: np.ndarray) -> None:
+    assert {to_mnist(Image.fromarray(digit)).doubt for digit in digits} == {""}

@@ -62,7 +62,7 @@ def test_json_has_an_object_for_each_picture_in_its_order(
     dark, missing, black = json.loads(result.stdout)
     assert list(dark) == [
         *("image", "label", "class", "confidence"),
-        *("second_label", "second_class", "second_confidence"),
+        *("second_label", "second_class", "second_confidence", "declined"),
     ]
     assert (dark["image"], dark["class"], dark["label"]) == (str(pictures["dark"]), "dark", 1)
     assert (black["class"], black["second_class"], black["second_label"]) == ("black", "dark", 1)

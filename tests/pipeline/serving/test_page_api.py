@@ -32,7 +32,10 @@ def test_pictures_may_have_any_size_and_format(server: RunningServer, kind: str)
 
 def test_the_response_has_all_facts_that_the_page_shows(server: RunningServer) -> None:
     answer = server.post("/api/classify", data=encode(shades(4)[3])).json()
-    assert sorted(answer) == ["class_name", "image", "label", "probabilities", "version"]
+    assert sorted(answer) == [
+        *("class_name", "declined", "image", "label", "probabilities", "version"),
+    ]
+    assert answer["declined"] is None
     assert len(answer["probabilities"]) == len(SHADES.class_names)
     assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-4)
     assert answer["label"] == np.argmax(answer["probabilities"])
@@ -47,7 +50,7 @@ def test_model_is_described_by_its_release(server: RunningServer) -> None:
     described = server.get("/api/model").json()
     facts = {
         *("title", "noun", "class_names", "image_shape"),
-        *("picture_form", "picture_preprocessing"),
+        *("picture_form", "picture_preprocessing", "least_confidence"),
     }
     assert described.keys() == facts | {"model", "version", "accuracy", "created", "loading"}
     assert (described["accuracy"], described["loading"]) == (ACCURACY, False)
@@ -62,6 +65,21 @@ def test_predictions_are_counted_by_class_name(server: RunningServer) -> None:
     before = server.metric(counted)
     server.post("/api/classify", data=encode(shades(4)[2]))
     assert server.metric(counted) == before + 1
+
+
+def test_declined_pictures_keep_the_best_guess_and_are_counted_apart(
+    tmp_path: Path, shades_model: Path
+) -> None:
+    data = SHADES.model_copy(update={"least_confidence": 0.9})
+    push_model(shades_model, tmp_path, data)
+    between = np.full(SHADES.image_shape, 128, np.uint8)  # As near to one class as to another.
+    with running_server(tmp_path) as server:
+        answer = server.post("/api/classify", data=encode(between)).json()
+        counts = server.get("/metrics").text
+    assert re.fullmatch(r"low confidence \(\d\d%\)", answer["declined"])
+    assert answer["label"] == np.argmax(answer["probabilities"])
+    assert 'serving_declined_total{source="page"} 1.0' in counts
+    assert "serving_predictions_total{" not in counts
 
 
 def test_gray_images_are_shown_as_gray_pictures(tmp_path: Path) -> None:

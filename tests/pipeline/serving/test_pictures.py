@@ -24,7 +24,10 @@ about_mnist = pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 def by_signature(server: RunningServer, name: str, pictures: Sequence[bytes]) -> np.ndarray:
     instances = [{"b64": base64.b64encode(picture).decode()} for picture in pictures]
     response = server.predict({"signature_name": name, "instances": instances})
-    return np.array(response.json()["predictions"])
+    rows = response.json()["predictions"]
+    if isinstance(rows[0], dict):
+        rows = [row["probabilities"] for row in rows]
+    return np.array(rows)
 
 
 def by_page(server: RunningServer, pictures: Sequence[bytes]) -> np.ndarray:
@@ -80,6 +83,31 @@ def test_photos_of_digits_are_read_in_every_way_but_by_the_models_own_signature(
     assert np.mean(own == expected) < 0.5, "it expects light ink on dark, framed"
 
 
+def test_declined_pictures_are_declined_in_every_way(tmp_path: Path, shades_model: Path) -> None:
+    data = SHADES.model_copy(update={"least_confidence": 0.9})
+    serving_dir = tmp_path / "serving"
+    push_model(shades_model, serving_dir, data)
+    levels = (0, 128)  # Black, and between two classes.
+    pictures = [encode(np.full(data.image_shape, level, np.uint8)) for level in levels]
+    instances = [{"b64": base64.b64encode(picture).decode()} for picture in pictures]
+    with running_server(serving_dir) as server:
+        page = [server.post("/api/classify", data=each).json()["declined"] for each in pictures]
+        response = server.predict({"signature_name": "pictures", "instances": instances})
+        counts = server.get("/metrics").text
+    assert page[0] is None
+    assert page[1].startswith("low confidence (")
+    rest = [row["declined"] for row in response.json()["predictions"]]
+    assert rest == ["", page[1]]
+    assert 'serving_declined_total{source="rest"} 1.0' in counts
+    (tmp_path / "between.png").write_bytes(pictures[1])
+    arguments = ["--serving-dir", str(serving_dir), str(tmp_path / "between.png")]
+    (row,) = json.loads(CliRunner().invoke(predict, ["--json", *arguments]).stdout)
+    assert row["declined"] == page[1]
+    shown = CliRunner().invoke(predict, arguments)
+    assert shown.exit_code == 0
+    assert f"not one clear {SHADES.noun}" in shown.output.replace("\n", " ")
+
+
 def test_signature_is_marked_in_the_metadata(server: RunningServer) -> None:
     metadata = server.get(f"{MODEL}/metadata").json()
     signature = metadata["metadata"]["signature_def"]["signature_def"]["pictures"]
@@ -94,9 +122,10 @@ def test_columns_and_named_rows_are_read(server: RunningServer) -> None:
     picture = {"b64": base64.b64encode(encode(shades(4)[2])).decode()}
     rows = server.predict({"signature_name": "pictures", "instances": [{"pictures": picture}]})
     columns = server.predict({"signature_name": "pictures", "inputs": [picture]})
-    assert rows.json()["predictions"] == columns.json()["outputs"]
+    (row,), outputs = rows.json()["predictions"], columns.json()["outputs"]
+    assert outputs == {"declined": [row["declined"]], "probabilities": [row["probabilities"]]}
     nothing = server.predict({"signature_name": "pictures", "inputs": []})
-    assert nothing.json() == {"outputs": []}
+    assert nothing.json() == {"outputs": {"declined": [], "probabilities": []}}
 
 
 def test_bad_picture_is_named(server: RunningServer) -> None:

@@ -66,7 +66,24 @@ def test_shape_and_classes_are_those_of_the_release(model_dir: Path) -> None:
 def test_pictures_are_prepared_by_the_facts_of_the_release(model_dir: Path) -> None:
     image = shades(9)[5]
     prepared = ServedModel.load(model_dir).prepare(open_picture(encode(image)))
-    assert np.array_equal(prepared, image), "not by DATASET's preprocessing"
+    assert np.array_equal(prepared.views, image[np.newaxis]), "not by DATASET's preprocessing"
+
+
+def test_model_is_called_with_a_bounded_number_of_images(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ServedModel.load(model_dir)
+    function, sizes = model.signatures["serving_default"], []
+
+    def call(examples: Any) -> Any:
+        sizes.append(len(examples))
+        return function(examples=examples)
+
+    images = shades(600)
+    expected = model.predict(images)
+    monkeypatch.setattr(model, "signatures", {"serving_default": call})
+    np.testing.assert_allclose(model.predict(images), expected, atol=1e-6)
+    assert sizes == [256, 256, 88]
 
 
 def test_a_model_without_a_manifest_has_the_facts_of_the_data_definition(tmp_path: Path) -> None:

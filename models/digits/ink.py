@@ -1,0 +1,218 @@
+"""Finds the ink in a picture of handwriting: on a sheet on a desk, in uneven light, on ruled paper.
+
+The ink is what stands out against its surroundings in small parts. Paper that lies on a darker desk
+is cut out first, and the lines of ruled or squared paper are removed last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from models.pictures import PictureError
+
+Ink = npt.NDArray[np.float32]
+"""Shape (height, width), 0 (none) to 1 (full)."""
+
+_Mask = npt.NDArray[np.bool_]
+
+EDGE_LEVEL = 0.2
+"""Least ink at the edges of a stroke."""
+
+_LEAST_CONTRAST = 0.08  # Of ink to its background, of 1.
+_NOISE_DEVIATIONS = 5.0  # Of the paper's noise; ink is stronger.
+
+_MOST_NOISE = 0.05  # Standard deviation from pixel to pixel, of 1.
+_LEAST_BLURRED = 112  # Longer side of a picture, in pixels.
+_BLUR = 1.2  # Standard deviation, in pixels, for pictures with more noise.
+
+_LEAST_SHEET = 0.2  # Of the picture's area.
+_SHEET_SOLIDITY = 0.75  # Paper without its ink, of the sheet's area; a light 0 has less.
+_SHEET_RECTANGULARITY = 0.85  # Of the smallest rectangle around the sheet; an ellipse has 0.79.
+_SHEET_MARGIN = 0.015  # Of the picture's longer side: what is cut off along the sheet's edges.
+
+_SLOPES = np.linspace(-0.08, 0.08, 33)  # Of the lines of ruled paper.
+_LEAST_LINES = 3
+_LINE_COVERAGE = 0.5  # Of the picture's width: how much of a ruled line must show.
+_LINE_THICKNESS = 0.03  # Of the picture's longer side, at most.
+_LINE_PERCENTILE = 60  # Of the ink in a row of a line: the line's strength.
+_LINE_EXCESS = 1.6  # Of the line's strength, which varies with grain.
+
+
+def find_ink(pixels: npt.NDArray[np.uint8]) -> Ink:
+    """Tells ink from its background.
+
+    Args:
+      pixels: grayscale, of any size.
+
+    Returns:
+      How much ink there is at each pixel, 1 where it is strongest. The shape is that of `pixels`,
+      or that of a sheet of paper that the picture shows.
+
+    Raises:
+      PictureError: if there is none.
+    """
+    values = _cut_out_sheet(_without_grain(pixels.astype(np.float32) / 255))
+    if _is_dark_on_light(values):
+        values = 1 - values
+    background = _opening(values)
+    ink = np.clip((values - background) / np.maximum(1 - background, 0.1), 0, 1)
+    paper = ink[ink <= _otsu(ink)]
+    usual = float(np.median(paper))
+    floor = usual + _NOISE_DEVIATIONS * 1.4826 * float(np.median(np.abs(paper - usual)))
+    ink = np.clip(ink - floor, 0, 1)
+    ink = _without_ruling(_without_ruling(ink).T).T
+    peak = float(np.percentile(ink[ink > 0], 95)) if ink.any() else 0.0
+    if peak + floor < max(_LEAST_CONTRAST, 1.5 * floor):
+        raise PictureError(
+            "No digit found in the picture: draw or photograph one on an even background."
+        )
+    return np.clip(ink / peak, 0, 1)
+
+
+def border(shape: tuple[int, ...]) -> _Mask:
+    """True in the outermost rows and columns."""
+    mask = np.ones(shape, bool)
+    mask[1:-1, 1:-1] = False
+    return mask
+
+
+def _without_grain(values: Ink) -> Ink:
+    """Blurs a noisy picture a little; a tiny one has no detail to spare."""
+    if max(values.shape) < _LEAST_BLURRED:
+        return values
+    steps = np.abs(np.diff(values, axis=1))
+    deviation = 1.4826 / np.sqrt(2) * float(np.median(steps)) if steps.size else 0.0
+    return ndimage.gaussian_filter(values, _BLUR) if deviation > _MOST_NOISE else values
+
+
+def _cut_out_sheet(values: Ink) -> Ink:
+    """Cuts out a light sheet of paper on a darker desk, or within a dark frame.
+
+    What the sheet leaves free of its bounding box gets the paper's brightness nearby.
+    """
+    light = values > _otsu(values)
+    parts, count = ndimage.label(light)
+    if not count:
+        return values
+    sheet = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
+    filled = ndimage.binary_fill_holes(sheet)
+    if not _is_sheet(sheet, filled):
+        return values
+    margin = max(2, round(_SHEET_MARGIN * max(values.shape)))
+    inner = ndimage.minimum_filter(filled, 2 * margin + 1, mode="nearest")
+    if not inner.any():
+        return values
+    rows, columns = (np.flatnonzero(inner.any(axis=axis)) for axis in (1, 0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    nearest = ndimage.distance_transform_edt(
+        ~inner[box], return_distances=False, return_indices=True
+    )
+    return values[box][tuple(nearest)]
+
+
+def _is_sheet(sheet: _Mask, filled: _Mask) -> bool:
+    """Whether a light part is a rectangle with ink on it, surrounded on most sides."""
+    area = int(filled.sum())
+    ink = area - int(sheet.sum())
+    if area < _LEAST_SHEET * filled.size or not 0 < ink < (1 - _SHEET_SOLIDITY) * area:
+        return False
+    corners = filled[[0, 0, -1, -1], [0, -1, 0, -1]]
+    return bool(corners.sum() <= 1 and area >= _SHEET_RECTANGULARITY * _rectangle_around(filled))
+
+
+def _rectangle_around(mask: _Mask) -> float:
+    """Area of the smallest rectangle around a region, turned in steps of 3 degrees."""
+    rows, columns = np.nonzero(mask & ~ndimage.binary_erosion(mask))
+    angles = np.radians(np.arange(0, 90, 3))[:, np.newaxis]
+    across = rows * np.cos(angles) - columns * np.sin(angles)
+    along = rows * np.sin(angles) + columns * np.cos(angles)
+    return float(((np.ptp(across, axis=1) + 1) * (np.ptp(along, axis=1) + 1)).min())
+
+
+def _otsu(values: Ink) -> float:
+    """The level that best parts values of 0 to 1 in two (N. Otsu, 1979)."""
+    counts, edges = np.histogram(values, 256, (0, 1))
+    centers = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    sums = np.cumsum(counts * centers)
+    above = below[-1] - below
+    with np.errstate(invalid="ignore", divide="ignore"):
+        apart = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return float(edges[1 + int(np.argmax(np.nan_to_num(apart)))])
+
+
+def _is_dark_on_light(values: Ink) -> bool:
+    """By whether it departs further downwards or upwards from the light that its border shows."""
+    height, width = values.shape
+    rows, columns = np.mgrid[0:height, 0:width]
+    terms = np.stack([np.ones_like(values), rows / height, columns / width], axis=-1)
+    edge = border(values.shape)
+    plane, *_ = np.linalg.lstsq(terms[edge], values[edge], rcond=None)
+    rest = values - terms @ plane
+    return bool(-rest.min() > rest.max())
+
+
+def _opening(values: Ink) -> Ink:
+    """What is left without bright strokes that are narrower than a third of the picture."""
+    half = max(7, max(values.shape) // 3) // 2
+    size = 2 * half + 1
+    low = ndimage.minimum_filter(values, size, mode="nearest")
+    # Light that changes evenly goes on to do so beyond the edges.
+    kind: dict[str, Any] = {"mode": "reflect", "reflect_type": "odd"}
+    beyond = np.pad(low, half, **(kind if min(low.shape) > half else {"mode": "edge"}))
+    high = ndimage.maximum_filter(beyond, size)[half:-half, half:-half]
+    return np.minimum(high, values)
+
+
+def _without_ruling(ink: Ink) -> Ink:
+    """Removes at least _LEAST_LINES parallel, nearly level lines that run through the picture.
+
+    A line's own strength is subtracted from it, so that stronger strokes that cross it stay. Gaps
+    in strokes that are as faint are filled from above and below the line.
+    """
+    inked = ink > 0
+    if not inked.any():
+        return ink
+    rows = _straightened_rows(inked)
+    is_line = _find_lines(inked, rows)
+    runs, count = ndimage.label(is_line)
+    if count < _LEAST_LINES:
+        return ink
+    levels = np.zeros(is_line.size, np.float32)
+    index = np.flatnonzero(is_line)
+    levels[index] = ndimage.labeled_comprehension(
+        ink, rows, index, lambda values: np.percentile(values, _LINE_PERCENTILE), np.float32, 0
+    )
+    on_line = is_line[rows]
+    rest = np.where(on_line, np.clip(ink - _LINE_EXCESS * levels[rows], 0, 1), ink)
+    thickness = int(np.bincount(runs)[1:].max())
+    closed = ndimage.grey_closing(rest, (thickness + 2, 1))
+    return np.where(on_line, closed, rest)
+
+
+def _straightened_rows(inked: _Mask) -> npt.NDArray[np.int64]:
+    """For each pixel, its row after the shear that concentrates the ink in the fewest rows."""
+    rows, columns = (places[:: max(1, inked.sum() // 20_000)] for places in np.nonzero(inked))
+
+    def concentration(slope: float) -> float:
+        places = np.round(rows + slope * columns).astype(np.int64)
+        return float((np.bincount(places - places.min()).astype(float) ** 2).sum())
+
+    slope = max(_SLOPES, key=concentration)
+    height, width = inked.shape
+    straight = np.round(np.arange(height)[:, np.newaxis] + slope * np.arange(width))
+    return (straight - straight.min()).astype(np.int64)
+
+
+def _find_lines(inked: _Mask, rows: npt.NDArray[np.int64]) -> _Mask:
+    """Tells for each straightened row whether it belongs to a long, thin line."""
+    long = np.bincount(rows[inked], minlength=int(rows.max()) + 1) >= (
+        _LINE_COVERAGE * inked.shape[1]
+    )
+    most = max(3, round(_LINE_THICKNESS * max(inked.shape)))
+    thin = long & ~ndimage.binary_opening(long, np.ones(most + 1, bool))
+    return ndimage.binary_dilation(thin)
