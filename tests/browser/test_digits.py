@@ -320,11 +320,11 @@ def test_page_is_accessible(open_page: Callable[..., Page], theme: str) -> None:
 
 
 def test_result_changes_during_drawing(page: Page) -> None:
-    draw(page, [DIGITS[7][0][:3]], lift=False)
+    draw(page, [DIGITS[7][0][:5]], lift=False)
     expect(page.locator("#class")).to_have_text(re.compile(r"^\d$"))
     seen = page.locator("#seen").get_attribute("src")
     assert seen
-    for point in on_canvas(page, DIGITS[7][0][3:]):
+    for point in on_canvas(page, DIGITS[7][0][5:]):
         page.mouse.move(*point, steps=4)
     expect(page.locator("#seen")).not_to_have_attribute("src", seen)
     expect_digit(page, 7)
