@@ -25,7 +25,7 @@ MAX_README_LINES = 149
 MAX_PICTURE_BYTES = 300_000
 
 PROGRAMS = {
-    "": {"eval", "make", "mnist-pipeline", "perl", "python"},
+    "": {"eval", "jq", "make", "mnist-pipeline", "perl", "python", "source"},
     "server": {"curl", "echo"},
     "docker": {"debootstrap", "docker", "make", "mkdir", "tar"},
     "cluster": {"base64", "curl", "export", "gh", "kubectl", "mnist-pipeline"},
@@ -143,9 +143,16 @@ def test_scripts_accept_their_arguments(command: Command) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_shell_completion_works(shell: str) -> None:
-    assert f'eval "$(_MNIST_PIPELINE_COMPLETE={shell}_source mnist-pipeline)"' in PAGE.read_text()
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("bash", 'eval "$(_MNIST_PIPELINE_COMPLETE=bash_source mnist-pipeline)"'),
+        ("zsh", 'eval "$(_MNIST_PIPELINE_COMPLETE=zsh_source mnist-pipeline)"'),
+        ("fish", "_MNIST_PIPELINE_COMPLETE=fish_source mnist-pipeline | source"),
+    ],
+)
+def test_shell_completion_works(shell: str, line: str) -> None:
+    assert line in PAGE.read_text()
     done = subprocess.run(
         [sys.executable, "-m", "pipeline"],
         cwd=ROOT,
@@ -156,6 +163,44 @@ def test_shell_completion_works(shell: str) -> None:
     )
     assert "_MNIST_PIPELINE_COMPLETE" in done.stdout, done.stderr
     assert "mnist-pipeline" in done.stdout
+
+
+SOURCES = ("models", "components", "pipeline", "kubeflow", "stacks")
+MESSAGE_TABLES = [
+    ("README.md", "Troubleshooting"),
+    ("docs/operations.md", "Troubleshooting"),
+    ("docs/serving.md", "Classify pictures"),
+]
+JOINED_STRINGS = re.compile(r'"\s*\\?\s*f?"')
+
+
+def quoted_messages(page: str, heading: str) -> list[str]:
+    """The parts between ellipses of all inline code in the first column of a section's tables."""
+    section = documentation.read(Path(page)).split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    cells = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
+    quoted = [text for cell in cells for text in re.findall(r"`([^`]+)`", cell)]
+    return [part.strip() for text in quoted for part in text.split("…") if part.strip()]
+
+
+@pytest.fixture(scope="module")
+def source_text() -> str:
+    """All source code, with adjacent strings joined and the names of the data set filled in."""
+    files = [
+        path
+        for folder in SOURCES
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.suffix in {".py", ".sh"}
+    ]
+    text = JOINED_STRINGS.sub("", "\n".join(path.read_text() for path in files))
+    return text.replace("{DATASET.title}", DATASET.title).replace("{noun}", DATASET.noun)
+
+
+@ABOUT_MNIST
+@pytest.mark.parametrize(("page", "heading"), MESSAGE_TABLES)
+def test_quoted_messages_are_in_the_source(page: str, heading: str, source_text: str) -> None:
+    messages = quoted_messages(page, heading)
+    assert len(messages) >= 5
+    assert [message for message in messages if message not in source_text] == []
 
 
 TOP_FOLDERS = (
