@@ -81,27 +81,22 @@ def _center_of_mass(pixels: npt.NDArray[Any]) -> list[float]:
 
 
 def _to_grayscale(picture: Image.Image) -> Image.Image:
-    """Returns a copy in mode L; a fill for transparent parts keeps the visible ones visible."""
-    if picture.mode == "RGBA":
-        return _opaque(picture)
-    return picture.convert("L").copy()
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    """Fills transparent parts.
+    """Returns a copy in mode L; a fill for transparent parts keeps the visible ones visible.
 
     A picture with contrasts of its own, such as one with round corners, gets its own usual
     lightness; a picture of a single lightness is ink, and gets the opposite one.
     """
-    gray = image.convert("RGB").convert("L")
-    alpha = image.getchannel("A")
+    gray = picture.convert("L")
+    if picture.mode != "RGBA":
+        return gray
+    alpha = picture.getchannel("A")
     visible = np.asarray(gray)[np.asarray(alpha) >= _HALF]
     if not visible.size:
-        return Image.new("L", image.size)
+        return Image.new("L", picture.size)
     low, usual, high = np.percentile(visible, [5, 50, 95])
     opposite = 255 if usual < _HALF else 0
     fill = round(usual) if high - low >= _OWN_CONTRAST else opposite
-    return Image.composite(gray, Image.new("L", image.size, fill), alpha)
+    return Image.composite(gray, Image.new("L", picture.size, fill), alpha)
 
 
 def _turn(ink: Ink, degrees: float) -> Ink:

@@ -153,5 +153,5 @@ def _count_holes(digit: Ink) -> int:
 
 def crop(ink: Ink) -> Ink:
     """Cuts off the rows and columns at the edges that have next to no ink."""
-    rows, columns = (np.flatnonzero((ink > EDGE_LEVEL).any(axis=axis)) for axis in (1, 0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    (box,) = ndimage.find_objects(ink > EDGE_LEVEL)
+    return ink[box]
