@@ -144,21 +144,22 @@ def reliability_diagram(calibration: Calibration) -> ReliabilityDiagram:
 def _bar(bin_: Bin, x_of: Scale, y_of: Scale, count_of: Scale) -> Bar:
     left, right = x_of(bin_.lower), x_of(bin_.upper)
     width = (right - left) * _BAR_SHARE
-    where = f"confidence {_percent(bin_.lower)} to {_percent(bin_.upper)}: "
-    has_examples = bin_.accuracy is not None and bin_.confidence is not None
     return Bar(
         left=left + (right - left - width) / 2,
         width=width,
         accuracy=y_of(bin_.accuracy or 0),
         confidence=None if bin_.confidence is None else y_of(bin_.confidence),
         count=count_of(math.log10(bin_.examples)) if bin_.examples else COUNTS_BOTTOM,
-        title=where
-        + (
-            f"{bin_.examples:,} predictions, accuracy {_percent(bin_.accuracy or 0)}, mean "
-            f"confidence {_percent(bin_.confidence or 0)}"
-            if has_examples
-            else "no predictions"
-        ),
+        title=f"confidence {_percent(bin_.lower)} to {_percent(bin_.upper)}: {_numbers_of(bin_)}",
+    )
+
+
+def _numbers_of(bin_: Bin) -> str:
+    if bin_.accuracy is None or bin_.confidence is None:
+        return "no predictions"
+    return (
+        f"{bin_.examples:,} predictions, accuracy {_percent(bin_.accuracy)}, mean confidence "
+        f"{_percent(bin_.confidence)}"
     )
 
 
