@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from components.report.content import Bin, Calibration, Training
 from components.report.facts import BlessedModel
+from components.report.rendering import number
 
 WIDTH = 264
 LEFT = 52
@@ -171,7 +172,7 @@ def _training_chart(training: Training, metric: str) -> LineChart:
         for name, label in names.items()
         if name in training.metrics
     }
-    show = _percent if metric.endswith("accuracy") else _number
+    show = _percent if metric.endswith("accuracy") else number
     x_of = _x_scale(numbers[0], numbers[-1])
     bottom = [0.0] if metric == "learning_rate" else []
     y_ticks, y_of = _y_axis([*bottom, *(v for row in values.values() for v in row)], show)
@@ -188,12 +189,11 @@ def _training_chart(training: Training, metric: str) -> LineChart:
 
 
 def _last_values(values: Mapping[str, Sequence[float | None]], show: Callable[[float], str]) -> str:
-    last = (f"{label} {_shown(row[-1], show)}" for label, row in values.items())
+    last = (
+        f"{label} {'undefined' if row[-1] is None else show(row[-1])}"
+        for label, row in values.items()
+    )
     return f"In the last epoch: {', '.join(last)}."
-
-
-def _shown(value: float | None, show: Callable[[float], str]) -> str:
-    return "undefined" if value is None else show(value)
 
 
 def _epoch_ticks(numbers: Sequence[int], x_of: Scale) -> tuple[Tick, ...]:
@@ -246,7 +246,3 @@ def _nice_ticks(low: float, high: float, steps: int) -> list[float]:
 
 def _percent(value: float) -> str:
     return f"{value * 100:.4g}%"
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}"
