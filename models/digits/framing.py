@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from scipy import ndimage
 
 from models.digits.familiarity import strangeness
 from models.digits.ink import Ink, find_ink
@@ -76,8 +77,7 @@ def _is_in_form(pixels: npt.NDArray[np.uint8]) -> bool:
 
 def _center_of_mass(pixels: npt.NDArray[Any]) -> list[float]:
     """Row and column, counted from the outer edges of the first ones."""
-    masses = [pixels.sum(axis=axis, dtype=np.float64) for axis in (1, 0)]
-    return [float((mass * (np.arange(mass.size) + 0.5)).sum() / mass.sum()) for mass in masses]
+    return [center + 0.5 for center in ndimage.center_of_mass(pixels.astype(np.float64))]
 
 
 def _to_grayscale(picture: Image.Image) -> Image.Image:
