@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 from models.validation import Frozen
@@ -66,12 +67,13 @@ class Check(Frozen):
     @property
     def row(self) -> Row:
         """The check in words. A failed value is never rounded to its threshold."""
-        if self.name not in _WORDING or self.value is None or self.threshold is None:
-            label = _WORDING[self.name].label if self.name in _WORDING else self.name
-            return Row(label.replace("_", " "), "", "", "", self.detail)
-        wording = _WORDING[self.name]
+        wording = _WORDING.get(self.name)
+        if wording is None or self.value is None or self.threshold is None:
+            label = wording.label if wording else self.name.replace("_", " ")
+            return Row(label, "", "", "", self.detail)
+        value, threshold = wording.form(self.value, self.threshold)
         sign = wording.passes if self.passed else wording.fails
-        return Row(wording.label, *wording.texts(self.value, self.threshold, sign), self.detail)
+        return Row(wording.label, value, sign, threshold, self.detail)
 
 
 def percent(share: float | Fraction) -> str:
@@ -91,23 +93,19 @@ class _Wording:
     fails: str
     form: Callable[[float, float], tuple[str, str]]
 
-    def texts(self, value: float, threshold: float, sign: str) -> tuple[str, str, str]:
-        shown, bound = self.form(value, threshold)
-        return shown, sign, bound
-
 
 def _counts(value: float, threshold: float) -> tuple[str, str]:
     return f"{value:,}", f"{threshold:,}"
 
 
 def _percents(value: float, threshold: float) -> tuple[str, str]:
-    # The shortest decimal, 0.95, is the share 19/20; the float itself is a little less.
+    # The shortest decimal, 0.95; the float itself is a little less.
     shown, bound = _distinct(_decimal(value) * 100, _decimal(threshold) * 100, decimals=2)
     return f"{shown}%", f"{bound}%"
 
 
 def _numbers(value: float, threshold: float) -> tuple[str, str]:
-    return _distinct(Fraction(value), _decimal(threshold), decimals=4)
+    return _distinct(Decimal(value), _decimal(threshold), decimals=4)
 
 
 _WORDING = {
@@ -121,11 +119,11 @@ _WORDING = {
 """By name of the check. `components.model_gate.rules` makes the checks."""
 
 
-def _decimal(number: float) -> Fraction:
-    return Fraction(repr(number))
+def _decimal(number: float) -> Decimal:
+    return Decimal(repr(number))
 
 
-def _distinct(value: Fraction, bound: Fraction, decimals: int) -> tuple[str, str]:
+def _distinct(value: Decimal, bound: Decimal, decimals: int) -> tuple[str, str]:
     """Rounds both, but never so far that different numbers look equal."""
     for places in itertools.count(decimals):
         shown = _rounded(value, places), _rounded(bound, places)
@@ -134,7 +132,5 @@ def _distinct(value: Fraction, bound: Fraction, decimals: int) -> tuple[str, str
     return shown
 
 
-def _rounded(value: Fraction, places: int) -> str:
-    whole, rest = divmod(abs(round(value * 10**places)), 10**places)
-    sign = "-" if value < 0 else ""
-    return sign + f"{whole:,}.{rest:0{places}}".rstrip("0").rstrip(".")
+def _rounded(value: Decimal, places: int) -> str:
+    return f"{value:,.{places}f}".rstrip("0").rstrip(".")

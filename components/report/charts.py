@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from components.report.content import Bin, Calibration, Training
 from components.report.facts import BlessedModel
+from components.report.rendering import number
 
 WIDTH = 264
 LEFT = 52
@@ -144,21 +145,22 @@ def reliability_diagram(calibration: Calibration) -> ReliabilityDiagram:
 def _bar(bin_: Bin, x_of: Scale, y_of: Scale, count_of: Scale) -> Bar:
     left, right = x_of(bin_.lower), x_of(bin_.upper)
     width = (right - left) * _BAR_SHARE
-    where = f"confidence {_percent(bin_.lower)} to {_percent(bin_.upper)}: "
-    has_examples = bin_.accuracy is not None and bin_.confidence is not None
     return Bar(
         left=left + (right - left - width) / 2,
         width=width,
         accuracy=y_of(bin_.accuracy or 0),
         confidence=None if bin_.confidence is None else y_of(bin_.confidence),
         count=count_of(math.log10(bin_.examples)) if bin_.examples else COUNTS_BOTTOM,
-        title=where
-        + (
-            f"{bin_.examples:,} predictions, accuracy {_percent(bin_.accuracy or 0)}, mean "
-            f"confidence {_percent(bin_.confidence or 0)}"
-            if has_examples
-            else "no predictions"
-        ),
+        title=f"confidence {_percent(bin_.lower)} to {_percent(bin_.upper)}: {_numbers_of(bin_)}",
+    )
+
+
+def _numbers_of(bin_: Bin) -> str:
+    if bin_.accuracy is None or bin_.confidence is None:
+        return "no predictions"
+    return (
+        f"{bin_.examples:,} predictions, accuracy {_percent(bin_.accuracy)}, mean confidence "
+        f"{_percent(bin_.confidence)}"
     )
 
 
@@ -170,7 +172,7 @@ def _training_chart(training: Training, metric: str) -> LineChart:
         for name, label in names.items()
         if name in training.metrics
     }
-    show = _percent if metric.endswith("accuracy") else _number
+    show = _percent if metric.endswith("accuracy") else number
     x_of = _x_scale(numbers[0], numbers[-1])
     bottom = [0.0] if metric == "learning_rate" else []
     y_ticks, y_of = _y_axis([*bottom, *(v for row in values.values() for v in row)], show)
@@ -187,12 +189,11 @@ def _training_chart(training: Training, metric: str) -> LineChart:
 
 
 def _last_values(values: Mapping[str, Sequence[float | None]], show: Callable[[float], str]) -> str:
-    last = (f"{label} {_shown(row[-1], show)}" for label, row in values.items())
+    last = (
+        f"{label} {'undefined' if row[-1] is None else show(row[-1])}"
+        for label, row in values.items()
+    )
     return f"In the last epoch: {', '.join(last)}."
-
-
-def _shown(value: float | None, show: Callable[[float], str]) -> str:
-    return "undefined" if value is None else show(value)
 
 
 def _epoch_ticks(numbers: Sequence[int], x_of: Scale) -> tuple[Tick, ...]:
@@ -245,7 +246,3 @@ def _nice_ticks(low: float, high: float, steps: int) -> list[float]:
 
 def _percent(value: float) -> str:
     return f"{value * 100:.4g}%"
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}"

@@ -25,6 +25,10 @@ from components.report.content import (
     Report,
     Training,
 )
+from components.report.inference import first_of_each_class, run_inference
+from components.report.page import render
+from components.report.pictures import write_classes, write_predictions
+from components.report.predictions import calibration
 from models.progress import HISTORY_FILE
 
 TRAIN_SPLIT = "train"
@@ -54,7 +58,7 @@ class Executor(base_executor.BaseExecutor):
         directory.mkdir(parents=True, exist_ok=True)
         report = make_report(inputs, json.loads(exec_properties["hyperparameters"]), directory)
         (directory / REPORT_CONTENT).write_text(report.to_json(), encoding="utf-8")
-        (directory / REPORT_PAGE).write_text(_render(report, directory), encoding="utf-8")
+        (directory / REPORT_PAGE).write_text(render(report, directory), encoding="utf-8")
         _log.info("Report: %s", directory / REPORT_PAGE)
 
 
@@ -126,28 +130,22 @@ def _label_counts(examples: Artifact) -> dict[str, dict[int, int]]:
 
 
 def _predictions(model: Artifact, examples: Artifact, data: Data, directory: Path) -> Predictions:
-    from components.report import inference, pictures, predictions
-
     split = artifact_utils.get_split_uri([examples], TEST_SPLIT)
-    inferred = inference.run_inference(saved_model_path(model), split, data.image_shape)
+    inferred = run_inference(saved_model_path(model), split, data.image_shape)
     labels, predicted, confidences, samples, mistakes = inferred
     return Predictions(
         examples=len(labels),
         correct=int((labels == predicted).sum()),
-        calibration=predictions.calibration(labels, predicted, confidences),
-        samples=pictures.write_predictions(samples, "sample", directory),
-        mistakes=pictures.write_predictions(mistakes, "mistake", directory),
+        calibration=calibration(labels, predicted, confidences),
+        samples=write_predictions(samples, "sample", directory),
+        mistakes=write_predictions(mistakes, "mistake", directory),
     )
 
 
 def _class_pictures(examples: Artifact, data: Data, directory: Path) -> dict[int, str]:
-    from components.report import inference, pictures
-
     split = artifact_utils.get_split_uri([examples], TRAIN_SPLIT)
-    images = inference.first_of_each_class(
-        split, data.image_shape, len(data.class_names), CLASS_SAMPLES
-    )
-    return pictures.write_classes(images, CLASS_SAMPLES, directory)
+    images = first_of_each_class(split, data.image_shape, len(data.class_names), CLASS_SAMPLES)
+    return write_classes(images, CLASS_SAMPLES, directory)
 
 
 def _contradictions(verdict: Verdict | None, predictions: Predictions | None) -> tuple[str, ...]:
@@ -174,9 +172,3 @@ def _baseline(blessing: Artifact, verdict: Verdict | None) -> Baseline | None:
     return Baseline(
         id=str(number or blessing.get_string_custom_property(key)), uri=uri, accuracy=accuracy
     )
-
-
-def _render(report: Report, directory: Path) -> str:
-    from components.report import page
-
-    return page.render(report, directory)

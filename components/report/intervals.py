@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
-
-_Z = 1.959963984540054
-"""The 97.5% quantile of the standard normal distribution: leaves 2.5% on either side."""
 
 
 class Interval(NamedTuple):
@@ -23,10 +19,8 @@ def wilson_interval(successes: int, trials: int) -> Interval | None:
     Brown, Cai and DasGupta, Interval Estimation for a Binomial Proportion, Statistical Science 16
     (2001), recommend it: it stays within 0 and 1, and is accurate for shares close to them.
     """
+    from scipy.stats import binomtest
+
     if trials == 0:
         return None
-    share = successes / trials
-    shrink = 1 + _Z**2 / trials
-    center = (share + _Z**2 / (2 * trials)) / shrink
-    half = _Z / shrink * math.sqrt(share * (1 - share) / trials + _Z**2 / (4 * trials**2))
-    return Interval(max(0.0, center - half), min(1.0, center + half))
+    return Interval(*binomtest(successes, trials).proportion_ci(method="wilson"))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 from components.common.provenance import Data
 from components.report import charts
@@ -35,20 +34,17 @@ def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
       HTML with embedded pictures; all text is escaped.
     """
     names = dict(enumerate(report.data.class_names))
-    functions: dict[str, Callable[..., Any]] = {
-        "inline": lambda name: data_uri(directory / name),
-        "class_name": lambda label: names.get(label, label),
-        "interval": wilson_interval,
-        "lane_path": lane_path,
-        "shade": shade,
-    }
     verdict, training = report.verdict, report.training
     matrix = verdict.confusion_matrix if verdict else ()
     return render_template(
         _TEMPLATE,
-        functions,
         r=report,
         run=run,
+        inline=lambda name: data_uri(directory / name),
+        class_name=lambda label: names.get(label, label),
+        interval=wilson_interval,
+        lane_path=lane_path,
+        shade=shade,
         charts=charts,
         curves=charts.training_charts(training) if training else [],
         matrix=matrix if len(matrix) <= _LARGEST_MATRIX else (),
@@ -59,7 +55,7 @@ def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
 
 def render_rejection(data: Data, run: RunFacts) -> str:
     """Renders the page of a run that the data gate stopped; `run` has data checks."""
-    return render_template("rejection.html.j2", {}, data=data, run=run)
+    return render_template("rejection.html.j2", data=data, run=run)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,12 @@ _UNKNOWN = "-"
 _HERE = Path(__file__).parent
 
 
-def render_template(name: str, functions: dict[str, Callable[..., Any]], **variables: Any) -> str:
+def render_template(name: str, **variables: Any) -> str:
     """Renders a template with the style sheet; all text is escaped.
 
     Args:
       name: of the template.
-      functions: that the template may call, besides the filters of this module.
-      **variables: of the template.
+      **variables: of the template and of those that it imports.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -32,6 +30,7 @@ def render_template(name: str, functions: dict[str, Callable[..., Any]], **varia
         lstrip_blocks=True,
     )
     environment.filters.update(
+        coordinate=coordinate,
         percent=percent,
         number=number,
         grouped=grouped,
@@ -41,8 +40,8 @@ def render_template(name: str, functions: dict[str, Callable[..., Any]], **varia
     )
     # The style sheet is our own; everything else is escaped.
     css = Markup((_HERE / _CSS).read_text(encoding="utf-8"))  # noqa: S704
-    environment.globals |= functions | {"css": css}
-    return environment.get_template(name).render(**variables)
+    environment.globals |= variables | {"css": css}
+    return environment.get_template(name).render()
 
 
 def data_uri(path: Path) -> str:
@@ -59,6 +58,11 @@ def short_uri(uri: str) -> str:
 def words(name: str) -> str:
     """Turns "val_top_2_accuracy" into "validation top 2 accuracy"."""
     return re.sub("^val_", "validation ", name).replace("_", " ")
+
+
+def coordinate(value: float) -> str:
+    """Rounds a length or a position in a chart."""
+    return f"{value:.1f}"
 
 
 def grouped(value: float | None) -> str:

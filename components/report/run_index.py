@@ -57,7 +57,7 @@ def render_index(title: str, rows: list[RunRow]) -> str:
       HTML; all text is escaped.
     """
     pairs = [(row, _comparison(row, rows[i + 1 :])) for i, row in enumerate(rows)]
-    return render_template(_TEMPLATE, {}, title=title, pairs=pairs)
+    return render_template(_TEMPLATE, title=title, pairs=pairs)
 
 
 def compare(report: Report, previous: Report) -> Comparison:

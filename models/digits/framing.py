@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from scipy import ndimage
 
 from models.digits.familiarity import strangeness
 from models.digits.ink import Ink, find_ink
@@ -76,32 +77,26 @@ def _is_in_form(pixels: npt.NDArray[np.uint8]) -> bool:
 
 def _center_of_mass(pixels: npt.NDArray[Any]) -> list[float]:
     """Row and column, counted from the outer edges of the first ones."""
-    masses = [pixels.sum(axis=axis, dtype=np.float64) for axis in (1, 0)]
-    return [float((mass * (np.arange(mass.size) + 0.5)).sum() / mass.sum()) for mass in masses]
+    return [center + 0.5 for center in ndimage.center_of_mass(pixels.astype(np.float64))]
 
 
 def _to_grayscale(picture: Image.Image) -> Image.Image:
-    """Returns a copy in mode L; a fill for transparent parts keeps the visible ones visible."""
-    if picture.mode == "RGBA":
-        return _opaque(picture)
-    return picture.convert("L").copy()
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    """Fills transparent parts.
+    """Returns a copy in mode L; a fill for transparent parts keeps the visible ones visible.
 
     A picture with contrasts of its own, such as one with round corners, gets its own usual
     lightness; a picture of a single lightness is ink, and gets the opposite one.
     """
-    gray = image.convert("RGB").convert("L")
-    alpha = image.getchannel("A")
+    gray = picture.convert("L")
+    if picture.mode != "RGBA":
+        return gray
+    alpha = picture.getchannel("A")
     visible = np.asarray(gray)[np.asarray(alpha) >= _HALF]
     if not visible.size:
-        return Image.new("L", image.size)
+        return Image.new("L", picture.size)
     low, usual, high = np.percentile(visible, [5, 50, 95])
     opposite = 255 if usual < _HALF else 0
     fill = round(usual) if high - low >= _OWN_CONTRAST else opposite
-    return Image.composite(gray, Image.new("L", image.size, fill), alpha)
+    return Image.composite(gray, Image.new("L", picture.size, fill), alpha)
 
 
 def _turn(ink: Ink, degrees: float) -> Ink:

@@ -24,6 +24,7 @@ EDGE_LEVEL = 0.2
 
 _LEAST_CONTRAST = 0.08  # Of ink to its background, of 1.
 _NOISE_DEVIATIONS = 5.0  # Of the paper's noise; ink is stronger.
+_DEVIATION = 1.4826  # Standard deviation of normal noise: times its median absolute deviation.
 
 _MOST_NOISE = 0.05  # Standard deviation from pixel to pixel, of 1.
 _LEAST_BLURRED = 112  # Longer side of a picture, in pixels.
@@ -58,13 +59,9 @@ def find_ink(pixels: npt.NDArray[np.uint8]) -> Ink:
     values = _cut_out_sheet(_without_grain(pixels.astype(np.float32) / 255))
     if _is_dark_on_light(values):
         values = 1 - values
-    background = _opening(values)
-    ink = np.clip((values - background) / np.maximum(1 - background, 0.1), 0, 1)
-    paper = ink[ink <= _otsu(ink)]
-    usual = float(np.median(paper))
-    floor = usual + _NOISE_DEVIATIONS * 1.4826 * float(np.median(np.abs(paper - usual)))
-    ink = np.clip(ink - floor, 0, 1)
-    ink = _without_ruling(_without_ruling(ink).T).T
+    contrast = _contrast(values)
+    floor = _noise_floor(contrast)
+    ink = _without_ruling(_without_ruling(np.clip(contrast - floor, 0, 1)).T).T
     peak = float(np.percentile(ink[ink > 0], 95)) if ink.any() else 0.0
     if peak + floor < max(_LEAST_CONTRAST, 1.5 * floor):
         raise PictureError(
@@ -85,7 +82,7 @@ def _without_grain(values: Ink) -> Ink:
     if max(values.shape) < _LEAST_BLURRED:
         return values
     steps = np.abs(np.diff(values, axis=1))
-    deviation = 1.4826 / np.sqrt(2) * float(np.median(steps)) if steps.size else 0.0
+    deviation = _DEVIATION / np.sqrt(2) * float(np.median(steps)) if steps.size else 0.0
     return ndimage.gaussian_filter(values, _BLUR) if deviation > _MOST_NOISE else values
 
 
@@ -106,8 +103,7 @@ def _cut_out_sheet(values: Ink) -> Ink:
     inner = ndimage.minimum_filter(filled, 2 * margin + 1, mode="nearest")
     if not inner.any():
         return values
-    rows, columns = (np.flatnonzero(inner.any(axis=axis)) for axis in (1, 0))
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    (box,) = ndimage.find_objects(inner)
     nearest = ndimage.distance_transform_edt(
         ~inner[box], return_distances=False, return_indices=True
     )
@@ -154,6 +150,19 @@ def _is_dark_on_light(values: Ink) -> bool:
     plane, *_ = np.linalg.lstsq(terms[edge], values[edge], rcond=None)
     rest = values - terms @ plane
     return bool(-rest.min() > rest.max())
+
+
+def _contrast(values: Ink) -> Ink:
+    """How far bright strokes stand out, as a share of the most that their background allows."""
+    background = _opening(values)
+    return np.clip((values - background) / np.maximum(1 - background, 0.1), 0, 1)
+
+
+def _noise_floor(contrast: Ink) -> float:
+    """The most contrast that the paper's noise has."""
+    paper = contrast[contrast <= _otsu(contrast)]
+    usual = float(np.median(paper))
+    return usual + _NOISE_DEVIATIONS * _DEVIATION * float(np.median(np.abs(paper - usual)))
 
 
 def _opening(values: Ink) -> Ink:

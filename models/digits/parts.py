@@ -14,7 +14,6 @@ _PART_SHARE = 0.1  # Of the heaviest part's ink: what has less is no part of the
 _SPECK_SHARE = 0.02  # Likewise: what has less is ignored at once.
 _INNER_SHARE = 0.2  # Likewise: what is inside and has as much is the digit.
 
-_MOST_PARTS = 3  # Of a digit whose strokes don't touch.
 _MOST_HOLES = 3  # An 8 has 2, and a curl may add one.
 _LEAST_HOLE = 0.004  # Of the area of the digit's box.
 _HOLE_LEVEL = 0.4  # Most ink in a hole.
@@ -121,8 +120,6 @@ def _is_underline(part: _Part, parts: list[_Part]) -> bool:
 def _doubt(digit: Ink, parts: list[_Part]) -> str:
     if any(_side_by_side(one, other) for one in parts for other in parts):
         return "more than one digit"
-    if len(parts) > _MOST_PARTS:
-        return "too many separate parts"
     solid = np.pad(digit > _SOLID_LEVEL, 1)
     half_width = ndimage.distance_transform_edt(solid).max() - 1  # Tells in tiny pictures only.
     if half_width > _MOST_HALF_WIDTH * max(digit.shape):
@@ -153,5 +150,5 @@ def _count_holes(digit: Ink) -> int:
 
 def crop(ink: Ink) -> Ink:
     """Cuts off the rows and columns at the edges that have next to no ink."""
-    rows, columns = (np.flatnonzero((ink > EDGE_LEVEL).any(axis=axis)) for axis in (1, 0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    (box,) = ndimage.find_objects(ink > EDGE_LEVEL)
+    return ink[box]

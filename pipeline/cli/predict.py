@@ -86,8 +86,8 @@ def _classify(
         found = model.classify([*prepared.values()])
     rows = zip(prepared, found.probabilities, found.declined, strict=True)
     predictions = {
-        name: {**_prediction(name, row, model.data.class_names), "declined": reason or None}
-        for name, row, reason in rows
+        name: _prediction(name, probabilities, declined, model.data.class_names)
+        for name, probabilities, declined in rows
     }
     return predictions, errors, model.data.noun
 
@@ -105,27 +105,18 @@ def _read_all(
     names: Iterable[str], model: ServedModel
 ) -> tuple[dict[str, Prepared], dict[str, str]]:
     """Pictures prepared for the model, and errors, by name."""
+    from models.pictures import PictureError, open_picture
+
     images: dict[str, Prepared] = {}
     errors: dict[str, str] = {}
     for name in names:
-        image = _read_image(name, model)
-        if isinstance(image, str):
-            errors[name] = image
-        else:
-            images[name] = image
+        try:
+            images[name] = model.prepare(open_picture(_read(name)))
+        except OSError as error:  # noqa: PERF203 - the other pictures are still classified
+            errors[name] = f"can't be read: {error.strerror or error}"
+        except PictureError as error:
+            errors[name] = str(error)
     return images, errors
-
-
-def _read_image(name: str, model: ServedModel) -> Prepared | str:
-    """Prepares a picture, or returns the error."""
-    from models.pictures import PictureError, open_picture
-
-    try:
-        return model.prepare(open_picture(_read(name)))
-    except OSError as error:
-        return f"can't be read: {error.strerror or error}"
-    except PictureError as error:
-        return str(error)
 
 
 def _read(name: str) -> bytes:
@@ -139,9 +130,12 @@ def _read(name: str) -> bytes:
 
 
 def _prediction(
-    name: str, probabilities: npt.NDArray[np.float32], class_names: tuple[str, ...]
+    name: str,
+    probabilities: npt.NDArray[np.float32],
+    declined: str,
+    class_names: tuple[str, ...],
 ) -> dict[str, Any]:
-    """The object that --json prints, without `declined`."""
+    """The object that --json prints."""
     second, first = (int(label) for label in probabilities.argsort(kind="stable")[-2:])
     return {
         "image": name,
@@ -151,6 +145,7 @@ def _prediction(
         "second_label": second,
         "second_class": class_names[second],
         "second_confidence": float(probabilities[second]),
+        "declined": declined or None,
     }
 
 

@@ -89,7 +89,7 @@ class Metrics:
         Args:
           predictions: for any number of pictures.
           class_names: class names of the model, by label.
-          source: `rest` or `page`.
+          source: `rest`, `grpc` or `page`.
         """
         clear = [not reason for reason in predictions.declined]
         self.declined.labels(source).inc(clear.count(False))

@@ -62,7 +62,7 @@ def serve_model(
       The exit status: 0 after SIGTERM, INTERRUPTED after SIGINT, FAILED with a line in the log if
       the address can't be used.
     """
-    console = _be_quiet()
+    console = _set_up_log()
     listener = _listen(address.host, address.port, "--port")
     # gRPC can't take over a socket: this only checks the port and resolves the host.
     grpc_probe = _listen(address.host, address.grpc_port, "--grpc-port") if listener else None
@@ -172,7 +172,7 @@ class _ConsoleHandler(logging.Handler):
         self._console.print(self.format(record), soft_wrap=True)
 
 
-def _be_quiet() -> Console:
+def _set_up_log() -> Console:
     """Shows this package's own log, and only errors of the libraries.
 
     Returns:

