@@ -135,6 +135,7 @@ def _distinct(value: Fraction, bound: Fraction, decimals: int) -> tuple[str, str
 
 
 def _rounded(value: Fraction, places: int) -> str:
-    whole, rest = divmod(abs(round(value * 10**places)), 10**places)
-    sign = "-" if value < 0 else ""
+    rounded = round(value * 10**places)
+    whole, rest = divmod(abs(rounded), 10**places)
+    sign = "-" if rounded < 0 else ""
     return sign + f"{whole:,}.{rest:0{places}}".rstrip("0").rstrip(".")
