@@ -69,6 +69,10 @@ class PictureError(ValueError):
     """A picture can't be read, is too large, or does not show a class; the message is one line."""
 
 
+class PredictionError(Exception):
+    """The model's prediction has no meaning, such as NaN; the message is one line."""
+
+
 def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decodes a picture, upright and with 8 bits per channel.
 
@@ -137,7 +141,12 @@ def combine_views(
       probabilities: of all views in turn, shape (total views, classes).
       least_confidence: a picture is declined if the class with the highest mean probability has
         a lower probability than this in any view; 0 declines none for it.
+
+    Raises:
+      PredictionError: if a probability is NaN or infinite.
     """
+    if not np.isfinite(probabilities).all():
+        raise PredictionError("The model's prediction is not finite: release another model.")
     ends = np.cumsum([len(picture.views) for picture in prepared], dtype=np.int64)
     parts = np.split(probabilities, ends)[: len(prepared)]
     means = [part.mean(axis=0) for part in parts]

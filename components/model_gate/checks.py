@@ -133,4 +133,5 @@ def _distinct(value: Decimal, bound: Decimal, decimals: int) -> tuple[str, str]:
 
 
 def _rounded(value: Decimal, places: int) -> str:
-    return f"{value:,.{places}f}".rstrip("0").rstrip(".")
+    text = f"{value:,.{places}f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

@@ -6,6 +6,7 @@ at its own size or larger, so that text of 12 units has at least 12 pixels.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,12 @@ COUNTS_TOP = 186
 COUNTS_BOTTOM = 232
 _BAR_SHARE = 0.84
 
+_DIGITS = 4
+_SMALLEST = 1e-12  # Smaller differences are not shown.
+
 Scale = Callable[[float], float]
+Show = Callable[..., str]
+"""Writes a number, with a number of significant digits as the second argument."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +194,7 @@ def _training_chart(training: Training, metric: str) -> LineChart:
     )
 
 
-def _last_values(values: Mapping[str, Sequence[float | None]], show: Callable[[float], str]) -> str:
+def _last_values(values: Mapping[str, Sequence[float | None]], show: Show) -> str:
     last = (
         f"{label} {'undefined' if row[-1] is None else show(row[-1])}"
         for label, row in values.items()
@@ -214,16 +220,24 @@ def _series(
     return Series(name, "".join(steps), tuple(point for point in points if point))
 
 
-def _y_axis(
-    values: Iterable[float | None], show: Callable[[float], str]
-) -> tuple[tuple[Tick, ...], Scale]:
+def _y_axis(values: Iterable[float | None], show: Show) -> tuple[tuple[Tick, ...], Scale]:
     known = [value for value in values if value is not None] or [0.0, 1.0]
     low, high = min(known), max(known)
-    if low == high:
-        low, high = (low - abs(low) / 10, high) if high else (0, 1)
-    ticks = _nice_ticks(low, high, 4)
-    scale = _scale(ticks[0], ticks[-1], BOTTOM, TOP)
-    return tuple(Tick(scale(tick), show(tick)) for tick in ticks), scale
+    if math.isclose(low, high, abs_tol=_SMALLEST):
+        low, high = (low - abs(low) / 10, high) if abs(high) > _SMALLEST else (0, 1)
+    ticks = _labeled_ticks(low, high, show)
+    scale = _scale(ticks[0][0], ticks[-1][0], BOTTOM, TOP)
+    return tuple(Tick(scale(tick), text) for tick, text in ticks), scale
+
+
+def _labeled_ticks(low: float, high: float, show: Show) -> list[tuple[float, str]]:
+    """Returns ticks with different texts: fewer ticks, or else texts with more digits."""
+    for digits, steps in itertools.product(range(_DIGITS, 18), (4, 2, 1)):
+        ticks = _nice_ticks(low, high, steps)
+        texts = [show(tick, digits) for tick in ticks]
+        if len(set(texts)) == len(ticks):
+            break
+    return list(zip(ticks, texts, strict=True))
 
 
 def _x_scale(first: float, last: float) -> Scale:
@@ -237,12 +251,12 @@ def _scale(low: float, high: float, start: float, end: float) -> Scale:
 
 def _nice_ticks(low: float, high: float, steps: int) -> list[float]:
     """Returns about `steps` + 1 round numbers from at most `low` to at least `high`."""
-    smallest = max(high - low, 1e-12) / steps
+    smallest = max(high - low, _SMALLEST) / steps
     power = 10.0 ** math.floor(math.log10(smallest))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= smallest)
     first, last = math.floor(round(low / step, 6)), math.ceil(round(high / step, 6))
     return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
 
 
-def _percent(value: float) -> str:
-    return f"{value * 100:.4g}%"
+def _percent(value: float, digits: int = _DIGITS) -> str:
+    return f"{value * 100:.{digits}g}%"

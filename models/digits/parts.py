@@ -13,6 +13,7 @@ from models.digits.ink import EDGE_LEVEL, Ink, border
 _PART_SHARE = 0.1  # Of the heaviest part's ink: what has less is no part of the digit.
 _SPECK_SHARE = 0.02  # Likewise: what has less is ignored at once.
 _INNER_SHARE = 0.2  # Likewise: what is inside and has as much is the digit.
+_MOST_COMPARED = 100  # Of the heaviest parts: each is compared with each.
 
 _MOST_HOLES = 3  # An 8 has 2, and a curl may add one.
 _LEAST_HOLE = 0.004  # Of the area of the digit's box.
@@ -80,13 +81,13 @@ def _find_parts(ink: Ink) -> tuple[npt.NDArray[np.int32], list[_Part]]:
     weights = ndimage.sum_labels(ink, labels, np.arange(1, count + 1))
     on_border = set(np.unique(labels[border(ink.shape)]))
     boxes = ndimage.find_objects(labels)
-    least = _SPECK_SHARE * weights.max()
+    heaviest = np.argsort(-weights, kind="stable")[:_MOST_COMPARED]
     parts = []
-    for number, (weight, (rows, columns)) in enumerate(zip(weights, boxes, strict=True), start=1):
-        if weight >= least:
-            hollow = _is_hollow(labels[rows, columns] == number)
-            bounds = (rows.start, rows.stop, columns.start, columns.stop)
-            parts.append(_Part(number, float(weight), *bounds, number in on_border, hollow))
+    for index in np.sort(heaviest[weights[heaviest] >= _SPECK_SHARE * weights.max()]):
+        number, (rows, columns) = int(index) + 1, boxes[index]
+        hollow = _is_hollow(labels[rows, columns] == number)
+        bounds = (rows.start, rows.stop, columns.start, columns.stop)
+        parts.append(_Part(number, float(weights[index]), *bounds, number in on_border, hollow))
     return labels, parts
 
 
@@ -149,6 +150,7 @@ def _count_holes(digit: Ink) -> int:
 
 
 def crop(ink: Ink) -> Ink:
-    """Cuts off the rows and columns at the edges that have next to no ink."""
-    (box,) = ndimage.find_objects(ink > EDGE_LEVEL)
+    """Cuts off the rows and columns at the edges that have next to no ink, but never all."""
+    level = min(EDGE_LEVEL, float(ink.max()) / 2)  # Fine dots become faint in a smaller picture.
+    (box,) = ndimage.find_objects(ink > level)
     return ink[box]

@@ -7,12 +7,14 @@ appear at once.
 from __future__ import annotations
 
 from importlib.metadata import entry_points, version
+from typing import Any
 
 import click
 from click.exceptions import NoSuchCommand
 
 from models.definition import DATASET
 from pipeline.cli.help import HelpFormatter
+from pipeline.exit_status import ExitStatus
 
 COMMANDS = "mnist_pipeline.commands"
 PROGRAM = "mnist-pipeline"
@@ -43,6 +45,14 @@ class _CommandGroup(click.Group):
         except NoSuchCommand as error:  # click suggests only commands that are already loaded
             names = self.list_commands(ctx)
             raise NoSuchCommand(error.command_name, possibilities=names, ctx=ctx) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command. Ctrl+C gets its own exit status; click's is that of any failure."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(ExitStatus.INTERRUPTED)
 
 
 @click.group(

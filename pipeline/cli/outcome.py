@@ -63,7 +63,7 @@ class Outcome:
             "seconds": round(self.seconds, 1),
             **run_facts(self.result.stages if self.result else {}),
             "report": str(self.report) if isinstance(self.report, Path) else None,
-            "log": str(self.log_file),
+            "log": str(self.log_file) if self.log_file.exists() else None,
         }
         return json.dumps(facts, indent=2)
 
@@ -85,7 +85,11 @@ def judge_result(
     if failed and isinstance(error, ModelRejectedError):
         where = f" Report: {report}" if isinstance(report, Path) else ""
         return ExitStatus.MODEL_REJECTED, f"Model rejected: {error}{where}"
-    return ExitStatus.FAILED, _failure(result, log_file)
+    name = failed.name if failed else "pipeline"
+    hint = ""
+    if name == EVALUATOR and _had_baseline(result):
+        hint = "; if the baseline can no longer be evaluated, add --baseline none"
+    return ExitStatus.FAILED, describe_failure(name, error, log_file) + hint
 
 
 def interrupted(stage: str) -> str:
@@ -93,17 +97,13 @@ def interrupted(stage: str) -> str:
     return f"Interrupted{f' in {stage}' if stage else ''}. Run the same command again to resume."
 
 
-def _failure(result: RunResult, log_file: Path) -> str:
-    name = result.failed.name if result.failed else "pipeline"
-    kind = type(result.error).__name__
-    if isinstance(result.error, OSError):
-        reason = describe_os_error(result.error)
+def describe_failure(name: str, error: Exception, log_file: Path) -> str:
+    """Describes an error of a stage, or of the pipeline as a whole, in one line."""
+    if isinstance(error, OSError):
+        reason = describe_os_error(error)
     else:
-        reason = (str(result.error).strip().splitlines() or [""])[-1]
-    hint = ""
-    if name == EVALUATOR and _had_baseline(result):
-        hint = "; if the baseline can no longer be evaluated, add --baseline none"
-    return f"Error: {name}: {kind}: {reason} (see {log_file}){hint}"
+        reason = (str(error).strip().splitlines() or [""])[-1]
+    return f"Error: {name}: {type(error).__name__}: {reason} (see {log_file})"
 
 
 def _had_baseline(result: RunResult) -> bool:

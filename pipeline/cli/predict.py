@@ -50,16 +50,17 @@ def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
     \b
     Exit status:
       0  all pictures were classified
-      1  some are unreadable (the rest are classified), or there is no model
+      1  some are unreadable (the rest are classified), or there is no usable model
       2  wrong usage
     """  # noqa: D301 - click wants the character
     from components.releases.manifest import ManifestError
+    from models.pictures import PredictionError
     from pipeline.serving.served_model import ServedModelError
 
     try:
         with spinner("Loading the model"):
             predictions, errors, noun = _classify(serving_dir / DATASET.name, images)
-    except (ServedModelError, ManifestError) as error:
+    except (ServedModelError, ManifestError, PredictionError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         rows = [predictions.get(name) or {"image": name, "error": errors[name]} for name in images]

@@ -25,7 +25,13 @@ from models.definition import DATASET
 from pipeline.cli.console import RunConsole, make_console, output_to_log_file
 from pipeline.cli.data import print_warning, with_data
 from pipeline.cli.options import given_options, settings_options
-from pipeline.cli.outcome import Outcome, interrupted, judge_result, print_outcome
+from pipeline.cli.outcome import (
+    Outcome,
+    describe_failure,
+    interrupted,
+    judge_result,
+    print_outcome,
+)
 from pipeline.exit_status import ExitStatus
 from pipeline.runs.root_lock import PipelineRootBusyError, locked
 from pipeline.settings import (
@@ -112,7 +118,6 @@ def run_pipeline(settings: Settings, verbose: bool, as_json: bool = False) -> Ex
     Raises:
       SettingsError: the settings don't suit a local run, or the data.
     """
-    _check_for_local_run(settings)
     console = make_console(sys.stderr if as_json else sys.stdout)
     outcome = _run(settings, console, verbose, _STDERR if as_json else _STDOUT)
     print_outcome(console, outcome, settings)
@@ -132,6 +137,7 @@ def _run(settings: Settings, console: Console, verbose: bool, stream: int) -> Ou
         return Outcome(status, error, started, seconds, log_file, **results)
 
     try:
+        _check_for_local_run(settings)
         source = resolve_source(settings.data, settings.data_dir)
         with locked(settings.pipeline_root):
             _print_header(console, settings, source, started, log_file)
@@ -142,6 +148,10 @@ def _run(settings: Settings, console: Console, verbose: bool, stream: int) -> Ou
         return outcome(ExitStatus.FAILED, f"Error: {describe_os_error(error)}")
     except KeyboardInterrupt:
         return outcome(ExitStatus.INTERRUPTED, interrupted(""))
+    except SettingsError:
+        raise
+    except Exception as error:  # noqa: BLE001 - `_run_logged` has logged it
+        return outcome(ExitStatus.FAILED, describe_failure("pipeline", error, log_file))
     status, message = judge_result(result, report, log_file)
     return outcome(status, message, warning=source.warning, result=result, report=report)
 
@@ -227,7 +237,7 @@ def _draw_report(settings: Settings, result: RunResult) -> Path | str:
 
     try:
         return write_newest(settings.pipeline_root)
-    except Exception as error:  # noqa: BLE001 - the page must not change the outcome of the run
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the run has ended before
         _log.exception("The report page could not be drawn")
         reason = " ".join(str(error).split())
         return f"WARNING: could not draw the page: {type(error).__name__}: {reason}"

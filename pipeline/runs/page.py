@@ -77,7 +77,11 @@ def _open_runs(pipeline_root: Path) -> ml_metadata.MetadataStore:
             f"no runs found in {pipeline_root}: start one with `make run`, "
             "or name another root with --pipeline-root"
         )
-    return metadata.open_store(database)
+    try:
+        return metadata.open_store(database)
+    except (RuntimeError, ml_metadata.errors.StatusError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise ReportError(f"{database} can't be read: {reason}") from error
 
 
 def _render(store: ml_metadata.MetadataStore, run: Run, index: str | None) -> str:

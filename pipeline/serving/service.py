@@ -11,7 +11,7 @@ import anyio.to_thread
 import numpy as np
 
 from models.features import PROBABILITIES
-from models.pictures import PictureError, Predictions, Prepared, open_picture
+from models.pictures import PictureError, PredictionError, Predictions, Prepared, open_picture
 from pipeline.serving.batching import Batcher
 from pipeline.serving.errors import RequestError, invalid
 from pipeline.serving.limits import Limits
@@ -63,7 +63,7 @@ class Service:
 
         Raises:
           RequestError: 400 if one of them can't be read, shows nothing, or all together are too
-            large; 503 if too many requests are waiting.
+            large; 500 if a prediction is not finite; 503 if too many requests are waiting.
         """
         prepared = await anyio.to_thread.run_sync(
             lambda: _prepare(model, encoded, self.limits.pixels), limiter=self._decoders
@@ -71,7 +71,10 @@ class Service:
         views = [np.zeros((0, *model.data.image_shape), np.uint8)]
         views += [picture.views for picture in prepared]
         outputs = await self.batcher.submit(model.classify(np.concatenate(views)))
-        return prepared, model.served.combine(prepared, outputs[PROBABILITIES])
+        try:
+            return prepared, model.served.combine(prepared, outputs[PROBABILITIES])
+        except PredictionError as error:
+            raise RequestError(500, str(error)) from error
 
 
 async def run_without_blocking(size: int, function: Callable[[], _Result]) -> _Result:

@@ -80,6 +80,17 @@ def test_error_for_an_unwritable_pipeline_root_has_no_traceback(
     assert not ended.stderr
 
 
+def test_unreadable_ml_metadata_gets_an_error_as_json(workspace: Workspace) -> None:
+    workspace.root.mkdir(parents=True)
+    (workspace.root / "metadata.sqlite").write_text("not a database " * 100)
+    ended = _run(_command(workspace, "--json"))
+    assert ended.returncode == 1
+    outcome = json.loads(ended.stdout)
+    assert outcome["status"] == "failed"
+    assert "file is not a database" in outcome["error"]
+    assert "Traceback" in Path(outcome["log"]).read_text()
+
+
 def test_interrupted_training_resumes_from_its_last_completed_epoch(workspace: Workspace) -> None:
     command = _command(workspace, "--epochs=6", "--early-stopping-patience=6")
     interrupted = _end_after("epoch 2/6", command, signal.SIGINT)

@@ -70,6 +70,11 @@ def test_bad_data_is_rejected_before_training(
     assert status == ExitStatus.DATA_REJECTED
     assert printed.splitlines()[-1].startswith("Data rejected: ")
     assert message in printed.splitlines()[-1]
+    (page,) = (workspace.root / "reports").glob("*/report.html")
+    assert message in page.read_text()
+    assert str(page) in printed
+    index = (workspace.root / "reports" / "index.html").read_text()
+    assert "data rejected" in index
     assert workspace.states()[DATA_GATE] == "FAILED"
     assert TRANSFORM not in workspace.states()
     assert not workspace.versions()

@@ -15,6 +15,7 @@ from models import pictures, signatures
 from models.definition import DATASET
 from models.pictures import (
     PictureError,
+    PredictionError,
     Prepared,
     combine_views,
     find_preprocessing,
@@ -160,6 +161,13 @@ def test_pictures_are_declined_below_the_least_confidence_or_in_doubt() -> None:
     found = combine_views([views(1), views(1, "two of them"), views(1), views(1)], rows, 0.75)
     assert found.declined == ["", "two of them", "low confidence (50%)", "low confidence (70%)"]
     assert combine_views([views(1)] * 4, rows, 0).declined == [""] * 4, "0 declines none"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_predictions_must_be_finite(value: float) -> None:
+    rows = np.array([[0.75, 0.25], [value, 0]], np.float32)
+    with pytest.raises(PredictionError, match="not finite"):
+        combine_views([views(1), views(1)], rows, 0.5)
 
 
 def test_no_pictures_have_no_predictions() -> None:

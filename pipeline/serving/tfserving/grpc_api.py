@@ -20,9 +20,11 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 
 from pipeline.serving.errors import RequestError, invalid
+from pipeline.serving.limits import Limits
 from pipeline.serving.live_model import LiveModel
 from pipeline.serving.service import Service, run_without_blocking
 from pipeline.serving.tfserving.servable import (
+    check_instances,
     describe_status,
     find_model,
     predict,
@@ -104,9 +106,9 @@ class GrpcApi:
         model = self._find_model(request.model_spec)
         name = request.model_spec.signature_name or "serving_default"
         specs = model.signature(name).inputs
-        most = self._service.limits.body_bytes
+        limits = self._service.limits
         inputs = await run_without_blocking(
-            len(body), lambda: _read_inputs(request.inputs, specs, most)
+            len(body), lambda: _read_inputs(request.inputs, specs, limits)
         )
         outputs = await predict(self._service, model, name, inputs, "grpc")
         wanted = request.output_filter or outputs
@@ -162,14 +164,16 @@ def _version(spec: Any) -> int | None:
     return spec.version.value if spec.HasField("version") else None
 
 
-def _read_inputs(protos: Mapping[str, Any], specs: Mapping[str, TensorSpec], most: int) -> Tensors:
+def _read_inputs(
+    protos: Mapping[str, Any], specs: Mapping[str, TensorSpec], limits: Limits
+) -> Tensors:
     if protos.keys() != specs.keys():
         raise invalid(f"Expected the inputs {_list(specs)}, received {_list(protos)}")
-    return {name: _read_tensor(name, protos[name], spec, most) for name, spec in specs.items()}
+    return {name: _read_tensor(name, protos[name], spec, limits) for name, spec in specs.items()}
 
 
-def _read_tensor(name: str, proto: Any, spec: TensorSpec, most: int) -> npt.NDArray[Any]:
-    """Reads a TensorProto of at most this many values: one value may stand for all."""
+def _read_tensor(name: str, proto: Any, spec: TensorSpec, limits: Limits) -> npt.NDArray[Any]:
+    """Reads a TensorProto within the limits: in a short message, one value may stand for all."""
     import tensorflow as tf
     from tensorflow.core.framework import types_pb2
 
@@ -177,6 +181,9 @@ def _read_tensor(name: str, proto: Any, spec: TensorSpec, most: int) -> npt.NDAr
     check_shape(name, shape, spec)
     if proto.dtype != types_pb2.DataType.Value(f"DT_{spec.dtype.upper()}"):
         raise invalid(f"Expected tensor {name} of type {spec.dtype}")
+    if spec.batched:
+        check_instances(shape[0], limits.instances)
+    most = limits.body_bytes
     if min(shape, default=0) < 0 or math.prod(shape) > most:
         raise invalid(f"Expected tensor {name} of at most {most} values, received {list(shape)}")
     try:

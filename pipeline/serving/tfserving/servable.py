@@ -56,7 +56,7 @@ async def predict(
 async def _classify_pictures(
     service: Service, model: LiveModel, encoded: list[bytes], source: str
 ) -> Tensors:
-    _check_instances(len(encoded), service.limits.instances)
+    check_instances(len(encoded), service.limits.instances)
     _, predictions = await service.classify_pictures(model, encoded)
     service.metrics.count_pictures(predictions, model.data.class_names, source)
     declined = np.array([reason.encode() for reason in predictions.declined], object)
@@ -68,7 +68,7 @@ async def _run(service: Service, model: LiveModel, signature_name: str, inputs: 
         if array.dtype == object:
             check_pixels(array.flat, service.limits.pixels)
     work = model.work(signature_name, inputs)
-    _check_instances(work.rows, service.limits.instances)
+    check_instances(work.rows, service.limits.instances)
     return await service.batcher.submit(work)
 
 
@@ -101,6 +101,11 @@ def unknown_label(label: str) -> RequestError:
     return invalid("Unrecognized servable version label: ", label[:100])
 
 
-def _check_instances(received: int, most: int) -> None:
+def check_instances(received: int, most: int) -> None:
+    """Checks the number of examples in a request.
+
+    Raises:
+      RequestError: 400.
+    """
     if received > most:
         raise invalid(f"Expected at most {most} instances, received {received}: send fewer at once")

@@ -21,6 +21,10 @@ def check(name: str, value: float | None, threshold: float | None, passed: bool 
             check("class_recall", 0.895, 0.9, False),
             Row("lowest class recall", "89.5%", "<", "90%", "why"),
         ),
+        (
+            check("baseline", 0.01, -1e-9),
+            Row("accuracy vs. baseline", "1%", "≥", "0%", "why"),
+        ),
         (check("loss", 0.0196198, 0.25), Row("loss", "0.0196", "≤", "0.25", "why")),
         (check("loss", 1234.5, 0.25, False), Row("loss", "1,234.5", ">", "0.25", "why")),
         (

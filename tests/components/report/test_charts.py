@@ -49,6 +49,19 @@ def test_accuracy_has_round_ticks_up_to_100_percent() -> None:
     assert texts == ["87.5%", "90%", "92.5%", "95%", "97.5%", "100%"]
 
 
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0.3, 0.30000000000000004), (0.9937, 0.9938), (1e-300, 2e-300), (1e6, 1e6 + 1)],
+)
+def test_nearly_equal_values_have_ticks_that_differ(low: float, high: float) -> None:
+    for metric in ("accuracy", "score"):
+        (chart,) = draw({metric: low}, {metric: high})
+        texts = [tick.text for tick in chart.y_ticks]
+        assert len(set(texts)) == len(texts) >= 2
+        for _, y in chart.series[0].points:
+            assert charts.TOP <= round(y, 6) <= charts.BOTTOM
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, -2.5, 1e-7, 1e30, None])
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_any_constant_value_can_be_drawn(value: float | None, epochs: int) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -240,3 +241,13 @@ def test_empty_paper_is_nearly_always_refused(digits: np.ndarray) -> None:
 
 def test_images_of_mnist_raise_no_doubt(digits: np.ndarray) -> None:
     assert {to_mnist(Image.fromarray(digit)).doubt for digit in digits} == {""}
+
+
+def test_thousands_of_dots_are_framed_in_seconds() -> None:
+    dots = np.zeros((512, 512), np.uint8)
+    dots[::3, ::3] = 255
+    began = time.process_time()
+    prepared = to_mnist(Image.fromarray(dots))
+    assert time.process_time() - began < 10
+    assert prepared.doubt == "more than one digit"
+    assert (prepared.views.max(axis=(1, 2, 3)) == 255).all()

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from support.forks import ROOT, Fork
 
+from pipeline.exit_status import ExitStatus
+
 DEFINITION = (ROOT / "models" / "definition.py").read_text()
 
 
@@ -44,3 +46,17 @@ def test_help_imports_neither_tensorflow_nor_tfx() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_interrupt_outside_a_run_has_its_own_exit_status() -> None:
+    code = (
+        "import signal, click; from pipeline.cli.commands import cli\n"
+        "stop = lambda: signal.raise_signal(signal.SIGINT)\n"
+        "cli.add_command(click.Command('wait', callback=stop))\n"
+        "cli(['wait'])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == ExitStatus.INTERRUPTED
+    assert ended.stderr == "Interrupted.\n"

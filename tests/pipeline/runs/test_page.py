@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from components.model_gate.rules import VERDICT_FILE
 from components.report.content import REPORT_CONTENT, ReportError
 from models.features import NUM_CLASSES
 from pipeline.runs import metadata
-from pipeline.runs.page import read_facts, stage_times, write_newest
+from pipeline.runs.page import read_facts, stage_times, write_all_runs, write_newest
 
 TEST_EXAMPLES = 9 * NUM_CLASSES
 NAME = "2026-11-22T17:18:41.123456"
@@ -192,4 +193,12 @@ def test_lost_or_foreign_report_is_one_clear_line(runs: Any, spoil: Any, message
     spoil(runs.uri(ids["report"]) / REPORT_CONTENT)
     with pytest.raises(ReportError, match=message) as raised:
         write_newest(runs.root)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("write", [write_newest, write_all_runs])
+def test_unreadable_ml_metadata_is_one_line(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    (tmp_path / "metadata.sqlite").write_text("not a database " * 100)
+    with pytest.raises(ReportError, match=r"^.*metadata\.sqlite can't be read: .*$") as raised:
+        write(tmp_path)
     assert "\n" not in str(raised.value)

@@ -169,6 +169,14 @@ def test_wrong_tensors_are_invalid_arguments(client: Client, wrong: str) -> None
     assert message in details
 
 
+def test_instances_are_counted_before_one_string_is_repeated_for_all(client: Client) -> None:
+    repeated = TensorProto(dtype=tf.string.as_datatype_enum, string_val=[b"x"])
+    repeated.tensor_shape.dim.add(size=2 * _MAX_BODY)
+    code, details = failure(lambda: client.predict("serving_images", images=repeated))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "at most 20 instances, received 2097152" in details
+
+
 def test_strings_need_values(client: Client) -> None:
     empty = TensorProto(dtype=tf.string.as_datatype_enum)
     empty.tensor_shape.dim.add(size=1)
