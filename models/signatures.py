@@ -108,7 +108,7 @@ class ServingModel(tf.Module):
         return {IMAGE: features[IMAGE], LABEL: features[LABEL]}
 
     def _classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        # oneDNN's convolutions refuse an empty batch.
+        # oneDNN's convolutions fail on an empty batch.
         probabilities = tf.cond(
             tf.size(images) > 0,
             lambda: self._network(images),

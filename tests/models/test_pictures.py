@@ -223,7 +223,7 @@ def test_photo_is_turned_upright() -> None:
     ("data", "message"),
     [
         (b"", "Expected a picture, received an empty file"),
-        (b"hello", "received 5 bytes of something else: convert it to PNG or JPEG"),
+        (b"hello", "received 5 bytes in another format: convert the file to PNG"),
         (encoded(noise((90, 90)))[:-200], "Expected a complete PNG picture, received one that"),
         (encoded(noise((90, 90)), "JPEG")[:900], "Expected a complete JPEG picture"),
     ],
