@@ -1,4 +1,4 @@
-"""Confidence intervals of shares, such as accuracy and recall."""
+"""Confidence intervals of proportions, such as accuracy and recall."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 _Z = 1.959963984540054
-"""The 97.5% quantile of the standard normal distribution: leaves 2.5% on either side."""
+"""The 97.5% quantile of the standard normal distribution, for a two-sided 95% interval."""
 
 
 class Interval(NamedTuple):
@@ -21,7 +21,7 @@ def wilson_interval(successes: int, trials: int) -> Interval | None:
 
     Wilson, Probable Inference, the Law of Succession, and Statistical Inference, JASA 22 (1927).
     Brown, Cai and DasGupta, Interval Estimation for a Binomial Proportion, Statistical Science 16
-    (2001), recommend it: it stays within 0 and 1, and is accurate for shares close to them.
+    (2001), recommend it, because it stays within 0 and 1 and is accurate for proportions near them.
     """
     if trials == 0:
         return None

@@ -126,7 +126,7 @@ def _doubt(digit: Ink, parts: list[_Part]) -> str:
     if len(parts) > _MOST_PARTS:
         return "too many separate parts"
     solid = np.pad(digit > _SOLID_LEVEL, 1)
-    half_width = ndimage.distance_transform_edt(solid).max() - 1  # The 1 matters in tiny pictures only.
+    half_width = ndimage.distance_transform_edt(solid).max() - 1  # Tiny pictures need the -1.
     if half_width > _MOST_HALF_WIDTH * max(digit.shape):
         return "a spot instead of strokes"
     if _count_holes(digit) > _MOST_HOLES:

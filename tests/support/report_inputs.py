@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.model_gate.rules import VERDICT_FILE, Confusion, Evaluated, Verdict, judge
+from components.model_gate.rules import VERDICT_FILE, Confusion, Evaluated, Verdict, decide
 from components.model_gate.thresholds import Thresholds
 from models.features import CLASS_NAMES, NUM_CLASSES
 from models.progress import HISTORY_FILE
@@ -68,7 +68,7 @@ def make_verdict(
     size = len(class_names)
     counts = tuple(tuple(row[:size]) for row in matrix)
     invalid = tuple(sum(row[size:]) for row in matrix)
-    return judge(
+    return decide(
         Evaluated(Confusion(tuple(class_names), counts, invalid), 0.1, 1.0),
         None,
         Thresholds(
@@ -128,7 +128,7 @@ class Inputs:
     def write_history(self, epochs: Sequence[Mapping[str, float | None]]) -> None:
         self.history.write_text(json.dumps(make_history(epochs)))
 
-    def judge(self, questions: Iterable[Any]) -> None:
+    def decide(self, questions: Iterable[Any]) -> None:
         """Writes the verdict on the predictions for these questions."""
         size = len(self.class_names)
         matrix = [[0] * (size + 1) for _ in range(size)]

@@ -17,7 +17,7 @@ from support.tfx_executors import run_executor
 from tfx.types import Channel, standard_artifacts
 
 from components.common.provenance import Data
-from components.model_gate.rules import refuse
+from components.model_gate.rules import reject
 from components.report.artifact import HtmlReport
 from components.report.component import RunReport
 from components.report.content import Report
@@ -177,7 +177,7 @@ def test_metrics_are_those_of_the_verdict(inputs: Inputs, toy: Any) -> None:
 
 
 def test_gate_without_evidence_has_no_confusion_matrix(inputs: Inputs) -> None:
-    inputs.verdict.write_text(refuse("the metrics can't be read").to_json())
+    inputs.verdict.write_text(reject("the metrics can't be read").to_json())
     report, page, _ = make(inputs)
     assert not report.problems
     assert not report.warnings
