@@ -52,9 +52,9 @@ _STDOUT, _STDERR = 1, 2
     "--settings",
     "settings_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="YAML or TOML file with settings. Options override it.",
+    help="YAML or TOML file with settings. Options override the file.",
 )
-@click.option("--verbose", is_flag=True, help="Show TFX's log, too, not only in the log file.")
+@click.option("--verbose", is_flag=True, help="Also print TFX's log on standard error.")
 @click.option(
     "--json",
     "as_json",
@@ -75,25 +75,25 @@ def run(settings_file: Path | None, verbose: bool, as_json: bool, **options: str
       130  interrupted
 
     With --json, standard output is one JSON object. Fields without a value are
-    null or empty. Wrong usage prints no JSON.
+    null or empty. After a usage error, no JSON is printed.
 
     \b
     JSON fields:
       status       success, failed, usage, model_rejected, data_rejected or
                    interrupted
       exit_status  as above
-      error        why the run did not succeed
-      warning      such as data that could not be downloaded
+      error        reason why the run did not succeed
+      warning      for example, the data could not be downloaded
       run_id       name of the run in ML Metadata
       started      ISO 8601 time with UTC offset
       seconds      total time
       data         source, fingerprint, and counts of images by split
-      metrics      of the model on the test images, by name
-      checks       of the model gate: name, rule, threshold, value, passed,
-                   detail
+      metrics      metrics on the test images, by name
+      checks       checks of the model gate: name, rule, threshold, value,
+                   passed, detail
       release      version, path, up_to_date (whether it was already released)
       stages       name, state in ML Metadata, seconds
-      report, log  paths of files
+      report, log  file paths
     """  # noqa: D301 - click wants the character
     file_values = read_settings_file(settings_file) if settings_file else {}
     settings = make_settings(file_values, given_options(options))
@@ -101,16 +101,16 @@ def run(settings_file: Path | None, verbose: bool, as_json: bool, **options: str
 
 
 def run_pipeline(settings: Settings, verbose: bool, as_json: bool = False) -> ExitStatus:
-    """Runs the pipeline in this process, and shows its progress and its outcome.
+    """Runs the pipeline in this process and shows its progress and outcome.
 
     Args:
-      settings: of the run.
+      settings: settings of the run.
       verbose: whether to show TFX's log.
       as_json: whether to print the outcome as JSON on standard output, and everything else on
         standard error.
 
     Raises:
-      SettingsError: the settings don't suit a local run, or the data.
+      SettingsError: the settings are invalid for a local run or for the data.
     """
     _check_for_local_run(settings)
     console = make_console(sys.stderr if as_json else sys.stdout)
@@ -161,7 +161,7 @@ def _check_for_local_run(settings: Settings) -> None:
 def _run_logged(
     settings: Settings, source: ResolvedSource, log_file: Path, verbose: bool, stream: int
 ) -> tuple[RunResult, Path | str]:
-    """Loads TFX, runs the pipeline and draws its report, with all output in the log file."""
+    """Loads TFX, runs the pipeline and renders its report, with all output in the log file."""
     with (
         output_to_log_file(log_file, verbose, stream) as original,
         RunConsole(make_console(original), live=not verbose).live() as run_console,
@@ -194,7 +194,7 @@ def _load_and_run(settings: Settings, source: ResolvedSource, run_console: RunCo
 
 @dataclass(frozen=True)
 class _TestSizeCheck:
-    """Ends a run before training if its model would be rejected for lack of test images.
+    """Ends a run before training if the data has fewer test images than the gate requires.
 
     This is a `pipeline.runs.local_runner.Observer` that wraps the console.
     """
@@ -218,7 +218,7 @@ class _TestSizeCheck:
 
 
 def _draw_report(settings: Settings, result: RunResult) -> Path | str:
-    """Path of the page, or a warning; empty if the run ended without a page."""
+    """Returns the path of the page, or a warning; empty if the run has no page."""
     from pipeline.runs.outcome import has_page
     from pipeline.runs.page import write_newest
 
@@ -228,9 +228,9 @@ def _draw_report(settings: Settings, result: RunResult) -> Path | str:
     try:
         return write_newest(settings.pipeline_root)
     except Exception as error:  # noqa: BLE001 - the page must not change the outcome of the run
-        _log.exception("The report page could not be drawn")
+        _log.exception("The report page could not be rendered")
         reason = " ".join(str(error).split())
-        return f"WARNING: could not draw the page: {type(error).__name__}: {reason}"
+        return f"WARNING: could not render the page: {type(error).__name__}: {reason}"
 
 
 def _print_header(

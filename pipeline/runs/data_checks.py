@@ -18,14 +18,14 @@ from pipeline.stages import EXAMPLE_VALIDATOR, SCHEMA_GEN, STATISTICS_GEN
 if TYPE_CHECKING:
     from pipeline.runs.metadata import Stage
 
-# The names that TFX gives these files; importing them from its executors takes seconds.
+# TFX's file names, repeated here because importing its executors takes seconds.
 _SCHEMA_FILE = "schema.pbtxt"
 _STATISTICS_FILE = "FeatureStats.pb"
 _ANOMALIES_FILE = "SchemaDiff.pb"
 
 
 def read_data_checks(stages: Mapping[str, Stage]) -> DataChecks | None:
-    """Reads schema, statistics and anomalies; None if any of them is absent or unreadable."""
+    """Reads schema, statistics and anomalies; None if one of them is missing or unreadable."""
     try:
         return _read(stages)
     except (OSError, DecodeError, text_format.ParseError):
@@ -82,7 +82,7 @@ def _rule(feature: schema_pb2.Feature) -> str:
 
 
 def _observed(splits: Sequence[Any]) -> str:
-    """Describes a feature's values in all splits; empty without statistics of one kind."""
+    """Describes a feature's values in all splits; empty if their statistics differ in type."""
     kinds = {split.WhichOneof("stats") for split in splits}
     if len(kinds) != 1:
         return ""
@@ -107,4 +107,4 @@ _OBSERVED: dict[str, Callable[[Sequence[Any]], str]] = {
     "string_stats": _categories,
     "bytes_stats": _sizes,
 }
-"""By the kind of TFDV's statistics."""
+"""Keyed by the type of TFDV's statistics."""

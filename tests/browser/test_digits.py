@@ -231,7 +231,7 @@ def test_picture_without_one_clear_digit_is_not_shown_as_a_digit(page: Page) -> 
     page.mouse.up()
     expect(page.locator("#class")).to_have_text("Not one clear digit: more than one digit")
     expect(page.locator("#result")).not_to_contain_text("confidence")
-    expect(page.locator("#note")).to_have_text("the probabilities are unreliable")
+    expect(page.locator("#note")).to_have_text("probabilities are unreliable")
     expect(page.locator("[aria-live]")).to_have_text("Not one clear digit: more than one digit")
     declined = page.locator(".best .track span").evaluate("bar => getComputedStyle(bar).background")
     page.unroute("**/api/classify")
@@ -424,7 +424,7 @@ def test_page_follows_a_new_version_and_its_rollback(
 
     second = push_model(constant_model(tmp_path / "three", 3, 10), serving_dir, UNKNOWN_DATA)
     expect(model).to_contain_text(f"version {second}", timeout=MILLISECONDS)
-    expect(page.get_by_role("status")).to_contain_text(f"version {second} is live now")
+    expect(page.get_by_role("status")).to_contain_text(f"version {second} is now live")
     expect_digit(page, 3)
 
     third, _ = store_in(serving_dir).roll_back()

@@ -164,7 +164,7 @@ def test_model_whose_predictions_have_changed_since_the_gate_is_warned_about(
     inputs.judge(toy.questions(right=40))
     report, page, _ = make(inputs)
     (warning,) = report.warnings
-    assert "40 of 40 were correct then, 36 of 40 are now" in warning
+    assert "36 of 40 are correct, but the gate counted 40 of 40" in warning
     assert warning in page.text
 
 
@@ -181,7 +181,7 @@ def test_gate_without_evidence_has_no_confusion_matrix(inputs: Inputs) -> None:
     report, page, _ = make(inputs)
     assert not report.problems
     assert not report.warnings
-    assert "The gate had no evaluation to judge" in page.text
+    assert "The gate had no usable evaluation" in page.text
     assert "the metrics can't be read." in page.text
     assert "Confusion matrix" not in page.text
 

@@ -271,7 +271,7 @@ def test_perfect_predictions_have_no_mistakes(tmp_path: Path) -> None:
         mistakes=(),
     )
     _, page = rendered(tmp_path, make_report(predictions=predictions))
-    assert "None: all predictions are correct." in page.text
+    assert "All predictions are correct." in page.text
 
 
 def test_more_mistakes_than_shown_are_counted(tmp_path: Path) -> None:
