@@ -78,7 +78,7 @@ class ServingModel(tf.Module):
     def predict_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies pixel arrays.
 
-        The names are those of TensorFlow Serving's MNIST example
+        The names match TensorFlow Serving's MNIST example
         (`tensorflow_serving/example/mnist_client.py`). Pixels divided by 255 get exactly the
         probabilities that `classify_examples` returns for the same image.
 

@@ -1,4 +1,4 @@
-"""A Chromium for tests: of the system, or Playwright's own. Without one they are skipped."""
+"""Chromium for tests, from the system or from Playwright. Without it, the tests are skipped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def browser() -> Iterator[Browser]:
                 f"no browser found: none of {', '.join(NAMES)} is on the PATH, and Playwright "
                 "has none (`playwright install chromium`)"
             )
-        # Chromium's sandbox refuses to run as root.
+        # Chromium's sandbox does not run as root.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         started = playwright.chromium.launch(executable_path=executable, args=arguments)
         yield started

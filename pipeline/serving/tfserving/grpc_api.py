@@ -78,7 +78,7 @@ class GrpcApi:
             code, message = grpc.StatusCode.CANCELLED, ""
             try:
                 self._service.live_model()
-                answer = (await method(body)).SerializeToString()
+                response = (await method(body)).SerializeToString()
                 code = grpc.StatusCode.OK
             except RequestError as error:
                 code, message = _CODES.get(error.status, grpc.StatusCode.INTERNAL), str(error)
@@ -93,7 +93,7 @@ class GrpcApi:
                 self._service.metrics.seconds.labels(route).observe(time.perf_counter() - began)
             if code is not grpc.StatusCode.OK:
                 await context.abort(code, message)
-            return answer
+            return response
 
         return grpc.unary_unary_rpc_method_handler(handle)
 

@@ -152,7 +152,7 @@ def test_an_absent_class_fails_even_if_all_others_are_correct() -> None:
 @pytest.mark.parametrize(
     ("least", "reason"), [(100, ""), (1001, "test set size 100 is below the 1,001 gate")]
 )
-def test_too_few_examples_block(least: int, reason: str) -> None:
+def test_too_few_examples_fail(least: int, reason: str) -> None:
     verdict = decide(evaluated(spread(100, 0)), None, thresholds(min_test_examples=least))
     assert verdict.reason == reason
 

@@ -23,7 +23,7 @@ class PusherInputs:
 
     def __init__(self, toy: Any) -> None:
         self.model = toy.model(model_id=5)
-        self.examples = toy.examples(toy.questions(right=20))
+        self.examples = toy.examples(toy.cases(right=20))
         self.blessing = standard_artifacts.ModelBlessing()
         self.blessing.uri = str(toy.directory / "blessing")
         self.blessing.id = 6

@@ -1,4 +1,4 @@
-"""Commands that the user can type as they are printed."""
+"""The suggested commands work exactly as printed."""
 
 from __future__ import annotations
 

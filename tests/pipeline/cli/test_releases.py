@@ -20,7 +20,7 @@ from pipeline.cli.releases import releases
 
 @pytest.fixture
 def serving(tmp_path: Path) -> Path:
-    """Two releases: 100 of an accuracy of 97.8 %, then 200 of 99.38 %."""
+    """Two releases: 100 with accuracy 97.8%, then 200 with accuracy 99.38%."""
     for version, accuracy in {100: 0.978, 200: 0.9938}.items():
         model = tmp_path / f"model-{version}"
         model.mkdir()

@@ -51,7 +51,7 @@ def test_anomalies_name_their_split_and_feature(runs: Any) -> None:
     assert [item.observed for item in checks.features] == ["", ""]
 
 
-def test_lost_file_means_no_checks(runs: Any) -> None:
+def test_missing_file_means_no_checks(runs: Any) -> None:
     runs.checked_data("2026-11-22T10:00:00")
     stages = newest_stages(runs)
     assert read_data_checks(stages)
