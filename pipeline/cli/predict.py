@@ -52,8 +52,8 @@ def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
     Exit status:
       0  all pictures were read
       1  some pictures are unreadable (the rest are classified), or there is no model
-      2  wrong usage
-    """  # noqa: D301 - click wants the character
+      2  usage error
+    """  # noqa: D301 - click interprets the escaped \b
     from components.releases.manifest import ManifestError
     from pipeline.serving.served_model import ServedModelError
 
@@ -165,7 +165,7 @@ def _print(predictions: Iterable[dict[str, Any]], noun: str) -> None:
     table.add_column("second class", overflow="fold")
     for found in predictions:
         if found["declined"]:
-            table.add_row(found["image"], f"not one clear {noun}: {found['declined']}")
+            table.add_row(found["image"], f"not a clear {noun}: {found['declined']}")
             continue
         table.add_row(
             found["image"],

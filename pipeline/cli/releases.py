@@ -36,8 +36,8 @@ def releases(context: click.Context, serving_dir: Path, as_json: bool) -> None:
     Exit status:
       0  done; for verify: every release is OK
       1  a release is damaged, a rollback is impossible, or no releases were found
-      2  wrong usage
-    """  # noqa: D301 - click wants the character
+      2  usage error
+    """  # noqa: D301 - click interprets the escaped \b
     context.obj = ReleaseStore(serving_dir / DATASET.name)
     if context.invoked_subcommand is None:
         _print_list(context.obj, as_json)

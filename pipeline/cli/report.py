@@ -28,8 +28,8 @@ def report(pipeline_root: Path, output: Path | None, index: bool, open_browser: 
     Exit status:
       0  page written
       1  no report found, or no browser to open it
-      2  wrong usage
-    """  # noqa: D301 - click wants the character
+      2  usage error
+    """  # noqa: D301 - click interprets the escaped \b
     from components.report.content import ReportError
     from pipeline.runs.page import write_all_runs, write_newest
 

@@ -69,7 +69,7 @@ def run(settings_file: Path | None, verbose: bool, as_json: bool, **options: str
     Exit status:
       0    model pushed, or already the newest release
       1    run failed
-      2    wrong usage or settings
+      2    usage error, or invalid settings
       3    model rejected; nothing was pushed
       4    data rejected; nothing was trained
       130  interrupted
@@ -94,7 +94,7 @@ def run(settings_file: Path | None, verbose: bool, as_json: bool, **options: str
       release      version, path, up_to_date (whether it was already released)
       stages       name, state in ML Metadata, seconds
       report, log  file paths
-    """  # noqa: D301 - click wants the character
+    """  # noqa: D301 - click interprets the escaped \b
     file_values = read_settings_file(settings_file) if settings_file else {}
     settings = make_settings(file_values, given_options(options))
     sys.exit(run_pipeline(settings, verbose, as_json))

@@ -45,10 +45,10 @@ def propose(output: Path, force: bool, **options: str | None) -> None:
     Exit status:
       0    file written
       1    failed
-      2    wrong usage, or the file exists
+      2    usage error, or the file exists
       4    data rejected
       130  interrupted
-    """  # noqa: D301 - click wants the character
+    """  # noqa: D301 - click interprets the escaped \b
     if output.exists() and not force:
         raise click.UsageError(f"{output} exists: add --force to overwrite it")
     settings = make_settings(given_options(options))

@@ -71,9 +71,9 @@ def serve(
     Exit status:
       0    stopped by SIGTERM
       1    the server can't listen on the address
-      2    wrong usage
+      2    usage error
       130  stopped by Ctrl+C
-    """  # noqa: D301 - click wants the character
+    """  # noqa: D301 - click interprets the escaped \b
     from pipeline.serving.limits import Limits
     from pipeline.serving.server import Address, serve_model
 

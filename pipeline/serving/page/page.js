@@ -316,7 +316,7 @@ function showResult({ label, class_name, probabilities, image, declined }) {
   element("result").classList.toggle("declined", Boolean(declined));
   showBars(probabilities);
   if (declined) {
-    const text = `Not one clear ${facts.noun}: ${declined}`;
+    const text = `Not a clear ${facts.noun}: ${declined}`;
     showText(text, label, "probabilities are unreliable");
     speak(text);
   } else {

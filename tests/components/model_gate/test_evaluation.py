@@ -82,9 +82,9 @@ def test_an_evaluation_without_examples_is_an_error(evaluate) -> None:  # type: 
 
 
 @pytest.mark.parametrize(("label", "predicted"), [(SIZE, 1), (1, SIZE)])
-def test_a_label_without_a_class_name_is_an_error(
+def test_a_label_without_a_class_name_is_an_error(  # type: ignore[no-untyped-def]
     toy, evaluate, label: int, predicted: int
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     toy.classes = SIZE + 1
     evaluation = evaluate([*toy.cases(right=10), toy.Case(label, predicted)])
     reason = f"predictions from 0 to 9, received label {label} predicted as {predicted}"

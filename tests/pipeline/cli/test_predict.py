@@ -112,7 +112,7 @@ def test_missing_model_error_suggests_a_fix(tmp_path: Path, pictures: dict[str, 
     assert "make run" in result.stderr
 
 
-def test_without_pictures_it_is_wrong_usage(serving: Path) -> None:
+def test_missing_pictures_are_a_usage_error(serving: Path) -> None:
     assert call(serving).exit_code == 2
 
 

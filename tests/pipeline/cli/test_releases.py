@@ -103,7 +103,7 @@ def test_show_as_json_is_the_manifest(serving: Path) -> None:
 
 @pytest.mark.parametrize("command", ["show", "verify"])
 @pytest.mark.parametrize("version", ["7", "newest", "-1"])
-def test_unknown_version_is_wrong_usage(serving: Path, command: str, version: str) -> None:
+def test_unknown_version_is_a_usage_error(serving: Path, command: str, version: str) -> None:
     result = call(serving, command, "--", version)
     assert result.exit_code == 2
     assert f"expected live or one of the versions 100, 200, received {version}" in result.output

@@ -89,7 +89,7 @@ def test_help_lists_the_exit_statuses_on_separate_lines() -> None:
     assert "\n    0  page written\n    1  no report found" in invoke("--help").output
 
 
-def test_wrong_usage_has_status_2(tmp_path: Path) -> None:
+def test_usage_error_has_status_2(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert invoke("--pipeline-root", tmp_path / "file").exit_code == 2
 

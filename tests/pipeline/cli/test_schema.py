@@ -32,7 +32,7 @@ def test_a_file_is_not_overwritten_without_force(tmp_path: Path) -> None:
     assert output.read_text() == "mine"
 
 
-def test_a_setting_out_of_range_is_wrong_usage(tmp_path: Path) -> None:
+def test_a_setting_out_of_range_is_a_usage_error(tmp_path: Path) -> None:
     output = tmp_path / "schema.pbtxt"
     ended = propose("--output", str(output), "--limit=-1")
     assert isinstance(ended.exception, SettingsError)  # `main` exits with status 2.

@@ -109,7 +109,7 @@ def test_pictures_are_declined_by_all_interfaces(tmp_path: Path, shades_model: P
     assert row["declined"] == page[1]
     shown = CliRunner().invoke(predict, arguments)
     assert shown.exit_code == 0
-    assert f"not one clear {SHADES.noun}" in shown.output.replace("\n", " ")
+    assert f"not a clear {SHADES.noun}" in shown.output.replace("\n", " ")
 
 
 def test_signature_is_marked_in_the_metadata(server: RunningServer) -> None:

@@ -101,7 +101,7 @@ def test_it_listens_on_the_given_host(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--max-batch=0", "--port=70000", "--poll-seconds=0"])
-def test_invalid_options_are_wrong_usage(option: str) -> None:
+def test_invalid_options_are_a_usage_error(option: str) -> None:
     assert CliRunner().invoke(serve, [option]).exit_code == 2
 
 
