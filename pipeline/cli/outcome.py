@@ -68,7 +68,7 @@ class Outcome:
         return json.dumps(facts, indent=2)
 
 
-def judge_result(
+def classify_result(
     result: RunResult, report: Path | str, log_file: Path
 ) -> tuple[ExitStatus, str | None]:
     """Returns the exit status of a run, and an error in one line unless the run succeeded."""

@@ -25,7 +25,7 @@ from models.definition import DATASET
 from pipeline.cli.console import RunConsole, make_console, output_to_log_file
 from pipeline.cli.data import print_warning, with_data
 from pipeline.cli.options import given_options, settings_options
-from pipeline.cli.outcome import Outcome, interrupted, judge_result, print_outcome
+from pipeline.cli.outcome import Outcome, classify_result, interrupted, print_outcome
 from pipeline.exit_status import ExitStatus
 from pipeline.runs.root_lock import PipelineRootBusyError, locked
 from pipeline.settings import (
@@ -142,7 +142,7 @@ def _run(settings: Settings, console: Console, verbose: bool, stream: int) -> Ou
         return outcome(ExitStatus.FAILED, f"Error: {describe_os_error(error)}")
     except KeyboardInterrupt:
         return outcome(ExitStatus.INTERRUPTED, interrupted(""))
-    status, message = judge_result(result, report, log_file)
+    status, message = classify_result(result, report, log_file)
     return outcome(status, message, warning=source.warning, result=result, report=report)
 
 

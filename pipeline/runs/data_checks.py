@@ -77,7 +77,7 @@ def _rule(feature: schema_pb2.Feature) -> str:
         return f"{feature.float_domain.min:g} to {feature.float_domain.max:g}"
     if feature.HasField("int_domain"):
         domain, unique = feature.int_domain, feature.unique_constraints
-        return f"{domain.min} to {domain.max}, {unique.min:,} different values"
+        return f"{domain.min} to {domain.max}, {unique.min:,} distinct values"
     return f"at most {feature.image_domain.max_image_byte_size:,} bytes"
 
 
@@ -95,7 +95,7 @@ def _numbers(splits: Sequence[Any]) -> str:
 
 
 def _categories(splits: Sequence[Any]) -> str:
-    return f"{min(split.unique for split in splits):,} different values in each split"
+    return f"{min(split.unique for split in splits):,} distinct values in each split"
 
 
 def _sizes(splits: Sequence[Any]) -> str:

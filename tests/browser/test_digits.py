@@ -222,7 +222,7 @@ def test_examples_are_classified_and_can_be_edited(page: Page) -> None:
     expect_no_digit(page)
 
 
-def test_picture_without_one_clear_digit_is_not_shown_as_a_digit(page: Page) -> None:
+def test_declined_picture_is_not_shown_as_a_digit(page: Page) -> None:
     page.route("**/api/classify", decline)
     with page.expect_response("**/api/classify"):
         draw(page, DIGITS[1], lift=False)

@@ -35,10 +35,10 @@ def test_each_feature_has_its_rule_and_its_observed_values(runs: Any) -> None:
     checks = read_data_checks(newest_stages(runs))
     assert checks
     assert not checks.anomalies
-    labels = f"0 to {NUM_CLASSES - 1}, {NUM_CLASSES} different values"
+    labels = f"0 to {NUM_CLASSES - 1}, {NUM_CLASSES} distinct values"
     assert checks.features == (
         CheckedFeature(IMAGE, "BYTES", f"at most {IMAGE_BYTES:,} bytes", "at most 1,234 bytes"),
-        CheckedFeature(LABEL, "INT", labels, "3 different values in each split"),
+        CheckedFeature(LABEL, "INT", labels, "3 distinct values in each split"),
         CheckedFeature("contrast", "FLOAT", "0.2 to 0.8", "0.25 to 0.75"),
     )
 
