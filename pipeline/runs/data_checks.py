@@ -82,7 +82,7 @@ def _rule(feature: schema_pb2.Feature) -> str:
 
 
 def _observed(splits: Sequence[Any]) -> str:
-    """Describes a feature's values in all splits; empty if their statistics differ in type."""
+    """Describes a feature's values in all splits; empty without statistics of a single type."""
     kinds = {split.WhichOneof("stats") for split in splits}
     if len(kinds) != 1:
         return ""
