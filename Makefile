@@ -1,4 +1,4 @@
-# Each target runs the set-up that it needs. STACK=compat or STACK=current overrides its choice.
+# Each target runs the set-up if needed. STACK=compat or STACK=current overrides the chosen stack.
 .DEFAULT_GOAL := help
 .PHONY: help setup browser run test test-all test-current lint format golden screenshots lock image \
 	clean
@@ -27,7 +27,7 @@ test: setup browser ## Run all tests except the slow ones; takes ARGS= for pytes
 test-all: setup browser ## Run all tests
 	@$(PYTHON) -m pytest $(ARGS)
 
-test-current: ## Run `make test` on stack current, in a Debian 13 by debootstrap (needs root)
+test-current: ## Run `make test` on stack current in Debian 13 (needs root and debootstrap)
 	@sh stacks/test_current.sh make test ARGS='$(ARGS)'
 
 lint: setup ## Check style, types and layers
@@ -40,13 +40,13 @@ format: setup ## Format the code and apply ruff's fixes
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
 
-golden: setup ## Regenerate the golden pipelines of the tests and the table of settings
+golden: setup ## Regenerate the tests' golden pipelines and the table of settings
 	@PYTHONPATH=.:tests $(PYTHON) -m support.golden_pipelines
 
-screenshots: setup browser ## Take the pictures of the README from the last run in output/
+screenshots: setup browser ## Take the README's screenshots from the last run in output/
 	@PYTHONPATH=.:tests $(PYTHON) -m support.screenshots $(ARGS)
 
-lock: setup ## Renew the locks; takes ARGS=--upgrade
+lock: setup ## Update the lock files; takes ARGS=--upgrade
 	@sh stacks/lock.sh $(ARGS)
 
 image: ## Build the container image; takes IMAGE= BASE_IMAGE= DOCKER= and ARGS= for docker build
@@ -57,5 +57,5 @@ image: ## Build the container image; takes IMAGE= BASE_IMAGE= DOCKER= and ARGS= 
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE='$(BASE_IMAGE)') \
 		--build-arg GIT_COMMIT="$$commit" --build-arg VERSION="$$version" $(ARGS) .
 
-clean: ## Remove .venv and caches; output/ stays
+clean: ## Remove .venv and caches, but keep output/
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info

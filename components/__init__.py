@@ -1,1 +1,1 @@
-"""Custom TFX components, used where the standard ones fall short."""
+"""Custom TFX components, for requirements that the standard components don't meet."""

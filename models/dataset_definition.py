@@ -1,4 +1,4 @@
-"""The type of `models.definition.DATASET`: its fields, and the rules that they must satisfy."""
+"""The type of `models.definition.DATASET`: fields and validation rules."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ StatisticName = Literal[
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Share = Annotated[Fraction, BeforeValidator(lambda value: Fraction(str(value)))]
-"""0.1 means 1/10, not the float nearest to it."""
+"""An exact fraction: 0.1 means 1/10, not the nearest float."""
 
 DottedPath = Annotated[str, StringConstraints(pattern=r"^(models(\.\w+)+)?$")]
 """Path of a function in this package, such as "models.digits.framing.to_mnist"; "" for none."""
 
 
 class BundledSample(Frozen):
-    """A sample of the data set that an installed package ships, for runs without network.
+    """A sample of the data set, shipped by an installed package, for runs without network access.
 
     Attributes:
-      dataset: TFDS name and version of the data set that it is a sample of, "mnist/3.0.1".
-      package: distribution on PyPI that ships it.
+      dataset: TFDS name and version of the sampled data set, such as "mnist/3.0.1".
+      package: PyPI distribution that ships the sample.
       load: path of a function without arguments that returns uint8 images of shape (n,
-        *image_shape) and int64 labels of shape (n,), in an order that is the same in each call.
+        *image_shape) and int64 labels of shape (n,), always in the same order.
     """
 
     dataset: Text
@@ -46,28 +46,29 @@ class BundledSample(Frozen):
 
 
 class DatasetDefinition(Frozen):
-    """The facts about a labeled image data set that everything else derives from.
+    """Facts about a labeled image data set. All other code derives from them.
 
     Attributes:
-      name: of the pipeline, of the served model and of its directory; a letter, then letters,
-        digits and hyphens, all in lower case.
-      title: for people, such as "Fashion-MNIST".
-      noun: what one class is called in text for people, such as "digit" or "garment".
-      tfds_name: of the data set in `tensorflow_datasets`. It must have the splits `train` and
-        `test`, and the features `image` and `label`.
+      name: name of the pipeline, the served model and its directory. Starts with a letter,
+        followed by letters, digits and hyphens, all in lower case.
+      title: display name, such as "Fashion-MNIST".
+      noun: term for a class in user-facing text, such as "digit" or "garment".
+      tfds_name: name of the data set in `tensorflow_datasets`. It must have the splits `train`
+        and `test`, and the features `image` and `label`.
       tfds_version: exact version.
-      download_url: one of the files that TFDS downloads, to find out whether its host can be
-        reached; None tries the download itself.
+      download_url: one of the files that TFDS downloads, used to check that the host is
+        reachable; None skips the check.
       image_shape: height, width and channels (1 for grayscale, 3 for RGB).
-      class_names: by label, from 0; equal to the names that TFDS has.
-      picture_form: what a picture must look like to be classified as it is, in a clause.
-      picture_preprocessing: path of a `models.pictures.PicturePreprocessing`, which brings any
-        picture to that form; "" resizes and pads it.
-      least_confidence: pictures are declined below this probability of the predicted class
-        (`models.pictures.combine_views`); 0 declines none for it. Choose it on validation images.
+      class_names: class names, indexed by label; must equal the names in TFDS.
+      picture_form: description of the pictures that the model expects, as a noun phrase.
+      picture_preprocessing: path of a `models.pictures.PicturePreprocessing` that converts any
+        picture to that form; "" only resizes and pads pictures.
+      least_confidence: smallest probability of the predicted class at which a picture is not
+        declined (`models.pictures.combine_views`); 0 disables this rule. Choose it on validation
+        images.
       validation_share: share of TFDS's split `train` that is used for validation.
-      image_statistics: statistics of each image for the schema to bound, because TFDV can't look
-        into image bytes.
+      image_statistics: per-image statistics that the schema bounds, because TFDV can't inspect
+        pixels.
       bundled_sample: None if no package ships one.
     """
 
@@ -88,7 +89,7 @@ class DatasetDefinition(Frozen):
 
     @property
     def tfds_id(self) -> str:
-        """TFDS name and version, "mnist/3.0.1": the directory below TFDS's data directory."""
+        """TFDS name and version, such as "mnist/3.0.1"; also a path in TFDS's data directory."""
         return f"{self.tfds_name}/{self.tfds_version}"
 
     @field_validator("class_names", "image_statistics")
@@ -101,7 +102,7 @@ class DatasetDefinition(Frozen):
 
     @model_validator(mode="after")
     def _check_sample(self) -> Self:
-        """Data must never be replaced by those of another data set."""
+        """Prevents falling back to a different data set."""
         if self.bundled_sample is not None and self.bundled_sample.dataset != self.tfds_id:
             raise ValueError(
                 f"expected a bundled_sample of {self.tfds_id}, received one of "

@@ -1,4 +1,4 @@
-"""The data set that this pipeline is about. A fork for other data edits this file.
+"""The definition of the pipeline's data set. To use other data, edit this file in a fork.
 
 `models.dataset_definition.DatasetDefinition` explains each field.
 """

@@ -9,10 +9,11 @@ from pathlib import Path
 
 
 def describe_hardware(cpu_info: Path = Path("/proc/cpuinfo")) -> str:
-    """Names processor, usable threads and GPUs: "AMD EPYC 7B13, 2 threads, no GPU".
+    """Describes processor, usable threads and GPUs, as in "AMD EPYC 7B13, 2 threads, no GPU".
 
     Args:
-      cpu_info: Linux's description of the processors; without one, the architecture is named.
+      cpu_info: Linux's description of the processors. If it is missing or names no model, the
+        machine architecture is used instead.
     """
     import tensorflow as tf
 

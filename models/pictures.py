@@ -1,10 +1,10 @@
-"""Turns any picture, such as a photo or a scan, into images for a model, and judges the prediction.
+"""Prepares pictures, such as photos and scans, for a model, and declines unclear pictures.
 
-A data definition may name its own preprocessing. Without one, the picture is resized and padded
-with black, as the signature `serving_images` does.
+A data definition may name its own preprocessing. Without one, pictures are resized and padded with
+black, as in the signature `serving_images`.
 
-A picture that does not clearly show one class is declined: the preprocessing has a doubt, or the
-model's confidence is too low. The best guess is still returned.
+A picture is declined if the preprocessing has a doubt or the model's confidence is too low. The
+model's best guess is still returned.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 MAX_BYTES = 20 * 2**20
-"""Longest file that is read: more than a phone's photo."""
+"""Largest accepted file, above the size of a phone's photo."""
 
 MAX_PIXELS = 50_000_000
-"""Largest picture that is decoded by default: a photo of 50 megapixels."""
+"""Largest picture decoded by default: a photo of 50 megapixels."""
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF")
-"""Pillow's names of the formats that are read; some of its others start programs."""
+"""Accepted formats, by Pillow's names. Some of Pillow's other decoders start programs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A picture, ready for a model.
+    """A picture, prepared for a model.
 
     Attributes:
-      views: uint8 of shape (v, *image_shape), at least one: variants of the same image, whose
-        predictions are averaged. People are shown the first.
-      doubt: why the picture does not clearly show one class, as a clause such as "more than one
-        digit"; "" if there is no doubt.
+      views: uint8 of shape (v, *image_shape), v >= 1: variants of the same image, whose
+        predictions are averaged. The first one is displayed.
+      doubt: the reason why the picture does not clearly show one class, as a clause such as "more
+        than one digit"; "" if there is no doubt.
     """
 
     views: npt.NDArray[np.uint8]
@@ -52,7 +52,7 @@ class Predictions:
 
     Attributes:
       probabilities: shape (n, classes).
-      declined: for each picture, why it does not clearly show one class; "" if it does.
+      declined: the reason for declining each picture; "" if it clearly shows one class.
     """
 
     probabilities: npt.NDArray[np.float32]
@@ -77,15 +77,15 @@ def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decodes a picture, upright and with 8 bits per channel.
 
     Args:
-      data: one of FORMATS. Of an animation or a file of several pages, the first one counts.
-      max_pixels: largest number of pixels.
+      data: a file in one of FORMATS. Only the first frame or page is used.
+      max_pixels: largest accepted number of pixels.
 
     Returns:
-      A picture of mode L, RGB or RGBA.
+      A picture in mode L, RGB or RGBA.
 
     Raises:
-      PictureError: if data are longer than MAX_BYTES, have more than `max_pixels` (nothing is
-        decoded then), are in no known format, or damaged.
+      PictureError: if the file is larger than MAX_BYTES, damaged or in an unknown format, or the
+        picture has more than `max_pixels`, which is checked before decoding.
     """
     picture = _identify(data, max_pixels)
     try:
@@ -110,7 +110,7 @@ def prepare_picture(
     Raises:
       PictureError: from the preprocessing.
       ImportError: if there is no such preprocessing.
-      TypeError: if it returns something else.
+      TypeError: if the preprocessing returns a value of the wrong type.
     """
     if not preprocessing:
         return Prepared(resize_with_padding(picture, image_shape)[np.newaxis])
@@ -134,13 +134,13 @@ def combine_views(
     probabilities: npt.NDArray[np.float32],
     least_confidence: float,
 ) -> Predictions:
-    """Averages the predictions for each picture's views, and declines pictures in doubt.
+    """Averages the predictions for each picture's views, and declines unclear pictures.
 
     Args:
       prepared: n pictures.
-      probabilities: of all views in turn, shape (total views, classes).
+      probabilities: probabilities for all views in order, shape (total views, classes).
       least_confidence: a picture is declined if the class with the highest mean probability has
-        a lower probability than this in any view; 0 declines none for it.
+        a lower probability than this in any view; 0 disables this rule.
 
     Raises:
       PredictionError: if a probability is NaN or infinite.
@@ -163,13 +163,13 @@ def _low_confidence(confidence: float, least: float) -> str:
 
 
 def check_preprocessing(image_shape: tuple[int, int, int], preprocessing: str) -> None:
-    """Tries the preprocessing of a data definition on a plain picture.
+    """Runs the preprocessing of a data definition on a blank picture.
 
     Raises:
       ImportError: if there is no such function.
-      TypeError: if it returns something else than `Prepared` with views of image_shape.
+      TypeError: if the function doesn't return `Prepared` with views of image_shape.
     """
-    with contextlib.suppress(PictureError):  # A plain picture may well show no class.
+    with contextlib.suppress(PictureError):  # A blank picture may be rejected.
         prepare_picture(Image.new("RGB", (64, 64), "gray"), image_shape, preprocessing)
 
 
@@ -177,10 +177,10 @@ def find_preprocessing(path: str) -> PicturePreprocessing:
     """Imports a PicturePreprocessing.
 
     Args:
-      path: such as "models.digits.framing.to_mnist".
+      path: dotted path, such as "models.digits.framing.to_mnist".
 
     Raises:
-      ImportError: if this code has no such function, or the path leads out of `models`.
+      ImportError: if there is no such function, or the path is outside the package `models`.
     """
     match = _FUNCTION.fullmatch(path)
     function = getattr(importlib.import_module(match[1]), match[2], None) if match else None
@@ -195,11 +195,11 @@ def resize_with_padding(
 ) -> npt.NDArray[np.uint8]:
     """Resizes and pads a decoded picture as `models.signatures.decode_image` does.
 
-    Transparent parts become black. Colors become luma for one channel (ITU-R BT.601). The aspect
-    ratio is kept; black pads the rest. An image of this very size keeps its pixels.
+    Transparent parts become black. For one channel, colors become luma (ITU-R BT.601). The aspect
+    ratio is preserved by padding with black. A picture of this exact size keeps its pixels.
 
     Args:
-      picture: of mode L, RGB or RGBA.
+      picture: mode L, RGB or RGBA.
       image_shape: height, width and channels.
 
     Returns:
@@ -231,10 +231,10 @@ def _identify(data: bytes, max_pixels: int) -> Image.Image:
             picture = Image.open(io.BytesIO(data), formats=_known_formats())
     except Image.DecompressionBombError as error:
         raise _too_large(str(error), max_pixels) from error
-    except Exception as error:  # Pillow's decoders raise many kinds, which mean the same here.
+    except Exception as error:  # Pillow's decoders raise many types.
         raise PictureError(
-            f"Expected a picture ({', '.join(FORMATS)}), received {len(data)} bytes of something "
-            "else: convert it to PNG or JPEG."
+            f"Expected a picture ({', '.join(FORMATS)}), received {len(data)} bytes in another "
+            "format: convert the file to PNG or JPEG."
         ) from error
     if picture.width * picture.height > max_pixels:
         raise _too_large(f"{picture.width} x {picture.height}", max_pixels)
@@ -263,7 +263,7 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
 
 
 def _scale_to_eight_bit(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Scales pixels of more than 8 bits by the range that they seem to use: 1, 255 or 65535."""
+    """Scales pixels of more than 8 bits by their probable range: 1, 255 or 65535."""
     values = np.nan_to_num(pixels.astype(np.float32))
     greatest = float(values.max(initial=0))
     ranges = {"f": [1, 255, 65535], "i": [255, 65535]}.get(pixels.dtype.kind, [65535])

@@ -78,7 +78,7 @@ class ServingModel(tf.Module):
     def predict_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies pixel arrays.
 
-        The names are those of TensorFlow Serving's MNIST example
+        The names match TensorFlow Serving's MNIST example
         (`tensorflow_serving/example/mnist_client.py`). Pixels divided by 255 get exactly the
         probabilities that `classify_examples` returns for the same image.
 
@@ -108,7 +108,7 @@ class ServingModel(tf.Module):
         return {IMAGE: features[IMAGE], LABEL: features[LABEL]}
 
     def _classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        # oneDNN's convolutions refuse an empty batch.
+        # oneDNN's convolutions fail on an empty batch.
         probabilities = tf.cond(
             tf.size(images) > 0,
             lambda: self._network(images),

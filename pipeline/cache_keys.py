@@ -9,8 +9,8 @@ cache key.
 
 The digest covers:
   - the versions in `components.common.provenance.package_versions`;
-  - source files in PACKAGES that the component imports directly or indirectly, or that such a file
-    names in a string, for example "models.digits.sample.load";
+  - source files in PACKAGES that the component imports directly or indirectly, or that one of
+    these files names in a string, for example "models.digits.sample.load";
   - templates in the directories of these source files;
   - files whose absolute path is a parameter.
 
@@ -126,7 +126,7 @@ def _source_files(module: str, root: Path) -> Iterator[Path]:
 
 
 def _imported_names(path: Path) -> Iterator[str]:
-    """Finds the dotted names that a file imports, also within functions, or has as strings."""
+    """Finds the dotted names in a file's imports, including those in functions, and in strings."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

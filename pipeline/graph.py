@@ -131,7 +131,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
 
 
 def _baseline(settings: Settings, model: BaseChannel) -> BaseNode | None:
-    """Creates the component whose output `model` is the baseline, if the settings have one."""
+    """Creates the component whose output `model` is the baseline; None without a baseline."""
     if settings.baseline == "newest":
         return Resolver(
             strategy_class=NewestOtherBlessedModel,

@@ -1,4 +1,4 @@
-"""The settings of a run: typed, frozen, and checked before anything starts."""
+"""The settings of a run: typed, immutable, and validated before the run starts."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ SCHEMA_FILE = Path(__file__).with_name("schema.pbtxt")
 
 
 class SettingsError(ValueError):
-    """Settings are unknown, malformed or out of range; the message has a line for each."""
+    """Settings are unknown, malformed or out of range. The message has one line for each."""
 
 
 class Layer(dict[str, Any]):
-    """Values by setting, and their source, for messages.
+    """Values by setting, from one source.
 
     Attributes:
-      locate: adds the source to a line, such as "settings.yaml: " before "epochs: ...".
+      locate: adds the source to an error, such as "settings.yaml: " before "epochs: ...".
     """
 
     def __init__(self, values: Mapping[str, Any], locate: Callable[[str], str]) -> None:
@@ -48,7 +48,7 @@ class Layer(dict[str, Any]):
 
 
 def _local(value: Any) -> Any:
-    """Rejects URLs, which Path would mangle, and expands ~."""
+    """Expands ~ and rejects URLs, which Path would corrupt."""
     if value is None:
         return None
     if not str(value) or "://" in str(value):
@@ -63,8 +63,8 @@ Arguments = Annotated[
 ]
 
 # One process and one thread: the fastest choice on few cores and data that fits in memory.
-# Beam's default runner would download a binary. Without an image name, TFX would build a package
-# of itself in each stage.
+# Beam's default runner would download a binary. Without an image name, TFX would package its own
+# source code in each stage.
 _BEAM_ARGS = (
     "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
     "--sdk_container_image=unused",
@@ -84,8 +84,8 @@ def _data_description() -> str:
 class Settings(Frozen):
     """All settings of a run.
 
-    Users write nested settings without their section, `epochs` instead of `training.epochs`: see
-    `make_settings` and `setting_fields`.
+    Users omit the section of nested settings: `epochs` instead of `training.epochs` (see
+    `make_settings` and `setting_fields`).
     """
 
     data: Literal["auto", "tfds", "bundled"] = Field("auto", description=_data_description())
@@ -162,7 +162,7 @@ def read_settings_file(path: Path) -> Layer:
             values = tomllib.loads(text, parse_float=str)
         elif path.suffix in (".yaml", ".yml"):
             # BaseLoader reads 0.950 as a string, so that thresholds stay exact.
-            values = yaml.load(text, Loader=yaml.BaseLoader) or {}  # noqa: S506 - makes only strings
+            values = yaml.load(text, Loader=yaml.BaseLoader) or {}  # noqa: S506 - creates only strings
         else:
             raise SettingsError(f"{path}: expected a name that ends in .yaml, .yml or .toml")
     except OSError as error:
@@ -176,10 +176,10 @@ def read_settings_file(path: Path) -> Layer:
 
 
 def make_settings(*layers: Mapping[str, Any]) -> Settings:
-    """Makes settings from layers of flat values; a later layer overrides an earlier one.
+    """Creates settings from layers of flat values; later layers override earlier ones.
 
     Raises:
-      SettingsError: one line for each unknown name and each value that breaks its rule.
+      SettingsError: one line for each unknown name and each invalid value.
     """
     values = {name: value for layer in layers for name, value in layer.items()}
     known = setting_fields()
@@ -201,12 +201,12 @@ def make_settings(*layers: Mapping[str, Any]) -> Settings:
 def explain(
     error: ValidationError, model: type[BaseModel], layers: Iterable[Mapping[str, Any]] = ()
 ) -> SettingsError:
-    """Describes each unknown name and each wrong value in one line.
+    """Describes each unknown name and each invalid value in one line.
 
     Args:
-      error: from the validation of `model`.
-      model: the settings.
-      layers: the sources of the values; a later layer overrides an earlier one.
+      error: the error raised by validating `model`.
+      model: the settings class.
+      layers: the sources of the values; later layers override earlier ones.
     """
     lines = (
         _unknown(line.partition(":")[0], model.model_fields if len(details["loc"]) == 1 else ())
@@ -234,14 +234,14 @@ def _without_section(line: str) -> str:
 
 
 def _located(line: str, layers: Iterable[Mapping[str, Any]]) -> str:
-    """Adds the source of the setting that a line is about: the last layer that has it."""
+    """Adds the source of the setting in a line: the last layer that contains the setting."""
     name = re.split(r"[.:;]", line.removeprefix(_UNKNOWN), maxsplit=1)[0]
     source = next((layer for layer in reversed([*layers]) if name in layer), None)
     return source.locate(line) if isinstance(source, Layer) else line
 
 
 def check_schema(path: Path) -> None:
-    """Checks that a schema is reviewed and agrees with the data definition.
+    """Checks that a schema is reviewed and matches the data definition.
 
     Raises:
       SettingsError: one line for each problem.

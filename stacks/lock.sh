@@ -1,6 +1,6 @@
 #!/bin/sh
-# Renews the locks from setup.py and stacks/*.in, and keeps locked versions that still fit.
-# Options go to `uv pip compile`: --upgrade, or --upgrade-package NAME.
+# Updates the lock files from setup.py and stacks/*.in, but keeps locked versions that still match.
+# Options are passed to `uv pip compile`: --upgrade, or --upgrade-package NAME.
 set -eu
 cd "$(dirname "$0")/.."
 uv=$(command -v .venv/bin/uv || command -v uv) || {

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Runs a command in a Debian 13, on a copy of this checkout, because stack current needs its glibc.
-# The first call makes the root folder with debootstrap and this machine's mirror; later calls reuse
-# it. Needs root. Environment:
-#   TRIXIE_ROOT     the root folder (default: ~/.cache/mnist-pipeline/trixie)
-#   DEBIAN_MIRROR   by default the one in this machine's apt sources
+# Runs a command in Debian 13, which has the glibc that stack current needs, on a copy of this
+# checkout. The first call creates the root folder with debootstrap; later calls reuse it. Needs
+# root. Environment:
+#   TRIXIE_ROOT     root folder (default: ~/.cache/mnist-pipeline/trixie)
+#   DEBIAN_MIRROR   mirror (default: the one in this machine's apt sources)
 #   TFDS_DATA_DIR   if set, mounted inside at the same path
 set -eu
 # A relative path is relative to the caller's directory.
@@ -22,8 +22,8 @@ make_root() {
     command -v debootstrap >/dev/null || die "install debootstrap and try again"
     mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' \
         'Created-By: Packages' 'Label: Debian' | head -n 1)}
-    [ -n "$mirror" ] || die "no Debian mirror in this machine's apt sources: give DEBIAN_MIRROR="
-    say "making a Debian 13 in $root"
+    [ -n "$mirror" ] || die "no Debian mirror found in this machine's apt sources: set DEBIAN_MIRROR"
+    say "installing Debian 13 in $root"
     rm -rf "$root.partial"
     mkdir -p "$root.partial"
     debootstrap --variant=minbase --include=ca-certificates,git,make,python3,python3-venv \
@@ -40,12 +40,12 @@ copy_checkout() {
         tar --extract --directory "$root/checkout" --no-same-owner
 }
 
-# The mounts are in their own namespace, so that none outlives the command.
+# The mounts have their own namespace, so they disappear when the command ends.
 run_inside() {
     unshare --mount --propagation private --pid --fork --kill-child sh -euc '
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
-        # Network and pip configuration, certificates and data of this machine.
+        # Uses the network and pip configuration, certificates and data of this machine.
         for path in /etc/hosts /etc/resolv.conf /etc/ssl/certs /etc/pip.conf \
             "$HOME/.config/pip" "$HOME/.pip" "${TFDS_DATA_DIR:-}"; do
             [ -e "$path" ] || continue
@@ -57,9 +57,9 @@ run_inside() {
             chroot "$root" sh -euc "cd /checkout && exec \"\$@\"" sh "$@"' sh "$@"
 }
 
-[ "$(id -u)" = 0 ] || die "needs root rights: try sudo make test-current"
+[ "$(id -u)" = 0 ] || die "needs root: run \`sudo make test-current\`"
 mkdir -p "$(dirname "$root")"
-# One at a time, because each replaces the copy of the checkout.
+# Only one run at a time, because each run replaces the copy of the checkout.
 exec 9>"$root.lock"
 flock --nonblock 9 || {
     say "waiting for another run in $root"

@@ -31,7 +31,7 @@ PROGRAMS = {
     "cluster": {"base64", "curl", "export", "gh", "kubectl", "mnist-pipeline"},
     "network": {"apt-get", "docker", "uvx"},
 }
-"""By the marker of a code block: programs that its commands may run."""
+"""Programs that the commands of a code block may run, by its marker."""
 
 COMMANDS = documentation.block_commands()
 INLINE = documentation.inline_commands()
@@ -39,7 +39,7 @@ ABOUT_MNIST = pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 
 
 def table(page: str, heading: str) -> dict[str, str]:
-    """First and second column of the first table below a heading."""
+    """Returns the first two columns of the first table below a heading."""
     section = (ROOT / page).read_text().split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
     rows = re.findall(r"^\| `?([^|`]+?)`? \|([^|]*)\|", section, re.MULTILINE)
     return {name: value.strip().strip("`") for name, value in rows[2:]}
@@ -47,11 +47,11 @@ def table(page: str, heading: str) -> dict[str, str]:
 
 @ABOUT_MNIST
 def test_table_of_settings_is_up_to_date() -> None:
-    assert f"{HEADER}{settings_table()}\n" in PAGE.read_text(), "if that is right: make golden"
+    assert f"{HEADER}{settings_table()}\n" in PAGE.read_text(), "run `make golden`"
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/operations.md"])
-def test_table_of_exit_statuses_has_each(page: str) -> None:
+def test_table_of_exit_statuses_is_complete(page: str) -> None:
     assert [int(status) for status in table(page, "Exit status")] == [int(s) for s in ExitStatus]
 
 
@@ -68,12 +68,12 @@ def test_code_blocks_name_a_known_language_and_marker(page: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
-def test_commands_are_those_that_their_marker_allows(command: Command) -> None:
+def test_commands_match_their_marker(command: Command) -> None:
     assert command.program in PROGRAMS[command.marker], f"mark the code block of {command}"
 
 
 def pipeline_arguments(command: Command) -> list[str] | None:
-    """Arguments of `mnist-pipeline`, also in a container; None for another command."""
+    """Returns the arguments of `mnist-pipeline`, even in a container; None for other commands."""
     words = list(command.words)
     if command.program == "docker" and words[1] == "run" and "mnist-pipeline" in words:
         # Image, program, arguments; an image can have the program's name.
@@ -84,7 +84,7 @@ def pipeline_arguments(command: Command) -> list[str] | None:
 
 
 def assert_parses(arguments: list[str]) -> None:
-    """Checks commands and options; --help ends the command before it does anything."""
+    """Checks commands and options. --help prevents the command from running."""
     result = CliRunner().invoke(cli, [*arguments, "--help"], prog_name="mnist-pipeline")
     assert result.exit_code == 0, result.output
     assert "Usage: mnist-pipeline" in result.output
@@ -100,7 +100,7 @@ def test_pipeline_commands_pass_option_parsing(command: Command) -> None:
 
 
 @pytest.mark.parametrize("arguments", ["trian", "run --epoch 3", "releases shew live"])
-def test_a_wrong_command_would_be_noticed(arguments: str) -> None:
+def test_an_invalid_command_is_detected(arguments: str) -> None:
     with pytest.raises(AssertionError):
         assert_parses(arguments.split())
 
@@ -210,7 +210,7 @@ PATH = re.compile(rf"(?:{TOP_FOLDERS})/[\w./-]*")
 
 
 def paths() -> list[tuple[Path, str]]:
-    """Paths in inline code and commands; a fork may have deleted MNIST's own."""
+    """Returns the paths in inline code and commands, except MNIST's, which forks may delete."""
     named = [
         (page, text)
         for page in PAGES
@@ -232,7 +232,7 @@ def test_paths_exist(page: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     for link in documentation.links(page):
         file, _, anchor = link.partition("#")
         target = Path(os.path.normpath(page.parent / file)) if file else page
@@ -287,5 +287,5 @@ def test_tree_has_each_folder() -> None:
         ),
     ],
 )
-def test_commands_are_split_as_a_shell_does(script: str, expected: list[tuple[str, ...]]) -> None:
+def test_commands_are_split_like_in_a_shell(script: str, expected: list[tuple[str, ...]]) -> None:
     assert list(documentation.split_commands(script)) == expected

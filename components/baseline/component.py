@@ -24,7 +24,7 @@ class PushedBaselineSpec(ComponentSpec):
 
 
 class PushedBaseline(base_component.BaseComponent):
-    """Outputs the newest pushed model that is not the candidate.
+    """Outputs the newest pushed model other than the candidate.
 
     On Kubeflow Pipelines, an output can't refer to an artifact of another run, so `model` is a copy
     in TFX's directory layout. Its custom properties are the `version` and `model_sha256` of the

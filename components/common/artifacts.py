@@ -24,7 +24,7 @@ def saved_model_sha256(model: Artifact) -> str:
 
 
 def artifact_record(artifact: Artifact) -> ArtifactRecord:
-    """Describes an artifact. For a local copy, the URI is that of the original."""
+    """Describes an artifact. For a local copy, uses the URI of the original."""
     uri = artifact.get_string_custom_property(ORIGIN_URI) or str(artifact.uri)
     return ArtifactRecord(id=artifact.id, type=artifact.type_name, uri=uri)
 

@@ -9,7 +9,7 @@ class DataRejectedError(Exception):
 
 
 class ModelRejectedError(Exception):
-    """The gate rejected the model, or a rollback withdrew it. Nothing was pushed."""
+    """The model failed its gate or was rolled back. Nothing was pushed."""
 
 
 def describe_os_error(error: OSError) -> str:

@@ -27,7 +27,7 @@ class Data(Frozen):
       image_shape: height, width, channels.
       class_names: class names, indexed by label.
       picture_form: description of the pictures that the model expects.
-      picture_preprocessing: path of the function that brings pictures to that form, or "".
+      picture_preprocessing: dotted path of the function that converts pictures to this form, or "".
       least_confidence: pictures are declined below this probability of the predicted class.
     """
 
@@ -59,7 +59,7 @@ class ArtifactRecord(Frozen):
 
 
 COMMIT_VARIABLE = "MNIST_PIPELINE_GIT_COMMIT"
-"""Environment variable that sets the commit where there is no Git repository, as in an image."""
+"""Environment variable with the commit, for use without a Git repository, as in an image."""
 
 PACKAGES = (
     "apache-beam",

@@ -8,8 +8,8 @@ ALL_FEATURES = "all features"
 def list_reasons(anomalies: anomalies_pb2.Anomalies) -> list[str]:
     """Returns the reasons to reject a split, each as "feature: reason"; empty if it passes.
 
-    Anomalies of any severity reject a split. A split without examples is also rejected: TFDV skips
-    the comparison then and reports no anomaly.
+    Anomalies of any severity reject a split. A split without examples is also rejected, because
+    TFDV then skips the comparison and reports no anomaly.
     """
     reasons = [
         f"{feature}: {info.description or info.short_description}"

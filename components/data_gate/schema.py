@@ -132,7 +132,8 @@ feature {{
   type: INT
   presence {{ min_fraction: 1 }}
   shape {{}}
-  # Each split needs all {NUM_CLASSES} classes. TFDV counts unique values of categorical ones only.
+  # Each split needs all {NUM_CLASSES} classes.
+  # TFDV counts unique values of categorical features only.
   int_domain {{ min: 0 max: {NUM_CLASSES - 1} is_categorical: true }}
   unique_constraints {{ min: {NUM_CLASSES} max: {NUM_CLASSES} }}
 }}

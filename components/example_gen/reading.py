@@ -21,7 +21,7 @@ BATCH_SIZE = min(1000, max(1, 2**24 // features.IMAGE_BYTES))
 """Images per batch: at most 1,000, and at most 16 MiB."""
 
 DOWNLOAD_TIMEOUT = 900.0
-"""Seconds allowed for TFDS to download and prepare the data. TFDS has no timeout of its own."""
+"""Seconds allowed for TFDS to download and prepare the data. TFDS itself has no timeout."""
 
 _PREPARE_AGAIN = "delete this directory and prepare the data again"
 

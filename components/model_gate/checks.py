@@ -1,4 +1,4 @@
-"""One check of the model gate, and its wording on the console and in the report."""
+"""One check of the model gate, and its text on the console and in the report."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from models.validation import Frozen
 
 @dataclass(frozen=True)
 class Row:
-    """A check in words, such as "accuracy 93.7% < 95% (937 of 1,000)".
+    """A check as text, such as "accuracy 93.7% < 95% (937 of 1,000)".
 
     Attributes:
       label: name of the compared number.
-      value: the model's; empty if nothing could be compared.
-      sign: how the value compares with the threshold: one of ≥ ≤ < > =, or empty.
-      threshold: empty like `value`.
-      detail: the counts behind the value, or the reason for its absence; may be empty.
+      value: the model's value; empty if there is nothing to compare.
+      sign: relation of the value to the threshold: one of ≥ ≤ < > =, or empty.
+      threshold: the gate's threshold; empty if `value` is empty.
+      detail: the counts behind the value, or the reason why it is missing; may be empty.
     """
 
     label: str
@@ -35,7 +35,7 @@ class Row:
 
     @property
     def failure(self) -> str:
-        """Why the check failed, such as "accuracy 93.7% is below the 95% gate"."""
+        """The reason for a failure, such as "accuracy 93.7% is below the 95% gate"."""
         side = "above" if self.sign == ">" else "below"
         return self._joined(f"{self.value} is {side} the {self.threshold} gate")
 
@@ -49,12 +49,12 @@ class Check(Frozen):
     """One rule and its outcome.
 
     Attributes:
-      name: of the rule.
-      rule: the requirement, in words.
-      threshold: None if there is no number.
-      value: the model's; None if it is undefined, negative or not finite.
+      name: name of the rule.
+      rule: the requirement, as text.
+      threshold: the gate's threshold; None if the rule has no number.
+      value: the model's value; None if it is undefined, negative or not finite.
       passed: the outcome.
-      detail: the counts behind the value, or the reason for its absence; may be empty.
+      detail: the counts behind the value, or the reason why it is missing; may be empty.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Check(Frozen):
 
     @property
     def row(self) -> Row:
-        """The check in words. A failed value is never rounded to its threshold."""
+        """The check as text. A failed value is never rounded to its threshold."""
         wording = _WORDING.get(self.name)
         if wording is None or self.value is None or self.threshold is None:
             label = wording.label if wording else self.name.replace("_", " ")
@@ -99,7 +99,7 @@ def _counts(value: float, threshold: float) -> tuple[str, str]:
 
 
 def _percents(value: float, threshold: float) -> tuple[str, str]:
-    # The shortest decimal, 0.95; the float itself is a little less.
+    # The shortest decimal, 0.95, is the exact threshold; the float itself is slightly smaller.
     shown, bound = _distinct(_decimal(value) * 100, _decimal(threshold) * 100, decimals=2)
     return f"{shown}%", f"{bound}%"
 
@@ -116,7 +116,7 @@ _WORDING = {
     "loss": _Wording("loss", "≤", ">", _numbers),
     "baseline": _Wording("accuracy vs. baseline", "≥", "<", _percents),
 }
-"""By name of the check. `components.model_gate.rules` makes the checks."""
+"""Keyed by the name of the check. `components.model_gate.rules` creates the checks."""
 
 
 def _decimal(number: float) -> Decimal:
@@ -124,7 +124,7 @@ def _decimal(number: float) -> Decimal:
 
 
 def _distinct(value: Decimal, bound: Decimal, decimals: int) -> tuple[str, str]:
-    """Rounds both, but never so far that different numbers look equal."""
+    """Rounds both numbers, with enough decimals to show whether they differ."""
     for places in itertools.count(decimals):
         shown = _rounded(value, places), _rounded(bound, places)
         if value == bound or shown[0] != shown[1]:

@@ -13,7 +13,7 @@ from tfx.types import Artifact, artifact_utils
 from components.common.artifacts import saved_model_sha256
 from components.common.roles import ByRole
 from components.model_gate.evaluation import EvidenceError, read_evaluation
-from components.model_gate.rules import VERDICT_FILE, Verdict, judge, refuse
+from components.model_gate.rules import VERDICT_FILE, Verdict, decide, reject
 from components.model_gate.thresholds import Thresholds
 from models.features import CLASS_NAMES
 
@@ -49,8 +49,8 @@ def _decide(evaluation: str, has_baseline: bool, thresholds: Thresholds, model: 
     try:
         candidate, baseline = read_evaluation(evaluation, has_baseline, CLASS_NAMES)
     except EvidenceError as error:
-        return refuse(str(error), model)
-    return judge(candidate, baseline, thresholds, model)
+        return reject(str(error), model)
+    return decide(candidate, baseline, thresholds, model)
 
 
 def _describe(blessing: Artifact, model: Artifact, baselines: list[Artifact]) -> None:

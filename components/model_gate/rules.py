@@ -36,7 +36,7 @@ _NO_EXAMPLES = "undefined without examples"
 
 
 class VerdictError(ValueError):
-    """The text is not a verdict, or its decision contradicts its checks."""
+    """The text is not a verdict, or its `blessed` contradicts its checks."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def read_verdict(directory: str) -> Verdict:
     return Verdict.from_json(Path(directory, VERDICT_FILE).read_text(encoding="utf-8"))
 
 
-def judge(
+def decide(
     candidate: Evaluated, baseline: Evaluated | None, thresholds: Thresholds, model_sha256: str = ""
 ) -> Verdict:
     """Checks a model against every rule.
@@ -225,7 +225,7 @@ def judge(
     )
 
 
-def refuse(reason: str, model_sha256: str = "") -> Verdict:
+def reject(reason: str, model_sha256: str = "") -> Verdict:
     """Rejects a model without a usable evaluation.
 
     Args:

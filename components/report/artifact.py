@@ -6,9 +6,9 @@ from tfx.types.artifact import Artifact
 
 
 class HtmlReport(Artifact):
-    """A directory with `report.html`, its pictures and `report.json`.
+    """A directory with `report.html`, its images and `report.json`.
 
-    Named as Kubeflow Pipelines names the artifacts that its UI shows as pages
+    Its type name is one that Kubeflow Pipelines' UI displays as a page
     (`getVertifiedHtmlArtifacts` in frontend/src/components/viewers/MetricsVisualizations.tsx).
     """
 

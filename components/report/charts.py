@@ -1,7 +1,7 @@
-"""Places the marks of charts; `charts.html.j2` draws them as SVG in the colors of the page.
+"""Computes the layout of charts; `charts.html.j2` draws them as SVG in the colors of the page.
 
-Coordinates are in the units of the SVG's view box, from its top left corner. The page shows a chart
-at its own size or larger, so that text of 12 units has at least 12 pixels.
+Coordinates are in units of the SVG's view box, from its top left corner. The page never scales a
+chart down, so text of 12 units has at least 12 pixels.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Show = Callable[..., str]
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark on an axis, with its text."""
+    """A labeled mark on an axis."""
 
     at: float
     text: str
@@ -42,7 +42,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Series:
-    """A line in a chart: its SVG path, which has gaps where values are missing, and its points."""
+    """A line in a chart: its points, and its SVG path, with gaps for missing values."""
 
     name: str
     path: str
@@ -54,9 +54,12 @@ class LineChart:
     """One or two lines over a common axis.
 
     Attributes:
-      title: of the chart.
-      x_title: of the horizontal axis.
-      description: for people who can't see the chart.
+      title: title of the chart.
+      x_title: title of the horizontal axis.
+      description: text alternative for screen readers.
+      x_ticks: ticks of the horizontal axis.
+      y_ticks: ticks of the vertical axis.
+      series: the lines.
       marked: horizontal position of a dotted line, if any.
     """
 
@@ -74,12 +77,12 @@ class Bar:
     """A bin of the reliability diagram.
 
     Attributes:
-      left: edge of all its marks.
-      width: of all its marks.
-      accuracy: top of the bar.
-      confidence: height of the mark; None without predictions.
-      count: top of the bar in the lower part.
-      title: its numbers in words.
+      left: left edge of both bars.
+      width: width of both bars.
+      accuracy: top of the upper bar.
+      confidence: vertical position of the confidence mark; None without predictions.
+      count: top of the lower bar.
+      title: tooltip with the bin's numbers.
     """
 
     left: float
@@ -92,7 +95,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class ReliabilityDiagram:
-    """Accuracy and mean confidence by confidence, above the number of predictions."""
+    """Accuracy and mean confidence per bin, above the number of predictions per bin."""
 
     description: str
     x_ticks: tuple[Tick, ...]
@@ -102,13 +105,13 @@ class ReliabilityDiagram:
 
 
 def training_charts(training: Training) -> list[LineChart]:
-    """Draws each metric by epoch, for training and validation together."""
+    """Lays out one chart per metric, with the training and validation values by epoch."""
     metrics = dict.fromkeys(name.removeprefix("val_") for name in training.metrics)
     return [_training_chart(training, metric) for metric in metrics]
 
 
 def history_chart(models: Sequence[BlessedModel]) -> LineChart:
-    """Draws the accuracy of two or more models, the oldest first."""
+    """Lays out the accuracy of two or more models, oldest first."""
     accuracies = [model.accuracy for model in models]
     positions = range(len(models))
     x_of = _x_scale(0, len(models) - 1)
@@ -127,9 +130,9 @@ def history_chart(models: Sequence[BlessedModel]) -> LineChart:
 
 
 def reliability_diagram(calibration: Calibration) -> ReliabilityDiagram:
-    """Draws the accuracy and the mean confidence of each bin, and its number of predictions.
+    """Lays out the accuracy, mean confidence and number of predictions of each bin.
 
-    Counts are on a logarithmic scale: most predictions of a good model are in the last bin.
+    Counts have a logarithmic scale, because most predictions of a good model are in the last bin.
     """
     error = calibration.expected_error
     x_of = _scale(0, 1, LEFT, RIGHT)
@@ -241,7 +244,7 @@ def _labeled_ticks(low: float, high: float, show: Show) -> list[tuple[float, str
 
 
 def _x_scale(first: float, last: float) -> Scale:
-    """A single point is in the middle."""
+    """Places a single point in the middle."""
     return _scale(first, last, LEFT + 6, RIGHT) if first < last else lambda _: (LEFT + RIGHT) / 2
 
 

@@ -1,4 +1,4 @@
-"""The component between the gate and the Pusher that reports the run."""
+"""The interface of the RunReport component."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class RunReportSpec(ComponentSpec):
 
 
 class RunReport(base_component.BaseComponent):
-    """Makes a page about data, training, model and verdict, whether blessed or not.
+    """Creates a page about data, training, model and verdict, for blessed and rejected models.
 
-    Make the Pusher wait for it (`pusher.add_upstream_node(report)`): a Pusher that rejects a model
-    ends the run, which is when the report matters most. Sections that fail to render are marked
-    and don't block the push. Only a missing input or a page that can't be written is an error.
+    The Pusher must run after this component (`pusher.add_upstream_node(report)`), because it ends
+    the run if the model was rejected. Sections that fail to render are marked and don't block the
+    push. The component fails only if an input is missing or the page can't be written.
     """
 
     SPEC_CLASS = RunReportSpec
@@ -44,13 +44,13 @@ class RunReport(base_component.BaseComponent):
         blessing: BaseChannel[Any],
         hyperparameters: str = "{}",
     ) -> None:
-        """Makes the component.
+        """Creates the component.
 
         Args:
-          examples: with the splits `train` and `test`, and ImageExampleGen's properties.
-          model: the Model that the gate judged.
-          model_run: of the Trainer, with the training history.
-          blessing: of ModelGate.
+          examples: ImageExampleGen's output, with the splits `train` and `test`.
+          model: the Model that the gate evaluated.
+          model_run: the Trainer's output with the training history.
+          blessing: ModelGate's output.
           hyperparameters: JSON object.
         """
         super().__init__(

@@ -1,4 +1,4 @@
-"""The content of a report: `report.json`, from which the page is rendered."""
+"""The content of a report, stored in `report.json`. The page is rendered from it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ REPORT_CONTENT = "report.json"
 
 
 class ReportError(Exception):
-    """There is no report, or it can't be read."""
+    """The report is missing or can't be read."""
 
 
 class Bin(Frozen):
-    """Predictions with a confidence in (lower, upper]; the means are None if there are none."""
+    """Predictions with a confidence in (lower, upper]; the means are None in an empty bin."""
 
     lower: float
     upper: float
@@ -30,10 +30,10 @@ class Bin(Frozen):
 
 
 class Calibration(Frozen):
-    """How well confidences agree with accuracy.
+    """Agreement between confidence and accuracy.
 
     Attributes:
-      bins: of equal width, from 0 to 1.
+      bins: bins of equal width, from 0 to 1.
       expected_error: the expected calibration error; None without valid predictions.
     """
 
@@ -45,8 +45,8 @@ class Prediction(Frozen):
     """The model's prediction on one example.
 
     Attributes:
-      index: of the example in the test split, from 0.
-      label: of the example.
+      index: index of the example in the test split, from 0.
+      label: label of the example.
       predicted: the most probable label; None if the prediction is invalid, such as NaN.
       confidence: probability of `predicted`.
       second: the second most probable label.
@@ -64,14 +64,14 @@ class Prediction(Frozen):
 
 
 class Predictions(Frozen):
-    """The model's predictions on the test split; the verdict has its metrics.
+    """The model's predictions on the test split. The verdict contains its metrics.
 
     Attributes:
-      examples: how many there are.
-      correct: how many were classified correctly.
-      calibration: of the valid predictions.
-      samples: the first examples.
-      mistakes: the wrong predictions with the highest confidence, in descending order.
+      examples: number of examples.
+      correct: number of correct predictions.
+      calibration: calibration of the valid predictions.
+      samples: predictions on the first examples.
+      mistakes: wrong predictions with the highest confidence, in descending order.
     """
 
     examples: int
@@ -82,12 +82,12 @@ class Predictions(Frozen):
 
     @property
     def wrong(self) -> int:
-        """Examples that were not classified correctly."""
+        """Number of wrong or invalid predictions."""
         return self.examples - self.correct
 
 
 class Layer(Frozen):
-    """A layer of the network; the shape of its output, without the batch, if there is one."""
+    """A layer of the network. `shape`: shape of its output without the batch, if it has one."""
 
     name: str
     shape: tuple[int | None, ...] | None
@@ -98,10 +98,10 @@ class Training(Frozen):
     """The Trainer's history.
 
     Attributes:
-      best_epoch: from 1; the model has its weights.
-      epochs: values by name: `epoch` (from 1), `seconds`, and any metrics. A value is None where it
-        was not finite.
-      layers: of the network.
+      best_epoch: epoch of the exported weights, from 1.
+      epochs: values of each epoch, by name: `epoch` (from 1), `seconds`, and any metrics. Values
+        that are not finite are None.
+      layers: layers of the network.
       parameters: number of weights.
       hardware: the machine that trained the model.
     """
@@ -116,12 +116,12 @@ class Training(Frozen):
 
     @property
     def seconds(self) -> float:
-        """Duration of all epochs."""
+        """Total duration of all epochs."""
         return sum(epoch.get("seconds") or 0 for epoch in self.epochs)
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics of all epochs: accuracy and loss first, else in their order."""
+        """Names of the metrics: accuracy and loss first, then the others in recorded order."""
         names = dict.fromkeys(("accuracy", "val_accuracy", "loss", "val_loss"))
         names |= dict.fromkeys(name for epoch in self.epochs for name in epoch)
         given = set().union(*self.epochs) - {"epoch", "seconds"}
@@ -137,23 +137,23 @@ class Baseline(Frozen):
 
 
 class Report(Frozen):
-    """Everything known when the gate has decided; parts that failed are None or empty.
+    """Everything known after the gate's decision. Sections that failed are None or empty.
 
     Attributes:
       format: version of this format.
       model: the candidate.
-      data: that the model was trained and tested on.
-      label_counts: examples by split and label.
-      hyperparameters: JSON values by name.
-      training: history of the training.
-      verdict: of the gate.
-      baseline: None if there was none.
-      predictions: on the test split.
-      warnings: contradictions between the parts.
-      problems: errors, by section of the page that could not be made.
-      class_pictures: by label, a PNG file with a row of training examples.
-      git: the code; None if it is in no Git repository.
-      packages: versions by name.
+      data: the data that the model was trained and tested on.
+      label_counts: number of examples, by split and label.
+      hyperparameters: JSON values, by name.
+      training: the training history.
+      verdict: the gate's verdict.
+      baseline: None if the candidate had no baseline.
+      predictions: predictions on the test split.
+      warnings: contradictions between sections.
+      problems: error messages, by section of the page that failed.
+      class_pictures: PNG files with a row of training examples, by label.
+      git: the code version; None if the code is not in a Git repository.
+      packages: package versions, by name.
     """
 
     format: Literal[3] = 3
@@ -173,10 +173,10 @@ class Report(Frozen):
 
     @classmethod
     def from_json(cls, text: str) -> Report:
-        """Reads what `to_json` wrote.
+        """Parses the output of `to_json`.
 
         Raises:
-          ReportError: if the text is something else, with the first of its problems.
+          ReportError: if the text is not a report; the message describes the first problem.
         """
         try:
             return cls.model_validate_json(text)
@@ -189,6 +189,6 @@ def read_report(directory: str) -> Report:
 
     Raises:
       OSError: if the file can't be read.
-      ReportError: as `Report.from_json`.
+      ReportError: if the file is not a report.
     """
     return Report.from_json(Path(directory, REPORT_CONTENT).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Writes a report about artifacts."""
+"""The executor of RunReport: writes the report of a run."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Executor(base_executor.BaseExecutor):
     """Executor of RunReport."""
 
     def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
-        """Writes the page, its pictures and its content.
+        """Writes the page, its images and `report.json`.
 
         Args:
           input_dict: examples, model, model_run and blessing.
@@ -63,16 +63,16 @@ class Executor(base_executor.BaseExecutor):
 
 
 class _Sections:
-    """Makes the sections of a report, and keeps the errors of those that fail."""
+    """Creates the sections of a report and records the errors of failed ones."""
 
     def __init__(self) -> None:
         self.problems: dict[str, str] = {}
 
     def attempt(self, section: str, make: Callable[[], _T]) -> _T | None:
-        """Returns what `make` returns; None if it raises anything."""
+        """Returns the result of `make`, or None if it raises an exception."""
         try:
             return make()
-        except Exception as error:  # noqa: BLE001 - the other sections are still wanted
+        except Exception as error:  # noqa: BLE001 - one failed section must not affect the others
             _log.exception("The report's section %s failed", section)
             lines = str(error).strip().splitlines() or [""]
             self.problems[section] = f"{type(error).__name__}: {lines[0][:300]}"
@@ -82,12 +82,12 @@ class _Sections:
 def make_report(
     inputs: Mapping[str, Artifact], hyperparameters: Mapping[str, Any], directory: Path
 ) -> Report:
-    """Makes everything but the page; sections that fail are listed in the report's problems.
+    """Creates the report's content and images. Failed sections are listed in `problems`.
 
     Args:
-      inputs: artifacts by role.
-      hyperparameters: JSON values by name.
-      directory: for the pictures.
+      inputs: artifacts, by role.
+      hyperparameters: JSON values, by name.
+      directory: target directory of the images.
     """
     sections = _Sections()
     examples, model, blessing = (inputs[role] for role in ("examples", "model", "blessing"))
@@ -149,15 +149,15 @@ def _class_pictures(examples: Artifact, data: Data, directory: Path) -> dict[int
 
 
 def _contradictions(verdict: Verdict | None, predictions: Predictions | None) -> tuple[str, ...]:
-    """Warns if the model's predictions now are not those that the gate counted."""
+    """Warns if the predictions differ from the gate's evaluation."""
     if verdict is None or predictions is None or not verdict.confusion_matrix:
         return ()
-    judged = verdict.metrics["correct"], verdict.metrics["examples"]
-    if judged == (predictions.correct, predictions.examples):
+    counted = verdict.metrics["correct"], verdict.metrics["examples"]
+    if counted == (predictions.correct, predictions.examples):
         return ()
     warning = (
-        f"The model's predictions differ from those that the gate judged: {judged[0]} of "
-        f"{judged[1]} were correct then, {predictions.correct} of {predictions.examples} are now."
+        f"The predictions differ from the gate's evaluation: {predictions.correct} of "
+        f"{predictions.examples} are correct, but the gate counted {counted[0]} of {counted[1]}."
     )
     return (warning,)
 

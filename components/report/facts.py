@@ -1,4 +1,4 @@
-"""Facts about a run that are known only after it, from ML Metadata."""
+"""Facts about a finished run, read from ML Metadata."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ class StageTime:
     """The duration of a stage.
 
     Attributes:
-      state: in ML Metadata, in lower case: complete, cached, failed, canceled …
-      share: of the longest stage's time, from 0 to 1; 0 if the stage did not run.
+      name: component id.
+      state: state in ML Metadata, in lower case: complete, cached, failed, canceled …
+      seconds: duration.
+      share: duration relative to the longest stage, from 0 to 1; 0 if the stage did not run.
     """
 
     name: str
@@ -22,13 +24,13 @@ class StageTime:
 
 @dataclass(frozen=True)
 class LineageRow:
-    """A node of the lineage graph, with one node in each row.
+    """A node of the lineage graph. Each row has one node.
 
     Attributes:
-      title: name and id, or time.
-      detail: may be empty.
+      title: name, and id or time.
+      detail: additional text; may be empty.
       kind: `artifact` or `stage`.
-      lane: column of its dot, from 0.
+      lane: column of the node, from 0.
     """
 
     title: str
@@ -39,7 +41,7 @@ class LineageRow:
 
 @dataclass(frozen=True)
 class LineageEdge:
-    """A line from a row down to a lower one, in a lane."""
+    """A line from a row to a lower row, drawn in a lane."""
 
     top: int
     bottom: int
@@ -49,7 +51,7 @@ class LineageEdge:
 
 @dataclass(frozen=True)
 class Lineage:
-    """A graph laid out like a version history: the sources of a row are below it."""
+    """A graph laid out like a version history: the inputs of each node are below it."""
 
     rows: tuple[LineageRow, ...]
     edges: tuple[LineageEdge, ...]
@@ -65,9 +67,9 @@ class BlessedModel:
     """A model that passed the gate.
 
     Attributes:
-      id: in ML Metadata.
-      when: time of the blessing, for people.
-      accuracy: on the test examples at that time.
+      id: artifact id in ML Metadata.
+      when: time of the blessing, formatted.
+      accuracy: accuracy on the test examples at that time.
       current: whether this run produced the model.
     """
 
@@ -82,9 +84,10 @@ class CheckedFeature:
     """A feature of the raw examples, and its bounds in the schema.
 
     Attributes:
-      type: in the schema, such as FLOAT.
-      rule: its bounds, in words.
-      observed: smallest and largest value in the data, for people; may be empty.
+      name: name of the feature.
+      type: type in the schema, such as FLOAT.
+      rule: bounds in the schema, as text.
+      observed: range of values in the data, as text; may be empty.
     """
 
     name: str
@@ -98,7 +101,7 @@ class DataChecks:
     """The comparison of the data with the schema.
 
     Attributes:
-      features: in the schema's order.
+      features: the features, in the schema's order.
       anomalies: each as "split: feature: reason"; empty if the data satisfies the schema.
     """
 
@@ -111,14 +114,14 @@ class RunFacts:
     """Facts that are known only after the run.
 
     Attributes:
-      started: time, for people.
-      seconds: from the start of the first stage to the end of the last one.
-      release: the outcome of the push, in words.
-      stages: in the order in which they ran.
-      history: the newest blessed models, in ascending order.
-      lineage: of the pushed model, or else of the verdict; None if there is neither.
+      started: start time, formatted.
+      seconds: time from the start of the first stage to the end of the last one.
+      release: outcome of the push, as text.
+      stages: stages, in execution order.
+      history: the newest blessed models, oldest first.
+      lineage: lineage of the pushed model, or else of the verdict; None if the run has neither.
       data_checks: None if the run has none.
-      index: URL of the index of runs; None if the page lies elsewhere.
+      index: URL of the index of runs; None if the page is written elsewhere.
     """
 
     started: str

@@ -18,7 +18,7 @@ SAMPLES = 5
 MISTAKES = 25
 _MOST_EXAMPLES = 512
 _BATCH_BYTES = 16 << 20
-"""Of images; the model turns each byte into a float32, so that a batch takes 64 MiB there."""
+"""Size of a batch of images. The model converts each byte to float32, which takes 64 MiB."""
 _SIGNATURE = "serving_default"
 
 Shape = tuple[int, int, int]
@@ -26,7 +26,7 @@ Images = npt.NDArray[np.uint8]
 
 
 class Batch(NamedTuple):
-    """Examples as they are stored, and their features.
+    """Serialized examples and their features.
 
     Attributes:
       serialized: string tensor of shape (n,).
@@ -47,7 +47,7 @@ class Inferred(NamedTuple):
       predicted: labels or INVALID, int64 of shape (n,).
       confidences: float32 of shape (n,).
       samples: the first examples.
-      mistakes: the wrong predictions with the highest confidence, in descending order.
+      mistakes: wrong predictions with the highest confidence, in descending order.
     """
 
     labels: npt.NDArray[np.int64]
@@ -58,15 +58,15 @@ class Inferred(NamedTuple):
 
 
 def run_inference(model_dir: Path, split_uri: str, image_shape: Shape) -> Inferred:
-    """Runs a SavedModel on each example of a split; memory holds one batch of images.
+    """Runs a SavedModel on all examples of a split, with one batch of images in memory at a time.
 
     Args:
-      model_dir: the SavedModel.
+      model_dir: directory of the SavedModel.
       split_uri: directory of gzipped TFRecords of raw tf.Examples.
       image_shape: height, width and channels.
 
     Raises:
-      ValueError: if there are no examples, or images of another size.
+      ValueError: if there are no examples, or an image has another size.
     """
     signature = tf.saved_model.load(str(model_dir)).signatures[_SIGNATURE]
     worst = WorstMistakes(MISTAKES)
@@ -97,7 +97,7 @@ def run_inference(model_dir: Path, split_uri: str, image_shape: Shape) -> Inferr
 def first_of_each_class(
     split_uri: str, image_shape: Shape, classes: int, count: int
 ) -> dict[int, list[Images]]:
-    """Reads the first images of each class; classes without examples are left out."""
+    """Reads the first images of each class, omitting classes without examples."""
     found: dict[int, list[Images]] = {}
     for batch in read_batches(split_uri, image_shape):
         for label, image in zip(batch.labels.tolist(), batch.images, strict=True):
@@ -110,15 +110,15 @@ def first_of_each_class(
 
 
 def batch_size(image_shape: Shape) -> int:
-    """Examples per batch: few enough that their images stay within 16 MiB."""
+    """Returns the number of examples per batch, whose images take at most 16 MiB."""
     return max(1, min(_MOST_EXAMPLES, _BATCH_BYTES // math.prod(image_shape)))
 
 
 def read_batches(split_uri: str, image_shape: Shape) -> Iterator[Batch]:
-    """Reads raw tf.Examples of gzipped TFRecords, file by file in the order of their names.
+    """Reads raw tf.Examples from gzipped TFRecord files, sorted by file name.
 
     Raises:
-      ValueError: if there are no files, or images of another size.
+      ValueError: if there are no files, or an image has another size.
     """
     spec = {
         IMAGE: tf.io.FixedLenFeature([], tf.string),

@@ -1,4 +1,4 @@
-"""Confidence intervals of shares, such as accuracy and recall."""
+"""Confidence intervals of proportions, such as accuracy and recall."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def wilson_interval(successes: int, trials: int) -> Interval | None:
 
     Wilson, Probable Inference, the Law of Succession, and Statistical Inference, JASA 22 (1927).
     Brown, Cai and DasGupta, Interval Estimation for a Binomial Proportion, Statistical Science 16
-    (2001), recommend it: it stays within 0 and 1, and is accurate for shares close to them.
+    (2001), recommend it, because it stays within 0 and 1 and is accurate for proportions near them.
     """
     from scipy.stats import binomtest
 

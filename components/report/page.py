@@ -1,4 +1,4 @@
-"""Renders the page of a report: one HTML file that needs nothing else."""
+"""Renders a report as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from components.report.rendering import data_uri, render_template
 _TEMPLATE = "page.html.j2"
 _SHADES = 5
 _LARGEST_MATRIX = 40
-"""Classes; of more, the page lists the most common mistakes instead of the confusion matrix."""
+"""Largest number of classes with a confusion matrix; with more, common mistakes are listed."""
 
 _COMMON_MISTAKES = 20
 
@@ -27,11 +27,11 @@ def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
 
     Args:
       report: the content.
-      directory: with the report's pictures.
-      run: adds sections about the finished run; None for a page made before the push.
+      directory: directory of the report's images.
+      run: facts for the sections about the finished run; None before the push.
 
     Returns:
-      HTML with embedded pictures; all text is escaped.
+      HTML with embedded images. All text is escaped.
     """
     names = dict(enumerate(report.data.class_names))
     verdict, training = report.verdict, report.training
@@ -54,13 +54,13 @@ def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
 
 
 def render_rejection(data: Data, run: RunFacts) -> str:
-    """Renders the page of a run that the data gate stopped; `run` has data checks."""
+    """Renders the page of a run that the data gate stopped. `run` must have data checks."""
     return render_template("rejection.html.j2", data=data, run=run)
 
 
 @dataclass(frozen=True)
 class CommonMistake:
-    """How often one class was taken for another."""
+    """The number of times that one class was misclassified as another."""
 
     actual: int
     predicted: int
@@ -79,12 +79,12 @@ def common_mistakes(matrix: tuple[tuple[int, ...], ...]) -> list[CommonMistake]:
 
 
 def shade(count: int, most: int) -> int:
-    """Returns the shade of a matrix cell: 0 without mistakes, else from 1 to 5 for `most`."""
+    """Returns the shade of a matrix cell: 0 without mistakes, else 1 to 5; `most` gets 5."""
     return ceil(_SHADES * count / most) if count else 0
 
 
 def lane_path(edge: LineageEdge, lane_width: float, row_height: float) -> str:
-    """Returns the SVG path of an edge: it bends into its lane, and ends at the lower dot."""
+    """Returns the SVG path of an edge, which bends into its lane and ends at the lower node."""
     x0, x1 = ((lane + 0.5) * lane_width for lane in (edge.start_lane, edge.lane))
     y0, y1 = ((row + 0.5) * row_height for row in (edge.top, edge.bottom))
     bend, middle = y0 + row_height, y0 + row_height / 2
@@ -92,7 +92,7 @@ def lane_path(edge: LineageEdge, lane_width: float, row_height: float) -> str:
 
 
 def _largest_share(label_counts: Mapping[str, Mapping[int, int]]) -> float:
-    """Returns the largest share of one class in any split, which has the longest bar."""
+    """Returns the largest share of a class in any split, which gets the longest bar."""
     shares = (
         count / sum(counts.values())
         for counts in label_counts.values()

@@ -1,4 +1,4 @@
-"""Writes images as PNG files, as the model sees them."""
+"""Writes the model's input images as PNG files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from components.report.content import Prediction
 from components.report.predictions import Classified
 
 LONGEST_SIDE = 128
-"""Of a picture, in pixels; larger images are reduced, because the page contains all of them."""
+"""Longest side of a written image, in pixels. Limits the size of the page, which embeds them."""
 
 _ROW_PIXELS = 2_000_000
-"""Of the rows of all classes together, which bounds the size of the page."""
+"""Total number of pixels in the rows of all classes, to limit the size of the page."""
 
 Image8 = npt.NDArray[np.uint8]
 
@@ -28,12 +28,12 @@ def write_classes(
     """Writes one row of images for each class.
 
     Args:
-      images: by label; at most `columns` each.
-      columns: width of each row in images; what is not filled stays transparent.
-      directory: for the files.
+      images: images, by label; at most `columns` per label.
+      columns: number of images per row; missing images are transparent.
+      directory: target directory.
 
     Returns:
-      File names by label.
+      File names, by label.
     """
     directory.mkdir(parents=True, exist_ok=True)
     names = {}
@@ -52,12 +52,12 @@ def write_classes(
 def write_predictions(
     examples: Sequence[Classified], kind: str, directory: Path
 ) -> tuple[Prediction, ...]:
-    """Writes the images of some examples, and returns the predictions on them.
+    """Writes the images of examples and returns their predictions.
 
     Args:
-      examples: with the model's predictions.
+      examples: examples with the model's predictions.
       kind: prefix of the file names.
-      directory: for the files.
+      directory: target directory.
     """
     directory.mkdir(parents=True, exist_ok=True)
     predictions = []
@@ -69,7 +69,7 @@ def write_predictions(
 
 
 def to_picture(image: Image8, side: int = LONGEST_SIDE) -> Image.Image:
-    """Turns uint8 of shape (height, width, 1 or 3) into a picture with sides of at most `side`."""
+    """Converts uint8 of shape (height, width, 1 or 3) to a picture, scaled down to `side`."""
     picture = Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image)
     picture.thumbnail((side, side))
     return picture

@@ -1,4 +1,4 @@
-"""Evaluates a model's predictions beyond the gate's metrics: calibration and worst mistakes."""
+"""Computes calibration and worst mistakes, which the gate's metrics don't include."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.integer]
 
 INVALID = -1
-"""Stands for the label of a prediction that is no class."""
+"""Label of an invalid prediction."""
 
 CALIBRATION_BINS = 15
 
@@ -40,16 +40,15 @@ def calibration(
 ) -> Calibration:
     """Compares the confidence of valid predictions with their accuracy.
 
-    The expected calibration error is the mean distance, over the predictions, between mean
-    confidence and accuracy in the prediction's bin: Guo et al., On Calibration of Modern Neural
-    Networks, ICML 2017 (arXiv 1706.04599), equation 3. Their experiments also use 15 bins of equal
-    width.
+    The expected calibration error is the difference between accuracy and mean confidence, averaged
+    over bins and weighted by their number of predictions: Guo et al., On Calibration of Modern
+    Neural Networks, ICML 2017 (arXiv 1706.04599), equation 3. They also use 15 bins of equal width.
 
     Args:
       labels: shape (n,).
       predicted: labels or INVALID, shape (n,).
       confidences: shape (n,).
-      bins: how many.
+      bins: number of bins.
     """
     valid = predicted != INVALID
     confidences = confidences[valid].astype(np.float64)
@@ -85,8 +84,8 @@ class Classified:
     """An example and the model's prediction.
 
     Attributes:
-      index: of the example, from 0.
-      label: of the example.
+      index: index of the example, from 0.
+      label: label of the example.
       image: uint8 of shape (height, width, channels).
       probabilities: shape (classes,).
     """
@@ -104,17 +103,17 @@ class Classified:
 
     @property
     def rank(self) -> tuple[float, int]:
-        """Higher for higher confidence; of equal ones, higher for the earlier example."""
+        """Sort key by confidence; among equal confidences, earlier examples rank higher."""
         confidence = self.probabilities.max() if self.predicted is not None else -1.0
         return float(confidence), -self.index
 
 
 @dataclass
 class WorstMistakes:
-    """Keeps the wrong predictions with the highest confidence, of any number of batches.
+    """Collects the wrong predictions with the highest confidence from any number of batches.
 
     Args:
-      count: how many to keep.
+      count: number of predictions to keep.
     """
 
     count: int
@@ -128,7 +127,7 @@ class WorstMistakes:
         """Adds the mistakes of a batch.
 
         Args:
-          first: index of the batch's first example.
+          first: index of the first example in the batch.
           labels: shape (n,).
           images: shape (n, height, width, channels).
           probabilities: shape (n, classes).

@@ -1,4 +1,4 @@
-"""Renders the templates: pages that need neither network nor scripts."""
+"""Renders templates to self-contained pages without scripts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _HERE = Path(__file__).parent
 
 
 def render_template(name: str, **variables: Any) -> str:
-    """Renders a template with the style sheet; all text is escaped.
+    """Renders a template with the style sheet. All text is escaped.
 
     Args:
-      name: of the template.
-      **variables: of the template and of those that it imports.
+      name: file name of the template.
+      **variables: variables of the template and of the templates that it imports.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -38,25 +38,25 @@ def render_template(name: str, **variables: Any) -> str:
         short_uri=short_uri,
         words=words,
     )
-    # The style sheet is our own; everything else is escaped.
+    # Only the project's style sheet is exempt from escaping.
     css = Markup((_HERE / _CSS).read_text(encoding="utf-8"))  # noqa: S704
     environment.globals |= variables | {"css": css}
     return environment.get_template(name).render()
 
 
 def data_uri(path: Path) -> str:
-    """Encodes a PNG file, so that the page contains it."""
+    """Encodes a PNG file as a data URI, to embed it in the page."""
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
 def short_uri(uri: str) -> str:
-    """Keeps the end of a path or URI, which identifies an artifact within its pipeline root."""
+    """Shortens a path or URI to its end, which identifies an artifact in a pipeline root."""
     parts = [part for part in re.split(r"[/\\]", uri) if part]
     return uri if len(parts) <= 3 else "…/" + "/".join(parts[-3:])  # noqa: PLR2004
 
 
 def words(name: str) -> str:
-    """Turns "val_top_2_accuracy" into "validation top 2 accuracy"."""
+    """Formats "val_top_2_accuracy" as "validation top 2 accuracy"."""
     return re.sub("^val_", "validation ", name).replace("_", " ")
 
 
@@ -66,12 +66,12 @@ def coordinate(value: float) -> str:
 
 
 def grouped(value: float | None) -> str:
-    """Groups thousands: "10,000"."""
+    """Formats a number with thousands separators: "10,000"."""
     return _UNKNOWN if value is None else f"{value:,}"
 
 
 def percent(value: float | None, digits: int = 2) -> str:
-    """Writes a share as "99.38%"."""
+    """Formats a fraction as "99.38%"."""
     return _UNKNOWN if value is None else f"{value * 100:.{digits}f}%"
 
 
@@ -81,7 +81,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Writes seconds as "1.5 s", "11 min 46 s" or "2 h 5 min"."""
+    """Formats seconds as "1.5 s", "11 min 46 s" or "2 h 5 min"."""
     if seconds < 60:  # noqa: PLR2004
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -15,12 +15,12 @@ class RunRow:
     """A run in the index.
 
     Attributes:
-      started: time, for people.
-      page: URL of its page, relative to the index; None if there is no page.
-      outcome: of a run without a report, or with one that can't be read.
-      release: the outcome of the push, in words.
-      report: None if the run has none, or if it can't be read.
-      note: why the report can't be read; may be empty.
+      started: start time, formatted.
+      page: URL of the run's page, relative to the index; None without a page.
+      outcome: outcome of a run without a readable report.
+      release: outcome of the push, as text.
+      report: None if the run has no readable report.
+      note: the reason why the report can't be read; may be empty.
     """
 
     started: str
@@ -33,11 +33,11 @@ class RunRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference between a run and the previous one that has a report.
+    """The difference between a run and the previous run with a report.
 
     Attributes:
-      accuracy: change, as a share; None if either is unknown.
-      loss: change; None if either is unknown.
+      accuracy: change in accuracy, as a fraction; None if either value is unknown.
+      loss: change in loss; None if either value is unknown.
       settings: each changed setting, such as "epochs 2 → 30".
     """
 
@@ -50,11 +50,11 @@ def render_index(title: str, rows: list[RunRow]) -> str:
     """Renders the index.
 
     Args:
-      title: of the data set.
-      rows: of all runs, newest first.
+      title: title of the data set.
+      rows: all runs, newest first.
 
     Returns:
-      HTML; all text is escaped.
+      HTML. All text is escaped.
     """
     pairs = [(row, _comparison(row, rows[i + 1 :])) for i, row in enumerate(rows)]
     return render_template(_TEMPLATE, title=title, pairs=pairs)

@@ -150,11 +150,11 @@ def submit(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     \b
     Exit status (with --no-wait, 0 means that the run was accepted):
-      0    the model is pushed, or the newest release already holds it
-      1    an error occurred
-      2    invalid usage
-      3    the model failed its gate; nothing was pushed
-      4    data validation failed; nothing was trained
+      0    model pushed, or already the newest release
+      1    run failed
+      2    usage error
+      3    model rejected; nothing was pushed
+      4    data rejected; nothing was trained
       130  interrupted; the run is stopped if its id is known
     """  # noqa: D301 - click interprets the escaped \b
     given = parameters | {name: value for name, value in named.items() if value is not None}

@@ -66,9 +66,7 @@ def decide(run_state: str, task_states: Mapping[str, str], outputs: Mapping[str,
 def _succeeded(task_states: Mapping[str, str]) -> Outcome:
     state = task_states.get(stages.PUSHER, "missing")
     if state == "SUCCEEDED":
-        return Outcome(
-            ExitStatus.SUCCESS, "the model is pushed, or the newest release already holds it"
-        )
+        return Outcome(ExitStatus.SUCCESS, "model pushed, or already the newest release")
     return Outcome(ExitStatus.FAILED, f"the run succeeded, but its task {stages.PUSHER} is {state}")
 
 

@@ -61,9 +61,9 @@ def compile_command(
     Accepts the options of `run`, with different defaults: data is tfds, baseline is pushed,
     serving-dir is the volume, schema-file is the schema in the image, and backup-dir is empty.
 
-    The options data, epochs and accuracy-threshold set the defaults of runtime parameters. Another
-    runtime parameter is data_version: pass a new value whenever the data changes, because the cache
-    of Kubeflow Pipelines can't detect changed data.
+    The options data, epochs and accuracy-threshold set the defaults of runtime parameters. There is
+    one more runtime parameter, data_version. Change its value whenever the data changes, because
+    the cache of Kubeflow Pipelines can't detect changed data.
     """
     cluster = given_options({name: options.pop(name) for name in _CLUSTER_OPTIONS})
     given = given_options(options)

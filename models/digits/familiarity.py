@@ -1,8 +1,8 @@
-"""Tells whether an image resembles handwritten digits, by its nearest neighbors among examples.
+"""Detects images that don't resemble handwritten digits, by distance to their nearest neighbors.
 
-A classifier is confident about shapes that it has never seen, such as letters. The distance to the
-nearest training examples is an independent measure of how strange a shape is (Y. Sun and others,
-"Out-of-Distribution Detection with Deep Nearest Neighbors", 2022).
+Classifiers are often confident about unknown shapes, such as letters. The distance to the nearest
+training examples is an independent measure of novelty (Y. Sun et al., "Out-of-Distribution
+Detection with Deep Nearest Neighbors", 2022).
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from scipy import ndimage
 
 from models.digits.sample import load
 
-_NEIGHBOR = 3  # A single example may be odd, or mislabeled.
+_NEIGHBOR = 3  # Not the nearest: a single example may be unusual or mislabeled.
 
 _Features = npt.NDArray[np.float32]
 
 
 def strangeness(image: npt.NDArray[np.uint8]) -> float:
-    """Measures how little an image resembles the examples.
+    """Measures how much an image differs from handwritten digits.
 
     Args:
-      image: shape (28, 28), in MNIST's form, not empty.
+      image: shape (28, 28), in MNIST's form, with some ink.
 
     Returns:
-      1 minus the cosine similarity of the strokes' directions to those of the third nearest of
-      5,000 training images: 0 for an image like them, up to 1.
+      A distance from 0 (identical) to 1: 1 minus the cosine similarity of the edge directions in
+      the image and in the third nearest of 5,000 training images.
     """
     similarities = _examples() @ _directions(image[np.newaxis])[0]
     return float(1 - np.partition(similarities, -_NEIGHBOR)[-_NEIGHBOR])
@@ -36,17 +36,17 @@ def strangeness(image: npt.NDArray[np.uint8]) -> float:
 
 @functools.cache
 def _examples() -> _Features:
-    """Takes a second, once."""
+    """Returns the features of the training images. The first call takes a second."""
     images, _ = load()
     return _directions(images[..., 0])
 
 
 def _directions(images: npt.NDArray[np.uint8]) -> _Features:
-    """Describes images, of shape (n, 28, 28), by the directions of their edges.
+    """Describes images of shape (n, 28, 28) by the directions of their edges.
 
     Returns:
-      Shape (n, 196), vectors of length 1: how much brightness rises to the bottom, top, right and
-      left in each of 7 x 7 overlapping fields.
+      Unit vectors, shape (n, 196): the brightness gradient toward the bottom, top, right and left
+      in each of 7 x 7 overlapping fields.
     """
     blurred = ndimage.gaussian_filter(images.astype(np.float32), (0, 0.7, 0.7))
     down, right = np.gradient(blurred, axis=(1, 2))

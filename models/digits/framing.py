@@ -1,7 +1,7 @@
-"""Brings any picture of one digit to MNIST's form: a photo, a scan, a screenshot or a drawing.
+"""Converts a picture of one digit (photo, scan, screenshot or drawing) to MNIST's form.
 
-MNIST's own images were made the same way: the digit is scaled, with its proportions kept, to fit a
-box of 20x20 pixels, and placed in 28x28 so that its center of mass is in the middle
+Follows the procedure that created MNIST: the digit is scaled to fit a box of 20x20 pixels,
+preserving its aspect ratio, and its center of mass is placed in the middle of a 28x28 image
 (http://yann.lecun.com/exdb/mnist/).
 
 `models.digits.ink` finds the ink, `models.digits.parts` picks the digit's parts, and
@@ -28,32 +28,32 @@ IMAGE_SIDE = 28
 BOX_SIDE = 20
 """Longer side of the digit, in pixels."""
 
-_WORKING_SIDE = 512  # Longer side, in pixels, at which ink is looked for.
+_WORKING_SIDE = 512  # Longer side of the picture in which ink is detected, in pixels.
 _MOST_STRANGENESS = 0.148
 """Chosen on validation images: `python tests/benchmarks/bench_digit_images.py --calibrate`."""
-_TURNS = (0, 10, -10)  # Degrees: a digit stays the same digit, other shapes often change class.
-_TURNED_SIDE = 80  # Longer side of the ink that is turned, in pixels.
-_HALF = 128  # Of the brightness, and of opacity, of 8 bits.
-_OWN_CONTRAST = 64  # What the visible part of a picture has if it is more than ink.
+_TURNS = (0, 10, -10)  # Degrees. Rotation rarely changes the class of a digit, unlike other shapes.
+_TURNED_SIDE = 80  # Longer side of the ink before rotation, in pixels.
+_HALF = 128  # Half of the 8-bit range of brightness and opacity.
+_OWN_CONTRAST = 64  # Least contrast of a visible part that has both ink and background.
 
 
 def to_mnist(picture: Image.Image) -> Prepared:
-    """Brings a picture of a digit to MNIST's form (a `models.pictures.PicturePreprocessing`).
+    """Converts a picture of a digit to MNIST's form (a `models.pictures.PicturePreprocessing`).
 
-    The border shows whether the ink is dark or bright. Uneven light, shadows, noise, specks, ruled
-    lines, frames, underlines and the desk around a sheet are removed.
+    The brightness of the border determines whether the ink is dark or light. Uneven light,
+    shadows, noise, specks, ruled lines, frames, underlines and the desk around a sheet are removed.
 
     Args:
-      picture: of mode L, RGB or RGBA and any size; one that has MNIST's form keeps its pixels.
+      picture: mode L, RGB or RGBA, any size. A picture in MNIST's form keeps its pixels.
 
     Returns:
-      Views of shape (IMAGE_SIDE, IMAGE_SIDE, 1): the digit bright (255) on dark (0), its longer
-      side BOX_SIDE, its center of mass in the middle; then the digit turned to either side. A
-      picture in MNIST's form has only one view. There is a doubt if the picture shows several
-      digits, or something that does not look like a digit.
+      Views of shape (IMAGE_SIDE, IMAGE_SIDE, 1), with a light digit (255) on a dark background
+      (0), its longer side BOX_SIDE and its center of mass in the middle: first upright, then
+      rotated to either side. A picture in MNIST's form has only one view. `doubt` is set if the
+      picture shows several digits, or something that doesn't look like a digit.
 
     Raises:
-      PictureError: if there is no ink.
+      PictureError: if the picture has no ink.
     """
     gray = _to_grayscale(picture)
     if _is_in_form(np.asarray(gray)):
@@ -67,7 +67,7 @@ def to_mnist(picture: Image.Image) -> Prepared:
 
 
 def _is_in_form(pixels: npt.NDArray[np.uint8]) -> bool:
-    """Whether it could be one of MNIST, whose pixels are better than those of a new framing."""
+    """Whether the image already has MNIST's form, so that framing could only degrade it."""
     if pixels.shape != (IMAGE_SIDE, IMAGE_SIDE) or pixels.max() < _HALF:
         return False
     inked = [np.flatnonzero(pixels.any(axis=axis)) for axis in (0, 1)]
@@ -76,15 +76,15 @@ def _is_in_form(pixels: npt.NDArray[np.uint8]) -> bool:
 
 
 def _center_of_mass(pixels: npt.NDArray[Any]) -> list[float]:
-    """Row and column, counted from the outer edges of the first ones."""
+    """Returns row and column, measured from the top left corner."""
     return [center + 0.5 for center in ndimage.center_of_mass(pixels.astype(np.float64))]
 
 
 def _to_grayscale(picture: Image.Image) -> Image.Image:
-    """Returns a copy in mode L; a fill for transparent parts keeps the visible ones visible.
+    """Returns a copy in mode L, with transparent parts filled.
 
-    A picture with contrasts of its own, such as one with round corners, gets its own usual
-    lightness; a picture of a single lightness is ink, and gets the opposite one.
+    If the visible part has contrast, such as a picture with rounded corners, the fill is its median
+    lightness. Otherwise the visible part is ink, and the fill is the opposite lightness.
     """
     gray = picture.convert("L")
     if picture.mode != "RGBA":
@@ -116,7 +116,7 @@ def _fit(ink: Ink) -> Ink:
 
 
 def _center(fitted: Ink) -> npt.NDArray[np.uint8]:
-    """Places the digit; never so that a part of it would be cut off."""
+    """Moves the center of mass to the middle, as far as possible without cropping the digit."""
     image = np.zeros((IMAGE_SIDE, IMAGE_SIDE), np.uint8)
     top, left = (
         min(max(round(IMAGE_SIDE / 2 - center), 0), IMAGE_SIDE - side)

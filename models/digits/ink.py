@@ -1,7 +1,7 @@
-"""Finds the ink in a picture of handwriting: on a sheet on a desk, in uneven light, on ruled paper.
+"""Detects ink in pictures of handwriting, even in uneven light, on ruled paper or on a desk.
 
-The ink is what stands out against its surroundings in small parts. Paper that lies on a darker desk
-is cut out first, and the lines of ruled or squared paper are removed last.
+Ink consists of small areas that contrast with their surroundings. A sheet of paper on a darker desk
+is cropped first, and the lines of ruled or squared paper are removed last.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ Ink = npt.NDArray[np.float32]
 _Mask = npt.NDArray[np.bool_]
 
 EDGE_LEVEL = 0.2
-"""Least ink at the edges of a stroke."""
+"""Pixels with at least this much ink belong to a stroke."""
 
-_LEAST_CONTRAST = 0.08  # Of ink to its background, of 1.
-_NOISE_DEVIATIONS = 5.0  # Of the paper's noise; ink is stronger.
-_DEVIATION = 1.4826  # Standard deviation of normal noise: times its median absolute deviation.
+_LEAST_CONTRAST = 0.08  # Between ink and background, on a scale of 0 to 1.
+_NOISE_DEVIATIONS = 5.0  # Ink exceeds this many standard deviations of the paper's noise.
+_DEVIATION = 1.4826  # Standard deviation of normal noise, in median absolute deviations.
 
-_MOST_NOISE = 0.05  # Standard deviation from pixel to pixel, of 1.
-_LEAST_BLURRED = 112  # Longer side of a picture, in pixels.
-_BLUR = 1.2  # Standard deviation, in pixels, for pictures with more noise.
+_MOST_NOISE = 0.05  # Standard deviation between neighboring pixels; noisier pictures are blurred.
+_LEAST_BLURRED = 112  # Longer side of the smallest picture that is blurred, in pixels.
+_BLUR = 1.2  # Standard deviation of the blur, in pixels.
 
-_LEAST_SHEET = 0.2  # Of the picture's area.
-_SHEET_SOLIDITY = 0.75  # Paper without its ink, of the sheet's area; a light 0 has less.
-_SHEET_RECTANGULARITY = 0.85  # Of the smallest rectangle around the sheet; an ellipse has 0.79.
-_SHEET_MARGIN = 0.015  # Of the picture's longer side: what is cut off along the sheet's edges.
+_LEAST_SHEET = 0.2  # Smallest area of a sheet, as a share of the picture.
+_SHEET_SOLIDITY = 0.75  # Smallest share of a sheet without ink; a light 0 has less.
+_SHEET_RECTANGULARITY = 0.85  # Smallest share of its bounding rectangle; an ellipse has 0.79.
+_SHEET_MARGIN = 0.015  # Trimmed from the sheet's edges, as a share of the picture's longer side.
 
-_SLOPES = np.linspace(-0.08, 0.08, 33)  # Of the lines of ruled paper.
+_SLOPES = np.linspace(-0.08, 0.08, 33)  # Slopes of ruled lines that are tried.
 _LEAST_LINES = 3
-_LINE_COVERAGE = 0.5  # Of the picture's width: how much of a ruled line must show.
-_LINE_THICKNESS = 0.03  # Of the picture's longer side, at most.
-_LINE_PERCENTILE = 60  # Of the ink in a row of a line: the line's strength.
-_LINE_EXCESS = 1.6  # Of the line's strength, which varies with grain.
+_LINE_COVERAGE = 0.5  # Smallest visible share of a ruled line, relative to the picture's width.
+_LINE_THICKNESS = 0.03  # Largest thickness, as a share of the picture's longer side.
+_LINE_PERCENTILE = 60  # A line's strength is this percentile of the ink in its rows.
+_LINE_EXCESS = 1.6  # Multiple of its strength that is subtracted, because grain varies the ink.
 
 
 def find_ink(pixels: npt.NDArray[np.uint8]) -> Ink:
-    """Tells ink from its background.
+    """Separates ink from its background.
 
     Args:
       pixels: grayscale, of any size.
 
     Returns:
-      How much ink there is at each pixel, 1 where it is strongest. The shape is that of `pixels`,
-      or that of a sheet of paper that the picture shows.
+      The amount of ink at each pixel; the maximum is 1. If the picture shows a sheet of paper, the
+      result is cropped to it. Otherwise it has the shape of `pixels`.
 
     Raises:
-      PictureError: if there is none.
+      PictureError: if no ink is found.
     """
     values = _cut_out_sheet(_without_grain(pixels.astype(np.float32) / 255))
     if _is_dark_on_light(values):
@@ -71,14 +71,14 @@ def find_ink(pixels: npt.NDArray[np.uint8]) -> Ink:
 
 
 def border(shape: tuple[int, ...]) -> _Mask:
-    """True in the outermost rows and columns."""
+    """Returns a mask of the outermost rows and columns."""
     mask = np.ones(shape, bool)
     mask[1:-1, 1:-1] = False
     return mask
 
 
 def _without_grain(values: Ink) -> Ink:
-    """Blurs a noisy picture a little; a tiny one has no detail to spare."""
+    """Blurs a noisy picture slightly, unless it is too small to blur."""
     if max(values.shape) < _LEAST_BLURRED:
         return values
     steps = np.abs(np.diff(values, axis=1))
@@ -87,9 +87,9 @@ def _without_grain(values: Ink) -> Ink:
 
 
 def _cut_out_sheet(values: Ink) -> Ink:
-    """Cuts out a light sheet of paper on a darker desk, or within a dark frame.
+    """Crops the picture to a light sheet of paper on a darker desk or in a dark frame.
 
-    What the sheet leaves free of its bounding box gets the paper's brightness nearby.
+    Areas of its bounding box outside the sheet get the brightness of the paper nearby.
     """
     light = values > _otsu(values)
     parts, count = ndimage.label(light)
@@ -111,7 +111,7 @@ def _cut_out_sheet(values: Ink) -> Ink:
 
 
 def _is_sheet(sheet: _Mask, filled: _Mask) -> bool:
-    """Whether a light part is a rectangle with ink on it, surrounded on most sides."""
+    """Whether a light region is a rectangle with ink on it, surrounded on most sides."""
     area = int(filled.sum())
     ink = area - int(sheet.sum())
     if area < _LEAST_SHEET * filled.size or not 0 < ink < (1 - _SHEET_SOLIDITY) * area:
@@ -121,7 +121,7 @@ def _is_sheet(sheet: _Mask, filled: _Mask) -> bool:
 
 
 def _rectangle_around(mask: _Mask) -> float:
-    """Area of the smallest rectangle around a region, turned in steps of 3 degrees."""
+    """Returns the area of the smallest rectangle around a region, rotated in steps of 3 degrees."""
     rows, columns = np.nonzero(mask & ~ndimage.binary_erosion(mask))
     angles = np.radians(np.arange(0, 90, 3))[:, np.newaxis]
     across = rows * np.cos(angles) - columns * np.sin(angles)
@@ -130,7 +130,7 @@ def _rectangle_around(mask: _Mask) -> float:
 
 
 def _otsu(values: Ink) -> float:
-    """The level that best parts values of 0 to 1 in two (N. Otsu, 1979)."""
+    """Returns the threshold that best separates values in [0, 1] into two groups (Otsu, 1979)."""
     counts, edges = np.histogram(values, 256, (0, 1))
     centers = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)
@@ -142,7 +142,7 @@ def _otsu(values: Ink) -> float:
 
 
 def _is_dark_on_light(values: Ink) -> bool:
-    """By whether it departs further downwards or upwards from the light that its border shows."""
+    """Whether pixels deviate further below than above a plane fitted to the border."""
     height, width = values.shape
     rows, columns = np.mgrid[0:height, 0:width]
     terms = np.stack([np.ones_like(values), rows / height, columns / width], axis=-1)
@@ -166,11 +166,11 @@ def _noise_floor(contrast: Ink) -> float:
 
 
 def _opening(values: Ink) -> Ink:
-    """What is left without bright strokes that are narrower than a third of the picture."""
+    """Removes bright strokes that are narrower than a third of the picture."""
     half = max(7, max(values.shape) // 3) // 2
     size = 2 * half + 1
     low = ndimage.minimum_filter(values, size, mode="nearest")
-    # Light that changes evenly goes on to do so beyond the edges.
+    # Pads by extrapolation, so that a brightness gradient continues beyond the edges.
     kind: dict[str, Any] = {"mode": "reflect", "reflect_type": "odd"}
     beyond = np.pad(low, half, **(kind if min(low.shape) > half else {"mode": "edge"}))
     high = ndimage.maximum_filter(beyond, size)[half:-half, half:-half]
@@ -178,10 +178,10 @@ def _opening(values: Ink) -> Ink:
 
 
 def _without_ruling(ink: Ink) -> Ink:
-    """Removes at least _LEAST_LINES parallel, nearly level lines that run through the picture.
+    """Removes parallel, nearly horizontal lines across the picture, if at least _LEAST_LINES exist.
 
-    A line's own strength is subtracted from it, so that stronger strokes that cross it stay. Gaps
-    in strokes that are as faint are filled from above and below the line.
+    Only the strength of the line is subtracted, so stronger strokes that cross it remain. Gaps in
+    strokes that are as faint as the line are filled from above and below.
     """
     inked = ink > 0
     if not inked.any():
@@ -204,7 +204,7 @@ def _without_ruling(ink: Ink) -> Ink:
 
 
 def _straightened_rows(inked: _Mask) -> npt.NDArray[np.int64]:
-    """For each pixel, its row after the shear that concentrates the ink in the fewest rows."""
+    """Returns each pixel's row after the shear that concentrates the ink in the fewest rows."""
     rows, columns = (places[:: max(1, inked.sum() // 20_000)] for places in np.nonzero(inked))
 
     def concentration(slope: float) -> float:
@@ -218,7 +218,7 @@ def _straightened_rows(inked: _Mask) -> npt.NDArray[np.int64]:
 
 
 def _find_lines(inked: _Mask, rows: npt.NDArray[np.int64]) -> _Mask:
-    """Tells for each straightened row whether it belongs to a long, thin line."""
+    """Returns for each straightened row whether it belongs to a long, thin line."""
     long = np.bincount(rows[inked], minlength=int(rows.max()) + 1) >= (
         _LINE_COVERAGE * inked.shape[1]
     )

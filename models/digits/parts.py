@@ -1,4 +1,4 @@
-"""Picks the parts of the ink that make up the digit, and tells what speaks against one digit."""
+"""Selects the parts of the ink that form the digit, and detects pictures without a single digit."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from scipy import ndimage
 
 from models.digits.ink import EDGE_LEVEL, Ink, border
 
-_PART_SHARE = 0.1  # Of the heaviest part's ink: what has less is no part of the digit.
-_SPECK_SHARE = 0.02  # Likewise: what has less is ignored at once.
-_INNER_SHARE = 0.2  # Likewise: what is inside and has as much is the digit.
-_MOST_COMPARED = 100  # Of the heaviest parts: each is compared with each.
+# Shares of the heaviest part's ink:
+_PART_SHARE = 0.1  # Smallest part of the digit.
+_SPECK_SHARE = 0.02  # Smaller parts are ignored from the start.
+_INNER_SHARE = 0.2  # Inner parts with at least this much ink take precedence over the border.
 
+_MOST_COMPARED = 100  # Number of parts, because each is compared with each.
 _MOST_HOLES = 3  # An 8 has 2, and a curl may add one.
-_LEAST_HOLE = 0.004  # Of the area of the digit's box.
-_HOLE_LEVEL = 0.4  # Most ink in a hole.
-_SOLID_LEVEL = 0.5  # Least ink within a stroke.
-_MOST_HALF_WIDTH = 0.23  # Of a stroke, as a share of the digit's longer side.
-_LIKE_HEIGHT = 0.5  # Of the taller one: the shorter of two digits of a number.
-_SHARED_HEIGHT = 0.5  # Of the shorter one: how much of it is beside the other.
-_MOST_OVERLAP = 0.25  # Of the narrower one: how far slanted digits reach over each other.
+_LEAST_HOLE = 0.004  # Smallest hole, as a share of the area of the digit's bounding box.
+_HOLE_LEVEL = 0.4  # Largest amount of ink in a hole.
+_SOLID_LEVEL = 0.5  # Smallest amount of ink inside a stroke.
+_MOST_HALF_WIDTH = 0.23  # Half the width of a stroke, as a share of the digit's longer side.
+# Limits for two parts that are digits of one number:
+_LIKE_HEIGHT = 0.5  # Smallest height of the shorter part, relative to the taller one.
+_SHARED_HEIGHT = 0.5  # Smallest vertical overlap, relative to the shorter part.
+_MOST_OVERLAP = 0.25  # Largest horizontal overlap, when slanted, relative to the narrower part.
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A connected piece of ink; bounds are half open, in pixels."""
+    """A connected region of ink, with half-open bounds in pixels."""
 
     number: int
     weight: float
@@ -48,16 +50,16 @@ class _Part:
 
 
 def pick_digit(ink: Ink) -> tuple[Ink, str]:
-    """Keeps the parts of the digit: the heaviest one, and those that weigh a part of it.
+    """Keeps the parts of the digit: the heaviest part, and others with enough ink.
 
-    What touches the border, such as an edge of a shadow, is kept only if nothing of weight is
-    inside. Frames around the digit and lines below it are removed.
+    Parts that touch the border, such as the edge of a shadow, are kept only if there is no
+    significant ink inside. Frames around the digit and lines below it are removed.
 
     Args:
-      ink: with some ink in it.
+      ink: not empty.
 
     Returns:
-      The digit's ink, cropped, and a doubt: "", or a clause such as "more than one digit".
+      The digit's ink, cropped, and the doubt: a clause such as "more than one digit", or "".
     """
     labels, parts = _find_parts(ink)
     parts = [part for part in parts if not _is_frame(part, parts)]
@@ -67,7 +69,7 @@ def pick_digit(ink: Ink) -> tuple[Ink, str]:
     parts = [part for part in parts if not _is_underline(part, parts)]
     parts = [part for part in parts if part.weight >= _PART_SHARE * _heaviest(parts)]
     mask = np.isin(labels, [part.number for part in parts])
-    near = ndimage.binary_dilation(mask, iterations=2)  # With the soft edges.
+    near = ndimage.binary_dilation(mask, iterations=2)  # Includes soft edges.
     digit = crop(np.where(near, ink, 0))
     return digit, _doubt(digit, parts)
 
@@ -92,14 +94,14 @@ def _find_parts(ink: Ink) -> tuple[npt.NDArray[np.int32], list[_Part]]:
 
 
 def _is_hollow(mask: npt.NDArray[np.bool_]) -> bool:
-    """Whether nearly all of it lies along the sides of its box, as a frame's ink does."""
+    """Whether nearly all ink lies along the sides of the bounding box, as in a frame."""
     margin = [max(1, round(0.12 * side)) for side in mask.shape]
     inside = mask[margin[0] : -margin[0], margin[1] : -margin[1]]
     return bool(inside.sum() <= 0.08 * mask.sum())
 
 
 def _is_frame(part: _Part, parts: list[_Part]) -> bool:
-    """Whether it is hollow and another part lies within."""
+    """Whether the part is hollow and encloses another part."""
     return part.hollow and any(
         part.top < other.top
         and other.bottom < part.bottom
@@ -110,7 +112,7 @@ def _is_frame(part: _Part, parts: list[_Part]) -> bool:
 
 
 def _is_underline(part: _Part, parts: list[_Part]) -> bool:
-    """Whether it is long, thin and level, and something taller stands above it."""
+    """Whether the part is a long, thin, horizontal line below a taller part."""
     return part.width >= 4 * part.height and any(
         other.height > 2 * part.height and other.bottom <= part.top + part.height
         for other in parts
@@ -122,7 +124,7 @@ def _doubt(digit: Ink, parts: list[_Part]) -> str:
     if any(_side_by_side(one, other) for one in parts for other in parts):
         return "more than one digit"
     solid = np.pad(digit > _SOLID_LEVEL, 1)
-    half_width = ndimage.distance_transform_edt(solid).max() - 1  # Tells in tiny pictures only.
+    half_width = ndimage.distance_transform_edt(solid).max() - 1  # Tiny pictures need the -1.
     if half_width > _MOST_HALF_WIDTH * max(digit.shape):
         return "a spot instead of strokes"
     if _count_holes(digit) > _MOST_HOLES:
@@ -131,7 +133,7 @@ def _doubt(digit: Ink, parts: list[_Part]) -> str:
 
 
 def _side_by_side(left: _Part, right: _Part) -> bool:
-    """Whether two parts could be digits of one number: as tall, at one height, next to another."""
+    """Whether two parts could be digits of one number: adjacent, level and of similar height."""
     heights, widths = (left.height, right.height), (left.width, right.width)
     shared = min(left.bottom, right.bottom) - max(left.top, right.top)
     overlap = left.right - right.left
@@ -145,12 +147,12 @@ def _side_by_side(left: _Part, right: _Part) -> bool:
 
 def _count_holes(digit: Ink) -> int:
     labels, _ = ndimage.label(np.pad(digit <= _HOLE_LEVEL, 1, constant_values=True))
-    areas = np.bincount(labels.ravel())[2:]  # Without the ink and its surroundings.
+    areas = np.bincount(labels.ravel())[2:]  # Excludes the ink and the area around it.
     return int((areas >= _LEAST_HOLE * digit.size).sum())
 
 
 def crop(ink: Ink) -> Ink:
-    """Cuts off the rows and columns at the edges that have next to no ink, but never all."""
-    level = min(EDGE_LEVEL, float(ink.max()) / 2)  # Fine dots become faint in a smaller picture.
+    """Crops the outer rows and columns that have almost no ink, but never all of them."""
+    level = min(EDGE_LEVEL, float(ink.max()) / 2)  # Downscaling makes fine dots faint.
     (box,) = ndimage.find_objects(ink > level)
     return ink[box]

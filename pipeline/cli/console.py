@@ -1,7 +1,7 @@
-"""Output for people: the progress of a run, its gates, and a spinner for slow starts.
+"""Console output: the progress of a run, its gates, and a spinner while loading.
 
-In a terminal, a live line for the running stage follows the lines of the finished stages. A plain
-log (no TTY) has only whole lines, one for each stage and one for each epoch.
+In a terminal, the finished stages are followed by a live line for the running stage. Without a
+terminal, one line per stage and one line per epoch are printed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STYLES = {
     "CANCELED": ("skipped", "yellow"),
     "RUNNING": ("interrupted", "bold yellow"),
 }
-"""Word and style of a stage that has ended, by its state in ML Metadata."""
+"""Label and style of an ended stage, by its state in ML Metadata."""
 
 
 class RunConsole(logging.Handler):
@@ -83,7 +83,7 @@ class RunConsole(logging.Handler):
         self._progress.reset(self._task, description=name, total=None, note="")
 
     def ended(self, stage: Stage) -> None:
-        """Prints the line of a stage."""
+        """Prints the line of an ended stage."""
         word, style = _STYLES.get(stage.state, (stage.state, "bold red"))
         line = Text.assemble(
             f"{stage.name:<18}",
@@ -95,7 +95,7 @@ class RunConsole(logging.Handler):
         self.console.print(line, soft_wrap=True)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Shows the training progress that a log record carries."""
+        """Shows the training progress attached to a log record."""
         progress: TrainingProgress | None = getattr(record, "progress", None)
         if progress is None:
             return
@@ -110,7 +110,7 @@ class RunConsole(logging.Handler):
 
 
 def make_console(stream: TextIO) -> Console:
-    """Creates a console; if the stream is no terminal, a wide one without control codes."""
+    """Creates a console. If the stream is not a terminal, it is wide and has no control codes."""
     return Console(
         file=stream,
         width=None if stream.isatty() else _PLAIN_WIDTH,
@@ -124,8 +124,8 @@ def make_console(stream: TextIO) -> Console:
 def spinner(text: str) -> Iterator[None]:
     """Shows a spinner and a text, such as "Loading the model", until the end of the block.
 
-    Both appear on standard error, at once, and also if the block redirects that. If standard error
-    is no terminal, nothing appears.
+    Both appear immediately on standard error, even if the block redirects it. If standard error is
+    not a terminal, nothing appears.
     """
     if not sys.stderr.isatty():
         yield
@@ -140,10 +140,10 @@ def _duplicate(descriptor: int) -> TextIO:
 
 @contextmanager
 def output_to_log_file(log_file: Path, verbose: bool, stream: int = 1) -> Iterator[TextIO]:
-    """Redirects everything printed or logged, also by C++ code, to a file.
+    """Redirects all printed or logged output, including that of C++ code, to a file.
 
     Args:
-      log_file: is created, with its parent directories.
+      log_file: created, including its parent directories.
       verbose: whether to copy Python's log records to standard error.
       stream: descriptor of the original stream to yield: 1 or 2.
 

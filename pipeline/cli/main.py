@@ -14,7 +14,7 @@ from pipeline.exit_status import ExitStatus
 
 
 def main() -> None:
-    """Runs the command line. Wrong settings, and a wrong data definition, are wrong usage."""
+    """Runs the command line. Invalid settings or data definitions exit with status USAGE."""
     try:
         import models.definition  # noqa: F401 - importing it validates the definition
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Suggests commands after a run, as the user can type them."""
+"""Suggests commands to run next."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _THRESHOLDS = {
     "loss": "max_loss",
     "baseline": "baseline_tolerance",
 }
-"""The setting that a check of the gate compares with, by the check's name."""
+"""The setting with the threshold of each check, by the check's name."""
 
 
 def after_success(settings: Settings) -> list[str]:
-    """Returns lines with the commands that explore the results."""
+    """Returns lines with commands to explore the results."""
     steps = {
         command("report", "--open", *_option(settings, "pipeline_root")): "open the report",
         command("serve", *_option(settings, "serving_dir")): "try the model in a browser",
@@ -35,7 +35,7 @@ def after_success(settings: Settings) -> list[str]:
 
 
 def after_rejection(settings: Settings, verdict: Verdict | None) -> list[str]:
-    """Returns lines with the ways to find the cause of a rejection, and to remove it."""
+    """Returns lines with ways to find and fix the cause of a rejection."""
     report = command("report", "--open", *_option(settings, "pipeline_root"))
     failed = [
         _THRESHOLDS[check.name]
@@ -55,7 +55,7 @@ def after_rejection(settings: Settings, verdict: Verdict | None) -> list[str]:
 
 
 def command(*words: str) -> str:
-    """Returns a command line of this program that works in this directory and shell."""
+    """Returns a command line of this program that works in the current directory and shell."""
     return f"{_program()} {shlex.join(words)}"
 
 
@@ -71,7 +71,7 @@ def _program() -> str:
 
 
 def _option(settings: Settings, name: str) -> list[str]:
-    """The option for a directory, unless it is the default."""
+    """Returns the option for a directory; empty if the directory is the default."""
     directory = getattr(settings, name)
     if directory == Settings.model_fields[name].default:
         return []

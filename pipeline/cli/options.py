@@ -23,14 +23,14 @@ _METAVARS = {
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds an option for each setting. Values remain text; `make_settings` validates them."""
+    """Adds an option for each setting. Values stay text until `make_settings` validates them."""
     for name in reversed(setting_fields()):
         command = setting_option(name)(command)
     return command
 
 
 def setting_option(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Makes the option of one setting."""
+    """Creates the option for one setting."""
     field = setting_fields()[name]
     default = default_text(field.default)
     metavar = _metavar(name, field.annotation)
@@ -44,12 +44,12 @@ def setting_option(name: str) -> Callable[[Callable[..., Any]], Callable[..., An
 
 
 def option_name(setting: str) -> str:
-    """The option of a setting: "--max-loss" of "max_loss"."""
+    """Returns the name of a setting's option, such as "--max-loss" for "max_loss"."""
     return f"--{setting.replace('_', '-')}"
 
 
 def given_options(options: Mapping[str, str | None]) -> Layer:
-    """Returns the values of the given options, which error messages name as options."""
+    """Returns the values of the given options. Error messages refer to them as options."""
 
     def locate(line: str) -> str:
         name, colon, rest = line.partition(":")
@@ -59,7 +59,7 @@ def given_options(options: Mapping[str, str | None]) -> Layer:
 
 
 def directory_option(name: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Makes an option for a directory, with the default of the setting of that name."""
+    """Creates an option for a directory, with the default of the setting with the same name."""
     return click.option(
         option_name(name),
         type=click.Path(file_okay=False, path_type=Path),
@@ -69,7 +69,7 @@ def directory_option(name: str, text: str) -> Callable[[Callable[..., Any]], Cal
 
 
 def default_text(default: object) -> str:
-    """The default as a user would type it; "" if there is none, or if the description has it."""
+    """Returns the default as a user would type it; "" for no default or an empty tuple."""
     return "" if default is None or isinstance(default, tuple) else str(default)
 
 
@@ -80,7 +80,7 @@ def _metavar(name: str, annotation: Any) -> str:
 
 
 def _completions(metavar: str, text: str) -> list[CompletionItem]:
-    """Completes a choice or a path; the shell lists the files."""
+    """Completes a choice. Paths are completed by the shell."""
     if metavar in {_FILE, _DIRECTORY}:
         return [CompletionItem(text, type="file" if metavar == _FILE else "dir")]
     choices = metavar.split("|") if "|" in metavar else []

@@ -1,4 +1,4 @@
-"""The outcome of a run: its exit status, for people on the console and for machines as JSON."""
+"""The outcome of a run: exit status, console output and JSON."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Outcome:
 
     Attributes:
       status: exit status of the command.
-      error: one line that tells why the run did not succeed; None if it did.
-      started: with the local time zone.
+      error: the reason why the run did not succeed, in one line; None if it succeeded.
+      started: start time, with the local time zone.
       seconds: total time.
-      log_file: of the run.
-      warning: about the source of the data, if any.
+      log_file: the run's log file.
+      warning: warning about the data source, if any.
       result: None if the run ended before its first stage.
-      report: path of the report; if it could not be drawn, a warning; empty without a report.
+      report: path of the report, or a warning if rendering failed; empty without a report.
     """
 
     status: ExitStatus
@@ -52,7 +52,7 @@ class Outcome:
     report: Path | str = ""
 
     def to_json(self) -> str:
-        """Returns the JSON object that the help of `run` documents."""
+        """Returns the JSON object documented in the help of `run`."""
         facts = {
             "status": self.status.name.lower(),
             "exit_status": int(self.status),
@@ -68,10 +68,10 @@ class Outcome:
         return json.dumps(facts, indent=2)
 
 
-def judge_result(
+def classify_result(
     result: RunResult, report: Path | str, log_file: Path
 ) -> tuple[ExitStatus, str | None]:
-    """Returns the exit status of a run, and one line that tells why it did not succeed, if so."""
+    """Returns the exit status of a run, and an error in one line unless the run succeeded."""
     error, failed = result.error, result.failed
     if error is None:
         return ExitStatus.SUCCESS, None
@@ -79,7 +79,7 @@ def judge_result(
         return ExitStatus.INTERRUPTED, interrupted(failed.name if failed else "")
     if isinstance(error, SettingsError):
         return ExitStatus.USAGE, str(error)
-    # A rejection counts only if ML Metadata has a stage that did not succeed, too.
+    # A rejection counts only if ML Metadata also has a stage that did not succeed.
     if failed and isinstance(error, DataRejectedError):
         return ExitStatus.DATA_REJECTED, f"Data rejected: {error}"
     if failed and isinstance(error, ModelRejectedError):
@@ -93,7 +93,7 @@ def judge_result(
 
 
 def interrupted(stage: str) -> str:
-    """Describes an interruption; `stage` is empty if it came before the first stage."""
+    """Describes an interruption. `stage` is empty before the first stage."""
     return f"Interrupted{f' in {stage}' if stage else ''}. Run the same command again to resume."
 
 
@@ -111,11 +111,11 @@ def _had_baseline(result: RunResult) -> bool:
 
 
 def print_outcome(console: Console, outcome: Outcome, settings: Settings) -> None:
-    """Prints the gates, the results, the error if there is one, and the next steps."""
+    """Prints the gates, the results, the error if any, and the next steps."""
     if outcome.result and outcome.status != ExitStatus.INTERRUPTED:
         _print_results(console, outcome, outcome.result)
     print_warning(console, outcome.warning)
-    if outcome.error and outcome.status != ExitStatus.USAGE:  # `main` prints wrong settings.
+    if outcome.error and outcome.status != ExitStatus.USAGE:  # `main` prints usage errors.
         style = WARNING if outcome.status == ExitStatus.INTERRUPTED else _ERROR
         console.print(outcome.error, style=style, soft_wrap=True)
     if outcome.status == ExitStatus.SUCCESS:

@@ -25,34 +25,36 @@ if TYPE_CHECKING:
 
 _STDIN = "-"
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-"""Silence TensorFlow's own log, such as about a missing GPU."""
+"""Environment variables that silence TensorFlow's log, such as warnings about a missing GPU."""
 
 
 @click.command(epilog=f"Images of {DATASET.title} look like this: {DATASET.picture_form}.")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@directory_option("serving_dir", "Directory of the releases; the live one is used.")
+@directory_option("serving_dir", "Directory of the releases.")
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print a JSON array: one object per picture, with `error` for an unreadable one.",
+    help="Print a JSON array with one object per picture. An unreadable picture has `error`.",
 )
 def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
     """Classifies each IMAGE with the live release.
 
-    A picture that does not clearly show one class is declined: the reason is printed instead. With
-    --json, `declined` is the reason or null, and the classes are the model's best guess.
+    A picture that does not clearly show one class is declined, and the reason is printed instead of
+    a class. With --json, `declined` is the reason or null, and the classes are the model's best
+    guess.
 
-    Reads common formats and any size; - reads a picture from standard input. If the release's data
-    set has a picture_preprocessing, it brings any picture to the form of the data set's images.
-    Otherwise the picture is only resized and padded, and must already look like them.
+    Supports common image formats of any size. Use - to read a picture from standard input. If the
+    release's data set has a picture_preprocessing, it converts any picture to the form of the data
+    set's images. Otherwise, pictures are only resized and padded, and must already have this form.
 
     \b
     Exit status:
-      0  all pictures were classified
-      1  some are unreadable (the rest are classified), or there is no usable model
-      2  wrong usage
-    """  # noqa: D301 - click wants the character
+      0  all pictures were read
+      1  some pictures are unreadable (the rest are classified), or there is no
+         usable model
+      2  usage error
+    """  # noqa: D301 - click interprets the escaped \b
     from components.releases.manifest import ManifestError
     from models.pictures import PredictionError
     from pipeline.serving.served_model import ServedModelError
@@ -75,7 +77,7 @@ def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
 def _classify(
     model_dir: Path, names: Iterable[str]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str], str]:
-    """Predictions by name, errors by name, and the noun for one class."""
+    """Returns predictions by name, errors by name, and the term for a class."""
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
     with warnings.catch_warnings():
@@ -105,7 +107,7 @@ def _load(model_dir: Path) -> ServedModel:
 def _read_all(
     names: Iterable[str], model: ServedModel
 ) -> tuple[dict[str, Prepared], dict[str, str]]:
-    """Pictures prepared for the model, and errors, by name."""
+    """Returns prepared pictures by name, and errors by name."""
     from models.pictures import PictureError, open_picture
 
     images: dict[str, Prepared] = {}
@@ -121,7 +123,7 @@ def _read_all(
 
 
 def _read(name: str) -> bytes:
-    """Reads at most one byte more than a picture may have, so that longer ones are refused."""
+    """Reads one byte more than the size limit, which is enough to reject a larger file."""
     from models.pictures import MAX_BYTES
 
     if name == _STDIN:
@@ -160,7 +162,7 @@ def _print(predictions: Iterable[dict[str, Any]], noun: str) -> None:
     table.add_column("second class", overflow="fold")
     for found in predictions:
         if found["declined"]:
-            table.add_row(found["image"], f"not one clear {noun}: {found['declined']}")
+            table.add_row(found["image"], f"not a clear {noun}: {found['declined']}")
             continue
         table.add_row(
             found["image"],

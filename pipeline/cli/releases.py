@@ -36,8 +36,8 @@ def releases(context: click.Context, serving_dir: Path, as_json: bool) -> None:
     Exit status:
       0  done; for verify: every release is OK
       1  a release is damaged, a rollback is impossible, or no releases were found
-      2  wrong usage
-    """  # noqa: D301 - click wants the character
+      2  usage error
+    """  # noqa: D301 - click interprets the escaped \b
     context.obj = ReleaseStore(serving_dir / DATASET.name)
     if context.invoked_subcommand is None:
         _print_list(context.obj, as_json)
@@ -45,7 +45,7 @@ def releases(context: click.Context, serving_dir: Path, as_json: bool) -> None:
 
 @releases.command()
 @click.argument("version")
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest itself.")
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 @click.pass_obj
 def show(store: ReleaseStore, version: str, as_json: bool) -> None:
     """Shows the manifest of VERSION, a number or "live"."""
@@ -86,15 +86,15 @@ def verify(store: ReleaseStore, versions: tuple[str, ...]) -> None:
     "to_version",
     type=int,
     metavar="VERSION",
-    help="Version to return to. Default: the previous one with another model.",
+    help="Version to restore. Default: the previous version with another model.",
 )
 @click.option("--reason", default="", show_default=False, help="Reason to record in the manifest.")
 @click.pass_obj
 def rollback(store: ReleaseStore, to_version: int | None, reason: str) -> None:
     """Releases an earlier model again, as a new version.
 
-    Model servers switch to it within seconds. The pipeline continues to push other models, but
-    never pushes the rolled-back model again automatically: only another rollback does.
+    Model servers switch to the new version within seconds. The pipeline continues to push other
+    models, but never pushes a rolled-back model again. Only another rollback can restore it.
     """
     try:
         pushed, done = store.roll_back(to_version, reason)

@@ -27,9 +27,9 @@ from pipeline.cli.data import print_warning, with_data
 from pipeline.cli.options import given_options, settings_options
 from pipeline.cli.outcome import (
     Outcome,
+    classify_result,
     describe_failure,
     interrupted,
-    judge_result,
     print_outcome,
 )
 from pipeline.exit_status import ExitStatus
@@ -58,9 +58,9 @@ _STDOUT, _STDERR = 1, 2
     "--settings",
     "settings_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="YAML or TOML file with settings. Options override it.",
+    help="YAML or TOML file with settings. Options override the file.",
 )
-@click.option("--verbose", is_flag=True, help="Show TFX's log, too, not only in the log file.")
+@click.option("--verbose", is_flag=True, help="Also print TFX's log on standard error.")
 @click.option(
     "--json",
     "as_json",
@@ -75,48 +75,48 @@ def run(settings_file: Path | None, verbose: bool, as_json: bool, **options: str
     Exit status:
       0    model pushed, or already the newest release
       1    run failed
-      2    wrong usage or settings
+      2    usage error, or invalid settings
       3    model rejected; nothing was pushed
       4    data rejected; nothing was trained
       130  interrupted
 
     With --json, standard output is one JSON object. Fields without a value are
-    null or empty. Wrong usage prints no JSON.
+    null or empty. After a usage error, no JSON is printed.
 
     \b
     JSON fields:
       status       success, failed, usage, model_rejected, data_rejected or
                    interrupted
       exit_status  as above
-      error        why the run did not succeed
-      warning      such as data that could not be downloaded
+      error        reason why the run did not succeed
+      warning      for example, the data could not be downloaded
       run_id       name of the run in ML Metadata
       started      ISO 8601 time with UTC offset
       seconds      total time
       data         source, fingerprint, and counts of images by split
-      metrics      of the model on the test images, by name
-      checks       of the model gate: name, rule, threshold, value, passed,
-                   detail
+      metrics      metrics on the test images, by name
+      checks       checks of the model gate: name, rule, threshold, value,
+                   passed, detail
       release      version, path, up_to_date (whether it was already released)
       stages       name, state in ML Metadata, seconds
-      report, log  paths of files
-    """  # noqa: D301 - click wants the character
+      report, log  file paths
+    """  # noqa: D301 - click interprets the escaped \b
     file_values = read_settings_file(settings_file) if settings_file else {}
     settings = make_settings(file_values, given_options(options))
     sys.exit(run_pipeline(settings, verbose, as_json))
 
 
 def run_pipeline(settings: Settings, verbose: bool, as_json: bool = False) -> ExitStatus:
-    """Runs the pipeline in this process, and shows its progress and its outcome.
+    """Runs the pipeline in this process and shows its progress and outcome.
 
     Args:
-      settings: of the run.
+      settings: settings of the run.
       verbose: whether to show TFX's log.
       as_json: whether to print the outcome as JSON on standard output, and everything else on
         standard error.
 
     Raises:
-      SettingsError: the settings don't suit a local run, or the data.
+      SettingsError: the settings are invalid for a local run or for the data.
     """
     console = make_console(sys.stderr if as_json else sys.stdout)
     outcome = _run(settings, console, verbose, _STDERR if as_json else _STDOUT)
@@ -152,7 +152,7 @@ def _run(settings: Settings, console: Console, verbose: bool, stream: int) -> Ou
         raise
     except Exception as error:  # noqa: BLE001 - `_run_logged` has logged it
         return outcome(ExitStatus.FAILED, describe_failure("pipeline", error, log_file))
-    status, message = judge_result(result, report, log_file)
+    status, message = classify_result(result, report, log_file)
     return outcome(status, message, warning=source.warning, result=result, report=report)
 
 
@@ -171,7 +171,7 @@ def _check_for_local_run(settings: Settings) -> None:
 def _run_logged(
     settings: Settings, source: ResolvedSource, log_file: Path, verbose: bool, stream: int
 ) -> tuple[RunResult, Path | str]:
-    """Loads TFX, runs the pipeline and draws its report, with all output in the log file."""
+    """Loads TFX, runs the pipeline and renders its report, with all output in the log file."""
     with (
         output_to_log_file(log_file, verbose, stream) as original,
         RunConsole(make_console(original), live=not verbose).live() as run_console,
@@ -204,7 +204,7 @@ def _load_and_run(settings: Settings, source: ResolvedSource, run_console: RunCo
 
 @dataclass(frozen=True)
 class _TestSizeCheck:
-    """Ends a run before training if its model would be rejected for lack of test images.
+    """Ends a run before training if the data has fewer test images than the gate requires.
 
     This is a `pipeline.runs.local_runner.Observer` that wraps the console.
     """
@@ -228,7 +228,7 @@ class _TestSizeCheck:
 
 
 def _draw_report(settings: Settings, result: RunResult) -> Path | str:
-    """Path of the page, or a warning; empty if the run ended without a page."""
+    """Returns the path of the page, or a warning; empty if the run has no page."""
     from pipeline.runs.outcome import has_page
     from pipeline.runs.page import write_newest
 
@@ -237,10 +237,10 @@ def _draw_report(settings: Settings, result: RunResult) -> Path | str:
 
     try:
         return write_newest(settings.pipeline_root)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the run has ended before
-        _log.exception("The report page could not be drawn")
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the run has already ended
+        _log.exception("The report page could not be rendered")
         reason = " ".join(str(error).split())
-        return f"WARNING: could not draw the page: {type(error).__name__}: {reason}"
+        return f"WARNING: could not render the page: {type(error).__name__}: {reason}"
 
 
 def _print_header(

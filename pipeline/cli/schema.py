@@ -22,7 +22,7 @@ LOG_FILE = "schema.log"
 
 @click.group()
 def schema() -> None:
-    """Works with the schema that the data must satisfy."""
+    """Creates the schema that the data must satisfy."""
 
 
 @schema.command()
@@ -37,18 +37,18 @@ def schema() -> None:
 @setting_option("data_dir")
 @setting_option("limit")
 def propose(output: Path, force: bool, **options: str | None) -> None:
-    """Writes a schema from the data definition and the data.
+    """Proposes a schema, based on the data definition and the data.
 
-    Review the schema before you use it: `run` refuses the file until its first line is deleted.
+    Review the schema before you use it. `run` rejects the file until you delete its first line.
 
     \b
     Exit status:
       0    file written
       1    failed
-      2    wrong usage, or the file exists
+      2    usage error, or the file exists
       4    data rejected
       130  interrupted
-    """  # noqa: D301 - click wants the character
+    """  # noqa: D301 - click interprets the escaped \b
     if output.exists() and not force:
         raise click.UsageError(f"{output} exists: add --force to overwrite it")
     settings = make_settings(given_options(options))
@@ -73,7 +73,7 @@ def propose(output: Path, force: bool, **options: str | None) -> None:
 
 
 def _propose(settings: Settings) -> str:
-    """Measures the data, with all output in a log file in the pipeline root."""
+    """Measures the data and proposes a schema. Output goes to a log file in the pipeline root."""
     from components.data_gate.schema import propose_schema
 
     console = make_console(sys.stdout)

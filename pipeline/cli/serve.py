@@ -1,4 +1,4 @@
-"""`mnist-pipeline serve`: serves the live release, with a page, REST and gRPC."""
+"""`mnist-pipeline serve`: serves the live release on a web page and over REST and gRPC."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pipeline.cli.options import directory_option
 
 @click.command()
 @directory_option("serving_dir", "Directory watched for new releases.")
-@click.option("--host", default="127.0.0.1", help="Listen here; 0.0.0.0 for all interfaces.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8501, help="HTTP port; 0 for any.")
+@click.option("--host", default="127.0.0.1", help="Address to listen on. 0.0.0.0: all interfaces.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8501, help="HTTP port; 0: any.")
 @click.option(
     "--grpc-port",
     type=click.IntRange(0, 65535),
@@ -25,13 +25,13 @@ from pipeline.cli.options import directory_option
     "--max-batch",
     type=click.IntRange(1),
     default=64,
-    help="Largest batch, which may join several requests; 1 disables batching.",
+    help="Largest number of examples in a batch; 1 disables batching.",
 )
 @click.option(
     "--max-waiting",
     type=click.IntRange(1),
     default=256,
-    help="Longest queue for the model; further requests get status 503.",
+    help="Largest number of queued requests; more are rejected with status 503.",
 )
 @click.option("--max-body-mib", type=click.IntRange(1), default=8, help="Largest body.")
 @click.option(
@@ -44,21 +44,21 @@ from pipeline.cli.options import directory_option
     "--max-pixels",
     type=click.IntRange(1),
     default=16_000_000,
-    help="Largest number of pixels of all pictures in a request.",
+    help="Largest total number of pixels in the pictures of a request.",
 )
 @click.option(
     "--poll-seconds",
     type=click.FloatRange(0.05),
     default=1.0,
-    help="Time between checks for a new release.",
+    help="Seconds between checks for new releases.",
 )
 def serve(
     serving_dir: Path, host: str, port: int, grpc_port: int, poll_seconds: float, **limits: int
 ) -> None:
-    """Serves the live release: a page, a REST and a gRPC API.
+    """Serves the live release on a web page and over REST and gRPC.
 
-    New releases and rollbacks are served without a restart. The server has no login and no
-    encryption: on open networks, keep the default --host and put a proxy in front.
+    New releases and rollbacks are served without a restart. The server has no authentication and no
+    encryption. On untrusted networks, keep the default --host and put a proxy in front.
 
     \b
     Signatures for images, over REST and gRPC:
@@ -71,9 +71,9 @@ def serve(
     Exit status:
       0    stopped by SIGTERM
       1    the server can't listen on the address
-      2    wrong usage
+      2    usage error
       130  stopped by Ctrl+C
-    """  # noqa: D301 - click wants the character
+    """  # noqa: D301 - click interprets the escaped \b
     from pipeline.serving.limits import Limits
     from pipeline.serving.server import Address, serve_model
 

@@ -1,1 +1,1 @@
-"""Runs the pipeline on this machine, and reads from ML Metadata how runs went."""
+"""Runs the pipeline on this machine and reads the results of runs from ML Metadata."""

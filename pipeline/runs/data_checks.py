@@ -18,14 +18,14 @@ from pipeline.stages import EXAMPLE_VALIDATOR, SCHEMA_GEN, STATISTICS_GEN
 if TYPE_CHECKING:
     from pipeline.runs.metadata import Stage
 
-# The names that TFX gives these files; importing them from its executors takes seconds.
+# TFX's file names, repeated here because importing its executors takes seconds.
 _SCHEMA_FILE = "schema.pbtxt"
 _STATISTICS_FILE = "FeatureStats.pb"
 _ANOMALIES_FILE = "SchemaDiff.pb"
 
 
 def read_data_checks(stages: Mapping[str, Stage]) -> DataChecks | None:
-    """Reads schema, statistics and anomalies; None if any of them is absent or unreadable."""
+    """Reads schema, statistics and anomalies; None if one of them is missing or unreadable."""
     try:
         return _read(stages)
     except (OSError, DecodeError, text_format.ParseError):
@@ -77,12 +77,12 @@ def _rule(feature: schema_pb2.Feature) -> str:
         return f"{feature.float_domain.min:g} to {feature.float_domain.max:g}"
     if feature.HasField("int_domain"):
         domain, unique = feature.int_domain, feature.unique_constraints
-        return f"{domain.min} to {domain.max}, {unique.min:,} different values"
+        return f"{domain.min} to {domain.max}, {unique.min:,} distinct values"
     return f"at most {feature.image_domain.max_image_byte_size:,} bytes"
 
 
 def _observed(splits: Sequence[Any]) -> str:
-    """Describes a feature's values in all splits; empty without statistics of one kind."""
+    """Describes a feature's values in all splits; empty without statistics of a single type."""
     kinds = {split.WhichOneof("stats") for split in splits}
     if len(kinds) != 1:
         return ""
@@ -95,7 +95,7 @@ def _numbers(splits: Sequence[Any]) -> str:
 
 
 def _categories(splits: Sequence[Any]) -> str:
-    return f"{min(split.unique for split in splits):,} different values in each split"
+    return f"{min(split.unique for split in splits):,} distinct values in each split"
 
 
 def _sizes(splits: Sequence[Any]) -> str:
@@ -107,4 +107,4 @@ _OBSERVED: dict[str, Callable[[Sequence[Any]], str]] = {
     "string_stats": _categories,
     "bytes_stats": _sizes,
 }
-"""By the kind of TFDV's statistics."""
+"""Keyed by the type of TFDV's statistics."""

@@ -17,10 +17,10 @@ from pipeline.stages import REPORT
 
 
 def write_index(store: ml_metadata.MetadataStore, pipeline_root: Path) -> Path:
-    """Writes the index of all runs, with links to those pages that exist; returns the file.
+    """Writes the index of all runs, with links to existing pages, and returns its path.
 
     Raises:
-      OSError: it can't be written.
+      OSError: the file can't be written.
     """
     file = index_file(pipeline_root)
     rows = [_read_row(pipeline_root, run) for run in metadata.read_runs(store) if run.stages]
@@ -42,7 +42,7 @@ def _read_row(pipeline_root: Path, run: Run) -> RunRow:
 
 
 def _read_report(run: Run) -> tuple[Report | None, str]:
-    """Returns the report, or else the reason why it can't be read, if the run has one."""
+    """Returns the report, and the reason if it can't be read; (None, "") without a report."""
     if not has_report(run.stages):
         return None, ""
     try:

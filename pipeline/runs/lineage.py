@@ -24,8 +24,8 @@ class Node:
     """An artifact or an execution.
 
     Attributes:
-      sources: keys of the nodes that it was made from.
-      order: greater than that of all its sources.
+      sources: keys of the node's inputs.
+      order: sort key, greater than that of every source.
     """
 
     key: str
@@ -37,17 +37,17 @@ class Node:
 
 
 def read_lineage(store: ml_metadata.MetadataStore, artifact_id: int) -> Lineage:
-    """Reads an artifact's lineage, down to the data; a baseline is shown without its lineage.
+    """Reads an artifact's lineage back to the data. The lineage of a baseline is omitted.
 
-    A cached artifact comes from the execution that produced it.
+    Cached artifacts are attributed to the execution that produced them.
     """
     return lay_out(_Reader(store).read(artifact_id))
 
 
 class _Reader:
-    """Follows events one by one: ML Metadata 1.21 no longer supports `get_lineage_subgraph`.
+    """Follows individual events, because `get_lineage_subgraph` no longer works.
 
-    That needs a `filter_query`, which fails with "ZetaSQL dependency removed".
+    It needs a `filter_query`, which fails in ML Metadata 1.21 with "ZetaSQL dependency removed".
     """
 
     def __init__(self, store: ml_metadata.MetadataStore) -> None:
@@ -59,13 +59,13 @@ class _Reader:
         return list(self.nodes.values())
 
     def _add_artifact(self, artifact_id: int, role: str, consumer: int | None) -> str:
-        """Adds an artifact and all that it was made from, each once; returns its key."""
+        """Adds an artifact and its lineage, without duplicates, and returns its key."""
         key = f"artifact {artifact_id}"
         producer = None if role == _BASELINE else self._producer(artifact_id)
         if key in self.nodes:
             return key
         (artifact,) = self.store.get_artifacts_by_id([artifact_id])
-        # One without a producer here stands directly below its consumer.
+        # An artifact without a producer is placed directly below its consumer.
         order = (producer, 1, artifact_id) if producer else (consumer or 0, -1, artifact_id)
         name = "baseline" if role == _BASELINE else _words(artifact.type)
         sources = (f"execution {producer}",) if producer else ()
@@ -96,10 +96,10 @@ class _Reader:
 
 
 def lay_out(nodes: Sequence[Node]) -> Lineage:
-    """Puts each node in a row above all its sources, and its edges in few, short lanes.
+    """Places each node in a row above its sources, and its edges in few, short lanes.
 
-    As in a version history, a lane leads down to one node, and all edges to that node share it. The
-    node itself stands in this lane.
+    As in a version history, a lane leads down to one node, and all edges to that node share the
+    lane. The node itself is also in this lane.
     """
     ordered = sorted(nodes, key=lambda node: node.order, reverse=True)
     rows = {node.key: row for row, node in enumerate(ordered)}
@@ -123,7 +123,7 @@ def lay_out(nodes: Sequence[Node]) -> Lineage:
 
 
 def _lane_to(key: str, lanes: list[str | None], preferred: int) -> int:
-    """Returns the lane that already leads to a node, or else a free one, or else a new one."""
+    """Returns the lane that already leads to a node, else a free lane, else a new lane."""
     if key in lanes:
         return lanes.index(key)
     if preferred < len(lanes) and lanes[preferred] is None:
@@ -137,14 +137,14 @@ def _lane_to(key: str, lanes: list[str | None], preferred: int) -> int:
 def _row(node: Node, by_key: Mapping[str, Node], lane: int) -> LineageRow:
     if node.kind == "artifact":
         return LineageRow(node.title, node.detail, node.kind, lane)
-    # The sources may be many rows below, so the stage names them, too.
+    # The sources may be many rows below, so the row also names them.
     sources = ", ".join(by_key[source].title for source in node.sources)
     title = f"{node.title}, {node.detail}"
     return LineageRow(title, f"from {sources}" if sources else "", node.kind, lane)
 
 
 def _words(type_name: str) -> str:
-    """Turns TransformGraph into "transform graph"."""
+    """Converts "TransformGraph" to "transform graph"."""
     name = type_name.rsplit(".", maxsplit=1)[-1]
     parts = (f" {letter.lower()}" if letter.isupper() else letter for letter in name)
     return "".join(parts).strip()

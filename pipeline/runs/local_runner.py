@@ -1,4 +1,4 @@
-"""Runs the pipeline with TFX's LocalDagRunner, and reports each stage as it starts and ends."""
+"""Runs the pipeline with TFX's LocalDagRunner and reports the start and end of each stage."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class StageFailedError(Exception):
 
 
 class Observer(Protocol):
-    """Follows the stages of a run. Any exception that it raises ends the run."""
+    """Receives the start and end of each stage. An exception from an observer ends the run."""
 
     def began(self, name: str) -> None:
         """Called when a stage starts; `name` is the component's id."""
 
     def ended(self, stage: Stage) -> None:
-        """Called when a stage has ended, in any state; an interrupted one is still RUNNING."""
+        """Called when a stage has ended in any state. An interrupted stage is still RUNNING."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class RunResult:
 
     Attributes:
       run_id: name of the run in ML Metadata.
-      stages: the stages that started, by component id, in their order.
+      stages: the stages that started, by component id, in execution order.
       error: the error or interrupt that ended the run, if any. If a stage fails without raising an
         error, this is a StageFailedError.
     """
@@ -65,7 +65,7 @@ def run_locally(pipeline: Pipeline, observer: Observer) -> RunResult:
 
     Args:
       pipeline: its root must be locked by the caller (`pipeline.runs.root_lock`).
-      observer: is called at the start and the end of each stage.
+      observer: called at the start and end of each stage.
     """
     database = Path(pipeline.metadata_connection_config.sqlite.filename_uri)
     if database.exists():
@@ -80,16 +80,16 @@ def run_locally(pipeline: Pipeline, observer: Observer) -> RunResult:
 
 
 class _ObservedRunner(LocalDagRunner):
-    """Runs one node at a time, because LocalDagRunner has no hook around its nodes.
+    """Runs one node at a time, because LocalDagRunner has no hooks around its nodes.
 
-    LocalDagRunner continues, and succeeds, after a stage that fails without raising an error. This
-    runner stops at the first stage that is neither COMPLETE nor CACHED in ML Metadata. A stage
-    that rejects the model is CANCELED there: the gate failed the model, and the stage did its job.
+    If a stage fails without raising an error, LocalDagRunner continues and succeeds. This runner
+    stops at the first stage that is neither COMPLETE nor CACHED in ML Metadata. A Pusher that
+    rejects the model is marked CANCELED instead of FAILED, because rejecting it is correct.
     """
 
     def __init__(self, database: Path, observer: Observer) -> None:
         super().__init__()
-        self.run_id = datetime.now().isoformat()  # noqa: DTZ005 - the form of TFX's own run ids
+        self.run_id = datetime.now().isoformat()  # noqa: DTZ005 - TFX's format of run ids
         self.stages: dict[str, Stage] = {}
         self._database = database
         self._observer = observer
@@ -120,9 +120,9 @@ class _ObservedRunner(LocalDagRunner):
 
 
 def _single_nodes(pipeline: Any) -> Iterator[tuple[str, Any]]:
-    """Each node's id, with a copy of the pipeline that has only this node.
+    """Yields each node's id and a copy of the pipeline with only this node.
 
-    Nodes find their inputs in ML Metadata, so they don't need each other.
+    Nodes find their inputs in ML Metadata, so they can run separately.
     """
     for node in pipeline.nodes:
         single = pipeline_pb2.Pipeline()

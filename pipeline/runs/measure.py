@@ -1,4 +1,4 @@
-"""Measures the image statistics of a data set, from which a schema is proposed."""
+"""Measures the image statistics of a data set, as a basis for a schema."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def measure(settings: Settings, observer: Observer) -> tuple[dict[str, Measured]
     """Runs ExampleGen and StatisticsGen in the settings' pipeline root.
 
     Args:
-      settings: with a concrete data source, `tfds` or `bundled`.
-      observer: is called at the start and the end of each stage.
+      settings: settings with the data source `tfds` or `bundled`, not `auto`.
+      observer: called at the start and end of each stage.
 
     Returns:
       The values of each statistic, and a description of the data: the arguments of

@@ -1,4 +1,4 @@
-"""Reads the runs of a pipeline root, and their stages, from ML Metadata."""
+"""Reads the runs of a pipeline root and their stages from ML Metadata."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Stage:
       name: the component's id.
       state: name in ML Metadata's `Execution.State`: COMPLETE, CACHED, FAILED, RUNNING, or CANCELED
         for a Pusher that did not push a rejected model.
-      seconds: wall time from its registration to its last change, or to now if it is RUNNING.
-      outputs: artifacts by output key.
+      seconds: wall time from registration to the last change, or until now if RUNNING.
+      outputs: artifacts, by output key.
     """
 
     name: str
@@ -59,8 +59,8 @@ class Run:
 
     Attributes:
       name: id of the run.
-      started: with the local time zone.
-      stages: by component id, in the order in which they started.
+      started: start time, with the local time zone.
+      stages: stages by component id, in execution order.
     """
 
     name: str
@@ -100,7 +100,7 @@ def read_stage(store: ml_metadata.MetadataStore, name: str, execution_id: int) -
 
 
 def read_run(store: ml_metadata.MetadataStore, run_id: str) -> dict[str, Stage]:
-    """Reads the stages of a run by component id, in the order in which they started.
+    """Reads the stages of a run by component id, in execution order.
 
     Returns an empty mapping for an unknown run.
     """
@@ -123,9 +123,9 @@ def read_runs(store: ml_metadata.MetadataStore) -> Iterator[Run]:
 
 
 def fail_abandoned_executions(store: ml_metadata.MetadataStore) -> None:
-    """Marks executions that a killed or interrupted run left RUNNING as FAILED.
+    """Marks RUNNING executions of killed or interrupted runs as FAILED.
 
-    The caller must hold the lock of the pipeline root, so that nothing can be running.
+    The caller must hold the lock of the pipeline root, which guarantees that no run is active.
     """
     abandoned = [
         execution
@@ -159,7 +159,7 @@ def local_time(milliseconds: int) -> datetime:
 
 
 def to_artifact(message: metadata_store_pb2.Artifact) -> Artifact:
-    """Converts ML Metadata's message."""
+    """Converts an artifact from ML Metadata's protocol buffer."""
     properties = {
         name: getattr(value, value.WhichOneof("value"))
         for name, value in [*message.properties.items(), *message.custom_properties.items()]

@@ -1,4 +1,4 @@
-"""The outcome of a run, from its stages."""
+"""The outcome of a run, derived from its stages."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pipeline.stages import DATA_GATE, EXAMPLE_GEN, PUSHER, REPORT
 
 
 def has_report(stages: Mapping[str, Stage]) -> bool:
-    """Whether RunReport made a report."""
+    """Whether RunReport wrote a report."""
     return REPORT in stages and stages[REPORT].succeeded
 
 
 def has_page(stages: Mapping[str, Stage]) -> bool:
-    """Whether there is a page to write: of a report, or of rejected data."""
+    """Whether the run can have a page, about its report or its rejected data."""
     return has_report(stages) or is_data_rejected(stages)
 
 
@@ -28,7 +28,7 @@ def is_data_rejected(stages: Mapping[str, Stage]) -> bool:
 
 
 def describe_release(stages: Mapping[str, Stage]) -> str:
-    """Names the version that the run released, if any."""
+    """Describes the release of the run, if any."""
     pusher = stages.get(PUSHER)
     if pusher is None or not pusher.succeeded:
         return "not pushed"

@@ -1,4 +1,4 @@
-"""Renders the page of a finished run: its report, and facts from ML Metadata."""
+"""Renders the page of a finished run from its report and ML Metadata."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _NOT_RUN = ("CACHED", "CANCELED")
 
 
 def write_newest(pipeline_root: Path, output: Path | None = None) -> Path:
-    """Writes the page of the newest run that has one, and the index of all runs.
+    """Writes the page of the newest run with a page, and the index of all runs.
 
-    A run has a page if it made a report, or if the data gate rejected its data.
+    A run has a page if it wrote a report, or if the data gate rejected its data.
 
     Args:
-      pipeline_root: of the runs.
-      output: file to write; None for `<pipeline root>/reports/<run>/report.html`.
+      pipeline_root: pipeline root of the runs.
+      output: file to write; None selects `<pipeline root>/reports/<run>/report.html`.
 
     Returns:
-      The file.
+      Path of the page.
 
     Raises:
-      ReportError: there is no report, or it can't be read or written; in one line.
+      ReportError: there is no report, or it can't be read or written. The message is one line.
     """
     store = _open_runs(pipeline_root)
     run = next((run for run in metadata.read_runs(store) if has_page(run.stages)), None)
@@ -59,10 +59,10 @@ def write_newest(pipeline_root: Path, output: Path | None = None) -> Path:
 
 
 def write_all_runs(pipeline_root: Path) -> Path:
-    """Writes the index of all runs; returns the file.
+    """Writes the index of all runs and returns its path.
 
     Raises:
-      ReportError: there are no runs, or the index can't be written; in one line.
+      ReportError: there are no runs, or the index can't be written. The message is one line.
     """
     try:
         return write_index(_open_runs(pipeline_root), pipeline_root)
@@ -75,7 +75,7 @@ def _open_runs(pipeline_root: Path) -> ml_metadata.MetadataStore:
     if not database.is_file():
         raise ReportError(
             f"no runs found in {pipeline_root}: start one with `make run`, "
-            "or name another root with --pipeline-root"
+            "or choose another root with --pipeline-root"
         )
     try:
         return metadata.open_store(database)
@@ -105,8 +105,8 @@ def read_facts(store: ml_metadata.MetadataStore, run: Run, index: str | None = N
     """Reads the facts that are known only after the run.
 
     Args:
-      store: of the run.
-      run: in that store.
+      store: ML Metadata of the pipeline root.
+      run: a run in the store.
       index: URL of the index of runs, relative to the page.
     """
     return RunFacts(
@@ -130,7 +130,7 @@ def _seconds(store: ml_metadata.MetadataStore, run: Run) -> float:
 
 
 def stage_times(run: Run) -> tuple[StageTime, ...]:
-    """Returns the duration of each stage, also as a share of the longest."""
+    """Returns the duration of each stage, absolute and relative to the longest stage."""
     stages = run.stages
     seconds = {
         name: 0 if stage.state in _NOT_RUN else stage.seconds for name, stage in stages.items()
@@ -154,7 +154,7 @@ def _model_of(blessing: Artifact) -> int | None:
 
 
 def _history(store: ml_metadata.MetadataStore, current: int | None) -> tuple[BlessedModel, ...]:
-    """Returns the newest blessed models; of several blessings of a model, the newest counts."""
+    """Returns the newest blessed models, each with its newest blessing."""
     models: dict[int, BlessedModel] = {}
     messages = store.get_artifacts_by_type("ModelBlessing")
     for message in sorted(messages, key=lambda message: message.id, reverse=True):
@@ -171,7 +171,7 @@ def _history(store: ml_metadata.MetadataStore, current: int | None) -> tuple[Ble
 
 
 def _accuracy(blessing: Artifact) -> float | None:
-    """Returns None if the verdict is gone, or in another format."""
+    """Returns the accuracy in the verdict; None if the verdict is missing or unreadable."""
     try:
         return read_verdict(blessing.uri).metrics.get("accuracy")
     except (OSError, VerdictError):

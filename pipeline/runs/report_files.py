@@ -1,4 +1,4 @@
-"""The files of the reports in a pipeline root, and how pages show times."""
+"""Paths of the report files in a pipeline root, and the time format of pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INDEX_PAGE = "index.html"
 
 def page_file(pipeline_root: Path, run: Run) -> Path:
     """Returns `<pipeline root>/reports/<start of the run>/report.html`."""
-    # TFX names a run by its start time, in a form with colons.
+    # TFX uses the start time as the run id, in a format with colons.
     directory = f"{datetime.fromisoformat(run.name):%Y%m%dT%H%M%S}"
     return pipeline_root / "reports" / directory / REPORT_PAGE
 
@@ -24,7 +24,7 @@ def index_file(pipeline_root: Path) -> Path:
 
 
 def write_file(file: Path, html: str) -> None:
-    """Writes a page, which becomes visible when it is complete."""
+    """Writes a page atomically."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
     partial.write_text(html, encoding="utf-8")
@@ -32,5 +32,5 @@ def write_file(file: Path, html: str) -> None:
 
 
 def show_time(when: datetime) -> str:
-    """Shows a time with its zone: "2026-11-22 17:18 CET"."""
+    """Formats a time with its zone: "2026-11-22 17:18 CET"."""
     return f"{when:%Y-%m-%d %H:%M %Z}"

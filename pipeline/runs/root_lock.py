@@ -21,7 +21,7 @@ def locked(pipeline_root: Path) -> Iterator[None]:
       PipelineRootBusyError: another run holds the lock.
       OSError: the pipeline root can't be created or is not writable.
     """
-    import filelock  # It imports asyncio, which would delay every help text.
+    import filelock  # Imports asyncio, which would slow down every help text.
 
     pipeline_root.mkdir(parents=True, exist_ok=True)
     try:

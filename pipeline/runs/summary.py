@@ -1,4 +1,4 @@
-"""Describes the results of a run's stages, in words and as JSON values."""
+"""Describes the results of a run's stages, as text and as JSON values."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def summarize(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
 
 
 def gates(stages: Mapping[str, Stage]) -> Iterator[tuple[str, Row, bool]]:
-    """Yields the gate ("data" or "model") of each check, its wording, and whether it passed."""
+    """Yields the gate ("data" or "model"), the text and the outcome of each check."""
     if DATA_GATE in stages:
         passed = stages[DATA_GATE].succeeded
         detail = _SATISFIED if passed else "see the error below"
@@ -82,7 +82,7 @@ def read_run_verdict(stages: Mapping[str, Stage]) -> Verdict | None:
 
 
 def run_facts(stages: Mapping[str, Stage]) -> dict[str, Any]:
-    """Returns the results of a run as JSON values, which the help of `run` documents."""
+    """Returns the results of a run as JSON values, documented in the help of `run`."""
     done = _outputs(stages)
     verdict = read_run_verdict(stages)
     return {
@@ -117,7 +117,7 @@ _SATISFIED = "every split satisfies the reviewed schema"
 
 
 def _outputs(stages: Mapping[str, Stage]) -> dict[str, Outputs]:
-    """Outputs of the stages that succeeded, by component id."""
+    """Returns the outputs of the successful stages, by component id."""
     return {name: stage.outputs for name, stage in stages.items() if stage.succeeded}
 
 

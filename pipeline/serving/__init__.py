@@ -1,1 +1,1 @@
-"""Serves the live release: a page, and TensorFlow Serving's REST and gRPC APIs."""
+"""Serves the live release on a web page and over TensorFlow Serving's REST and gRPC APIs."""

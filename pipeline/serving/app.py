@@ -1,4 +1,4 @@
-"""The ASGI application: all routes, their metrics, and their errors as JSON."""
+"""The ASGI application: routes, request metrics, and errors as JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TFSERVING_METRICS = "/monitoring/prometheus/metrics"
 
 
 def make_app(service: Service) -> Starlette:
-    """Makes the ASGI application of a server."""
+    """Creates the ASGI application of a server."""
 
     async def healthz(request: Request) -> Response:  # noqa: ARG001
         return PlainTextResponse("ok\n")
@@ -58,7 +58,7 @@ def make_app(service: Service) -> Starlette:
 
 
 class _Measured:
-    """Records metrics of each request, and adds the headers common to all responses."""
+    """Records metrics of each request and adds the headers common to all responses."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -87,7 +87,7 @@ class _Measured:
 
 
 def _route_name(scope: Scope) -> str:
-    """Returns one of a few labels for metrics: one label per path would exhaust memory."""
+    """Returns the label of the route for metrics. A label per path would exhaust memory."""
     if "route_name" in scope:
         return scope["route_name"]
     path = scope["path"]

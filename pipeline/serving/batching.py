@@ -1,8 +1,8 @@
-"""Runs the model on a batch of all waiting requests.
+"""Runs the model on batches of waiting requests.
 
-One thread runs the model. Requests that arrive while it is busy wait in a queue; then all requests
-of the same kind run as one batch. The busier the server, the larger the batches, and a large batch
-costs several times less than its images one by one. A request never waits for others to arrive.
+One thread runs the model. Requests that arrive while it is busy wait in a queue. Then all requests
+of the same kind run as one batch, which is several times cheaper than running them one by one. The
+busier the server, the larger the batches. A request never waits for other requests to arrive.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ class Work:
     """One request's call of the model.
 
     Attributes:
-      run: calls the model with the inputs, and returns the outputs, by name.
-      kind: work of equal kinds is batched: inputs are joined along their first dimension, and
-        outputs are split. If that fails, the requests run alone. None disables batching.
-      inputs: by name.
+      run: calls the model with inputs by name and returns outputs by name.
+      kind: work of the same kind is batched: inputs are concatenated along their first dimension,
+        and outputs are split. If the batch fails, the requests run individually. None disables
+        batching.
+      inputs: inputs, by name.
       rows: size of the inputs' first dimension.
     """
 
@@ -50,15 +51,15 @@ class _Waiting:
 
 
 class Batcher:
-    """A queue, and the thread that runs its work."""
+    """A queue, and the thread that runs the queued work."""
 
     def __init__(self, max_rows: int, max_waiting: int, on_batch: Callable[[int], None]) -> None:
         """Starts the thread.
 
         Args:
-          max_rows: largest number of rows in a batch; larger work runs alone.
-          max_waiting: longest queue; further requests are refused.
-          on_batch: called with the number of rows of each batch that has run.
+          max_rows: largest number of rows in a batch. Larger requests run individually.
+          max_waiting: largest number of queued requests. More requests are rejected.
+          on_batch: called after each batch with its number of rows.
         """
         self._max_rows = max_rows
         self._max_waiting = max_waiting
@@ -89,7 +90,7 @@ class Batcher:
         return await waiting.future
 
     def close(self) -> None:
-        """Finishes the queued work, then ends the thread."""
+        """Finishes the queued work, then stops the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -104,10 +105,10 @@ class Batcher:
                 batch = self._take()
             results = self._run([waiting.work for waiting in batch])
             batch[0].future.get_loop().call_soon_threadsafe(_deliver, batch, results)
-            del batch, results  # They would keep an old model in memory.
+            del batch, results  # References would keep an old model in memory.
 
     def _take(self) -> list[_Waiting]:
-        """Takes the first request from the queue, and the later ones that fit in its batch."""
+        """Takes the first request and all later ones that fit in its batch."""
         batch = [self._waiting.popleft()]
         kind, rows = batch[0].work.kind, batch[0].work.rows
         others: deque[_Waiting] = deque()
@@ -123,11 +124,11 @@ class Batcher:
         return batch
 
     def _run(self, works: Sequence[Work]) -> list[_Result]:
-        """Runs a batch, or its halves if it fails; returns results in the same order."""
+        """Runs a batch, or its halves if it fails. Returns results in the same order."""
         try:
             outputs = works[0].run(_join([work.inputs for work in works]))
             results: list[_Result] = [*_split(outputs, [work.rows for work in works])]
-        except Exception as error:  # noqa: BLE001 - the request gets it
+        except Exception as error:  # noqa: BLE001 - delivered to the request
             if len(works) == 1:
                 return [error]
             half = len(works) // 2

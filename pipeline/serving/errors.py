@@ -10,7 +10,7 @@ class RequestError(Exception):
 
     Attributes:
       status: HTTP status.
-      headers: of the response.
+      headers: headers of the response.
     """
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
@@ -20,5 +20,5 @@ class RequestError(Exception):
 
 
 def invalid(*parts: object) -> RequestError:
-    """Makes the error for an invalid argument: status 400."""
+    """Creates the error for an invalid argument: status 400."""
     return RequestError(400, "".join(map(str, parts)))

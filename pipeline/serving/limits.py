@@ -1,4 +1,4 @@
-"""Limits on the size of requests and on the time that their bodies take."""
+"""Limits on the size of requests and on the time to receive their bodies."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from pipeline.serving.errors import RequestError, invalid
 BODY_SECONDS = 30.0
 
 _HANG_UP = {"Connection": "close"}
-"""For responses sent before the whole body is read: the rest may never arrive."""
+"""For responses sent before the complete body is read, because the rest may never arrive."""
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP")
-"""Image formats that TensorFlow decodes: their first bytes, and Pillow's names."""
+"""Image formats that TensorFlow decodes: their first bytes and their names in Pillow."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of the server.
+    """Upper limits of the server.
 
     Attributes:
       body_bytes: bytes in the body of a request.
       instances: examples in a request.
-      pixels: pixels of all images in a request together.
-      batch: examples in one call of the model, which may join several requests.
-      waiting: requests in the queue for the model.
+      pixels: total number of pixels in the images of a request.
+      batch: examples in a batch, which can contain several requests.
+      waiting: queued requests.
     """
 
     body_bytes: int
@@ -47,13 +47,13 @@ async def read_body(request: Request, most: int) -> bytes:
     """Reads the body of a request.
 
     Args:
-      request: with an unread body, plain or compressed with gzip.
-      most: largest number of bytes, also after decompression.
+      request: a request with an unread body, plain or compressed with gzip.
+      most: largest number of bytes, before and after decompression.
 
     Raises:
-      RequestError: 413 for a longer body, 415 for another encoding, 400 for broken gzip data, 408
-        if the body takes longer than BODY_SECONDS.
-      starlette.requests.ClientDisconnect: if the client has closed the connection.
+      RequestError: 413 for a larger body, 415 for another encoding, 400 for invalid gzip data, 408
+        if the body is not received within BODY_SECONDS.
+      starlette.requests.ClientDisconnect: if the client closed the connection.
     """
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding not in ("identity", "gzip"):
@@ -76,7 +76,7 @@ async def read_body(request: Request, most: int) -> bytes:
 
 
 def _decompressed(body: bytearray, most: int) -> bytes:
-    """Decompresses a body, but never more than `most` bytes of a decompression bomb."""
+    """Decompresses a body. Stops after `most` bytes, in case of a decompression bomb."""
     decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
         content = decompressor.decompress(body, most + 1)
@@ -85,19 +85,19 @@ def _decompressed(body: bytearray, most: int) -> bytes:
     if len(content) > most:
         raise _too_long(f"more than {most}", most)
     if not decompressor.eof:
-        raise invalid("Expected a body compressed by gzip, received one that is cut off.")
+        raise invalid("Expected a body compressed by gzip, received a truncated one.")
     return content
 
 
 def check_pixels(values: Iterable[bytes], most: int) -> None:
-    """Refuses images that would take too much memory, from their headers.
+    """Reads the headers of images and rejects images that would take too much memory.
 
     Args:
-      values: any bytes; values that are not images are ignored.
-      most: largest number of pixels of all images together.
+      values: any bytes. Values that are not images are ignored.
+      most: largest total number of pixels.
 
     Raises:
-      RequestError: 400 for more pixels, or an image with a broken header.
+      RequestError: 400 for more pixels, or an image with an invalid header.
     """
     pixels = 0
     for value in values:

@@ -1,4 +1,4 @@
-"""A loaded release, and the calls of its model that requests need."""
+"""A loaded release, and its model's signatures."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ from pipeline.serving.tfserving.tensor_json import Tensors
 PICTURES = "pictures"
 """Name of the signature that this server adds, and of its input.
 
-It takes any picture, such as a photo, and prepares it as the page and `predict` do: by the data's
-picture_preprocessing, or by resizing and padding. The model's own `serving_images` takes pictures
-that already have the data's picture_form. TensorFlow Serving does not have `pictures`.
+The signature accepts any picture, such as a photo, and prepares it in the same way as the page and
+`predict`: with the data's picture_preprocessing, or by resizing and padding. In contrast, the
+model's signature `serving_images` requires pictures in the data's picture_form. TensorFlow Serving
+does not have this signature.
 """
 
 DECLINED = "declined"
-"""Name of its second output: why a picture does not clearly show one class, or ""."""
+"""Second output of PICTURES: the reason why a picture does not clearly show one class, or ""."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +43,8 @@ class LiveModel:
 
     Attributes:
       served: the model.
-      signatures: the model's, and PICTURES, by name.
-      signature_json: the same, as in TensorFlow Serving's metadata.
+      signatures: the model's signatures and PICTURES, by name.
+      signature_json: the same signatures, in the form of TensorFlow Serving's metadata.
     """
 
     served: ServedModel
@@ -70,7 +71,7 @@ class LiveModel:
         return signature_name == PICTURES and PICTURES not in self.served.signatures
 
     def work(self, signature_name: str, inputs: Tensors) -> Work:
-        """Returns the work of running one of the model's own signatures on these inputs.
+        """Creates the work that runs one of the model's signatures, except PICTURES.
 
         Raises:
           RequestError: 400 if there is no such signature.
@@ -88,7 +89,7 @@ class LiveModel:
         )
 
     def classify(self, images: npt.NDArray[np.uint8]) -> Work:
-        """Returns the work of classifying images of shape (n, *data.image_shape)."""
+        """Creates the work that classifies images of shape (n, *data.image_shape)."""
 
         def run(tensors: Tensors) -> Tensors:
             return {PROBABILITIES: self.served.predict(tensors["images"])}
@@ -113,9 +114,9 @@ def load_live_model(version_dir: Path) -> LiveModel:
       version_dir: directory of the version.
 
     Raises:
-      ManifestError: if its files don't match its manifest.
-      ServedModelError: if it can't be loaded.
-      OSError: if it is deleted while it loads.
+      ManifestError: if the files don't match the manifest.
+      ServedModelError: if the model can't be loaded.
+      OSError: if the version is deleted during loading.
     """
     served = ServedModel.load(version_dir)
     own = read_signatures(version_dir)

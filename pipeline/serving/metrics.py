@@ -39,25 +39,25 @@ class Metrics:
         )
         self.predictions = Counter(
             "serving_predictions",
-            "Predicted classes; a change in their shares may be data drift.",
+            "Predicted classes. A changed distribution can indicate data drift.",
             ["class", "source"],
             registry=registry,
         )
         self.declined = Counter(
             "serving_declined",
-            "Pictures that do not clearly show one class; not counted as predictions.",
+            "Pictures that do not clearly show one class. Not counted as predictions.",
             ["source"],
             registry=registry,
         )
         self.confidence = Histogram(
             "serving_prediction_confidence",
-            "Probability of the predicted class; a decrease may be data drift.",
+            "Probability of the predicted class. A decrease can indicate data drift.",
             ["source"],
             buckets=_CONFIDENCES,
             registry=registry,
         )
         self.live_version = Gauge(
-            "serving_live_version", "Live version; 0 if there is none yet.", registry=registry
+            "serving_live_version", "Live version; 0 before the first one.", registry=registry
         )
         self.loads = Counter("serving_model_loads", "Versions that became live.", registry=registry)
         self.load_failures = Counter(
@@ -67,11 +67,11 @@ class Metrics:
     def count_predictions(
         self, probabilities: npt.NDArray[np.float32], class_names: Sequence[str], source: str
     ) -> None:
-        """Counts predictions by class, and their confidence.
+        """Counts predictions by class and records their confidence.
 
         Args:
           probabilities: shape (n, len(class_names)).
-          class_names: names of the model's classes, by label.
+          class_names: class names, indexed by label.
           source: `rest`, `grpc` or `page`.
         """
         labels, counts = np.unique(probabilities.argmax(axis=1), return_counts=True)
@@ -84,11 +84,11 @@ class Metrics:
     def count_pictures(
         self, predictions: Predictions, class_names: Sequence[str], source: str
     ) -> None:
-        """Counts the predictions for pictures; declined ones apart.
+        """Counts the predictions for pictures. Declined pictures are counted separately.
 
         Args:
-          predictions: for any number of pictures.
-          class_names: class names of the model, by label.
+          predictions: predictions for any number of pictures.
+          class_names: class names, indexed by label.
           source: `rest`, `grpc` or `page`.
         """
         clear = [not reason for reason in predictions.declined]

@@ -1,4 +1,4 @@
-"""Watches for releases: loads a new version while the old one is served, then switches to it."""
+"""Watches for releases. Loads new versions in the background, then switches to them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class VersionStatus:
 
     Attributes:
       state: LOADING, AVAILABLE or END.
-      error_code: OK, or a gRPC status name.
-      error_message: reason why the version is not served; empty if OK.
+      error_code: OK, or the name of a gRPC status.
+      error_message: the reason why the version is not served; empty if OK.
     """
 
     state: str
@@ -42,18 +42,18 @@ class VersionStatus:
 class ModelWatcher:
     """A thread that keeps the live version in memory.
 
-    `ReleaseStore.live` defines the live version. If a version can't be loaded, the next lower one
-    is served, and loading is retried only after its files change. A deleted version is served until
-    another one is loaded.
+    `ReleaseStore.live` defines the live version. If a version can't be loaded, the next lower
+    version is served, and loading is retried only after the files of the failed version change. A
+    deleted version is served until another version is loaded.
     """
 
     def __init__(self, store: ReleaseStore, poll_seconds: float, metrics: Metrics) -> None:
-        """Prepares the thread; `start` starts it.
+        """Creates the thread without starting it.
 
         Args:
-          store: of the releases; its directory may appear later.
-          poll_seconds: time between checks for new versions.
-          metrics: to update.
+          store: the releases. The directory may be created later.
+          poll_seconds: seconds between checks for new versions.
+          metrics: metrics to update.
         """
         self._store = store
         self._poll_seconds = poll_seconds
@@ -83,13 +83,13 @@ class ModelWatcher:
         """Starts the thread.
 
         Args:
-          on_first_check: called when the first model is live or none was found.
+          on_first_check: called once the first model is live or no model was found.
         """
         self._thread = threading.Thread(target=self._poll, args=[on_first_check], name="watcher")
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread, once the current load has finished."""
+        """Stops the thread after the current load has finished."""
         self._stopping.set()
         self._thread.join()
 
@@ -97,7 +97,7 @@ class ModelWatcher:
         while not self._stopping.is_set():
             try:
                 self._check()
-            except Exception:  # noqa: BLE001 - the live model is still served
+            except Exception:  # noqa: BLE001 - continue serving the live model
                 _log.exception("Could not check for new versions in %s", self._store.model_dir)
             if not self._checked_once.is_set():
                 self._checked_once.set()
@@ -126,7 +126,7 @@ class ModelWatcher:
             with native_messages_hidden():
                 _import_tensorflow()
                 model = load_live_model(path)
-        except Exception as error:  # noqa: BLE001 - after any error, another version is served
+        except Exception as error:  # noqa: BLE001 - after any error, serve another version
             code = "DATA_LOSS" if isinstance(error, ManifestError) else "INTERNAL"
             self._failed[version] = fingerprint
             self._statuses[version] = VersionStatus("END", code, str(error))
@@ -149,13 +149,13 @@ class ModelWatcher:
         accuracy = "unknown" if model.accuracy is None else f"{model.accuracy:.2%}"
         _log.info("Version %d is live (accuracy %s).", model.version, accuracy)
         del old
-        gc.collect()  # A model is in reference cycles, and open requests may hold it.
+        gc.collect()  # Models have reference cycles, and open requests may refer to them.
 
 
 def _import_tensorflow() -> None:
-    """Imports TensorFlow once, and exempts its many objects from garbage collection.
+    """Imports TensorFlow and exempts its many objects from garbage collection.
 
-    Visiting them would pause the process for 0.2 s in each full collection.
+    They would add a pause of 0.2 s to each full collection.
     """
     if "tensorflow" not in sys.modules:
         importlib.import_module("tensorflow")

@@ -1,4 +1,4 @@
-"""The page: its files, and the two requests that it sends."""
+"""The web page: its static files and its two API routes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HEADERS = {
 
 
 class PageApi:
-    """The page's routes."""
+    """The routes of the page."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -43,13 +43,14 @@ class PageApi:
         ]
 
     async def classify(self, request: Request) -> Response:
-        """Classifies any picture, which is the body.
+        """Classifies the picture in the request's body.
 
-        `declined` in the response tells why the picture does not clearly show one class, or is
-        null. The label is the model's best guess in any case.
+        `declined` in the response is the reason why the picture does not clearly show one class, or
+        null. The label is always the model's best guess.
 
         Raises:
-          RequestError: 400 if it is no picture or shows nothing, 503 if there is no model yet.
+          RequestError: 400 if the body is not a picture or the picture is blank, 503 if no model is
+            loaded yet.
         """
         body = await read_body(request, self._service.limits.body_bytes)
         model = self._service.live_model()
@@ -68,11 +69,11 @@ class PageApi:
         )
 
     async def describe_model(self, request: Request) -> Response:  # noqa: ARG002
-        """Describes the live model; without one, the current data set, with version null.
+        """Describes the live model. Without one, describes the data set, with version null.
 
-        The data's `picture_form` is the form that `serving_images` expects. A
-        `picture_preprocessing` brings any picture to it on the page, in `predict`, and in the
-        signature `pictures`.
+        The signature `serving_images` expects pictures in the data's `picture_form`. A
+        `picture_preprocessing` converts any picture to this form on the page, in `predict` and in
+        the signature `pictures`.
         """
         model = self._service.watcher.live
         data = model.data if model else Data(source=None, fingerprint=None, counts={})

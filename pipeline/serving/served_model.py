@@ -1,4 +1,4 @@
-"""A released model in this process, for the server and for `predict`."""
+"""A released model in memory, for the server and for `predict`."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 _SIGNATURE = "serving_default"
 _CHUNK = 256
-"""Images in one call of the model, so that memory stays bounded."""
+"""Largest number of images in one call of the model, to limit memory use."""
 
 
 class ServedModelError(Exception):
-    """There is no release to serve, or it can't be loaded; the message is one line."""
+    """There is no release, or it can't be loaded. The message is one line."""
 
 
 def live_release(store: ReleaseStore) -> Path:
@@ -52,9 +52,9 @@ def live_release(store: ReleaseStore) -> Path:
 
 @contextmanager
 def native_messages_hidden() -> Iterator[None]:
-    """Discards what TensorFlow's C++ code prints while a model loads, whatever its settings.
+    """Discards the output of TensorFlow's C++ code while a model loads.
 
-    Everything else on standard error is lost meanwhile; a log handler needs its own descriptor.
+    All other output on standard error is also discarded, unless it uses another file descriptor.
     """
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -68,17 +68,17 @@ def native_messages_hidden() -> Iterator[None]:
 
 
 class ServedModel:
-    """A SavedModel in memory; any number of threads may use it at once.
+    """A SavedModel in memory. Methods are thread-safe.
 
     Attributes:
-      version: of the release.
-      release: its manifest; None if another tool has pushed it.
-      data: the facts about its data; today's `models.definition.DATASET` if it has no manifest.
-      signatures: functions of tensors by name, such as `serving_default`.
+      version: version of the release.
+      release: the manifest; None if another tool pushed the version.
+      data: facts about the data, from the manifest, else from `models.definition.DATASET`.
+      signatures: the model's signatures by name, such as `serving_default`.
     """
 
     def __init__(self, loaded: Any, version: int, release: Release | None) -> None:
-        self._loaded = loaded  # The signatures alone would not keep the weights alive.
+        self._loaded = loaded  # Keeps the weights in memory, which the signatures don't.
         self.version = version
         self.release = release
         self.data = release.data if release else Data(source=None, fingerprint=None, counts={})
@@ -87,14 +87,14 @@ class ServedModel:
 
     @classmethod
     def load(cls, path: Path) -> ServedModel:
-        """Verifies and loads a release, and runs it once, because the first call is slow.
+        """Verifies and loads a release, then runs it once, because the first call is slow.
 
         Args:
-          path: the version's directory.
+          path: directory of the version.
 
         Raises:
-          ManifestError: if its files don't match its manifest.
-          ServedModelError: if it can't be loaded, or this code can't prepare pictures for it.
+          ManifestError: if the files don't match the manifest.
+          ServedModelError: if the model can't be loaded, or its preprocessing doesn't exist.
         """
         import tensorflow as tf
 
@@ -104,7 +104,7 @@ class ServedModel:
             model.predict(np.zeros((1, *model.data.image_shape), np.uint8))
             if model.data.picture_preprocessing:
                 find_preprocessing(model.data.picture_preprocessing)
-        except Exception as error:  # TensorFlow raises many kinds, each of which means the same.
+        except Exception as error:  # TensorFlow raises many types.
             raise ServedModelError(
                 f"The model in {path} can't be loaded: {' '.join(str(error).split())[:300]}"
             ) from error
@@ -114,7 +114,7 @@ class ServedModel:
         """Prepares a decoded picture (`models.pictures.prepare_picture`).
 
         Raises:
-          PictureError: if the picture shows nothing.
+          PictureError: if the preprocessing rejects the picture, such as a blank one.
         """
         return prepare_picture(picture, self.data.image_shape, self.data.picture_preprocessing)
 
@@ -125,15 +125,15 @@ class ServedModel:
         return combine_views(prepared, probabilities, self.data.least_confidence)
 
     def classify(self, prepared: Sequence[Prepared]) -> Predictions:
-        """Classifies prepared pictures, at least one."""
+        """Classifies one or more prepared pictures."""
         views = np.concatenate([picture.views for picture in prepared])
         return self.combine(prepared, self.predict(views))
 
     def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Classifies images, in calls of at most _CHUNK.
+        """Classifies images, at most _CHUNK per call of the model.
 
         Args:
-          images: shape (n, *data.image_shape), in the form that data.picture_form describes.
+          images: shape (n, *data.image_shape), in the form described by data.picture_form.
 
         Returns:
           Probabilities, shape (n, len(data.class_names)).
@@ -152,7 +152,7 @@ class ServedModel:
 
 
 def _example_prefix(image_bytes: int) -> bytes:
-    """Serializes a tf.Example of an image, and cuts off the pixels, which come last."""
+    """Serializes a tf.Example of an image without the pixels, which come last."""
     import tensorflow as tf
 
     example = tf.train.Example()

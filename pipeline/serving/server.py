@@ -34,12 +34,12 @@ _CONNECTIONS = 1000
 
 @dataclass(frozen=True)
 class Address:
-    """The address of the server.
+    """The address to listen on.
 
     Attributes:
-      host: name or IP address to listen on.
-      port: for HTTP; 0 chooses a free one.
-      grpc_port: for gRPC; 0 disables it.
+      host: host name or IP address.
+      port: HTTP port; 0 selects a free port.
+      grpc_port: gRPC port; 0 disables gRPC.
     """
 
     host: str
@@ -50,13 +50,13 @@ class Address:
 def serve_model(
     model_dir: Path, address: Address, poll_seconds: float, limits: Limits
 ) -> ExitStatus:
-    """Serves until SIGTERM or SIGINT, and then finishes open requests.
+    """Serves until SIGTERM or SIGINT, then finishes open requests.
 
     Args:
-      model_dir: directory of the releases; its name is the model's.
-      address: to listen on.
-      poll_seconds: time between checks for a new release.
-      limits: of the server.
+      model_dir: directory of the releases. Its name is the name of the model.
+      address: the address to listen on.
+      poll_seconds: seconds between checks for new releases.
+      limits: limits of the server.
 
     Returns:
       The exit status: 0 after SIGTERM, INTERRUPTED after SIGINT, FAILED with a line in the log if
@@ -64,7 +64,7 @@ def serve_model(
     """
     console = _set_up_log()
     listener = _listen(address.host, address.port, "--port")
-    # gRPC can't take over a socket: this only checks the port and resolves the host.
+    # gRPC can't use an existing socket, so this only checks the port and resolves the host.
     grpc_probe = _listen(address.host, address.grpc_port, "--grpc-port") if listener else None
     if listener is None or grpc_probe is None:
         return ExitStatus.FAILED
@@ -82,7 +82,7 @@ def serve_model(
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's HTTP server, and a gRPC server that starts and stops with it."""
+    """Uvicorn's HTTP server, combined with a gRPC server that starts and stops with it."""
 
     def __init__(self, service: Service, grpc_address: str | None) -> None:
         super().__init__(
@@ -124,7 +124,7 @@ def _run(
     service: Service, listener: socket.socket, grpc_address: str | None, console: Console
 ) -> ExitStatus:
     server = _Server(service, grpc_address)
-    # Until Uvicorn has its own handler, and because Uvicorn raises the signal again at the end.
+    # Uvicorn installs its handlers later, and raises the signal again when it stops.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     loading = console.status("Loading the model…")
     loading.start()
@@ -140,7 +140,7 @@ def _run(
 
 
 def _listen(host: str, port: int, option: str) -> socket.socket | None:
-    """Binds a socket; logs the reason and returns None if the address can't be used."""
+    """Binds a socket. If the address can't be used, logs the reason and returns None."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=1024)
@@ -173,11 +173,11 @@ class _ConsoleHandler(logging.Handler):
 
 
 def _set_up_log() -> Console:
-    """Shows this package's own log, and only errors of the libraries.
+    """Shows the log of this package, but only errors of libraries.
 
     Returns:
-      The console of the log, on a descriptor of its own: `model_watcher` discards the output on
-      standard error while a model loads.
+      The console of the log. It has a separate file descriptor, because `model_watcher` discards
+      output on standard error while a model loads.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")

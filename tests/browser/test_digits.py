@@ -29,7 +29,7 @@ from models.definition import DATASET
 pytestmark = pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 
 Stroke = list[tuple[float, float]]
-"""Points as shares of the canvas's side."""
+"""Points, relative to the canvas's side."""
 
 DIGITS: dict[int, list[Stroke]] = {
     0: [
@@ -77,7 +77,7 @@ def page(open_page: Callable[..., Page]) -> Page:
 
 
 def box_of_canvas(page: Page) -> tuple[float, float, float]:
-    """The left and top edge, and the side."""
+    """Returns the left edge, the top edge and the side."""
     box = page.locator("#canvas").bounding_box()
     assert box is not None
     assert box["width"] == box["height"]
@@ -90,19 +90,19 @@ def on_canvas(page: Page, stroke: Stroke) -> Stroke:
 
 
 def scaled(strokes: list[Stroke], scale: float) -> list[Stroke]:
-    """Scaled about the middle of the canvas."""
+    """Returns the strokes, scaled around the middle of the canvas."""
     return [[(0.5 + scale * (x - 0.5), 0.5 + scale * (y - 0.5)) for x, y in s] for s in strokes]
 
 
 def hold_first_classification(page: Page) -> list[Route]:
-    """Returns a list that gets the next request to classify, which waits to be continued."""
+    """Holds the next request to classify, and returns a list that receives it."""
     held: list[Route] = []
     page.route("**/api/classify", lambda route: route.continue_() if held else held.append(route))
     return held
 
 
 def decline(route: Route) -> None:
-    """Changes a result into one of a picture that shows no single digit."""
+    """Changes the response to that for a declined picture."""
     response = route.fetch()
     route.fulfill(response=response, json={**response.json(), "declined": "more than one digit"})
 
@@ -125,7 +125,7 @@ def draw_with_a_finger(page: Page, strokes: list[Stroke]) -> None:
 
 
 def swipe(page: Page, points: Stroke) -> None:
-    """Moves a finger along these points of the screen, in CSS pixels."""
+    """Moves a finger along points on the screen, in CSS pixels."""
     finger = page.context.new_cdp_session(page)
 
     def touch(kind: str, *points: tuple[float, float]) -> None:
@@ -222,17 +222,17 @@ def test_examples_are_classified_and_can_be_edited(page: Page) -> None:
     expect_no_digit(page)
 
 
-def test_picture_without_one_clear_digit_is_not_shown_as_a_digit(page: Page) -> None:
+def test_declined_picture_is_not_shown_as_a_digit(page: Page) -> None:
     page.route("**/api/classify", decline)
     with page.expect_response("**/api/classify"):
         draw(page, DIGITS[1], lift=False)
     expect(page.locator("#stale")).to_have_text("classifying …")
     expect_no_digit(page)
     page.mouse.up()
-    expect(page.locator("#class")).to_have_text("Not one clear digit: more than one digit")
+    expect(page.locator("#class")).to_have_text("Not a clear digit: more than one digit")
     expect(page.locator("#result")).not_to_contain_text("confidence")
-    expect(page.locator("#note")).to_have_text("the probabilities are unreliable")
-    expect(page.locator("[aria-live]")).to_have_text("Not one clear digit: more than one digit")
+    expect(page.locator("#note")).to_have_text("probabilities are unreliable")
+    expect(page.locator("[aria-live]")).to_have_text("Not a clear digit: more than one digit")
     declined = page.locator(".best .track span").evaluate("bar => getComputedStyle(bar).background")
     page.unroute("**/api/classify")
     draw(page, [[(0.54, 0.18), (0.54, 0.2)]])
@@ -314,7 +314,7 @@ def test_page_is_accessible(open_page: Callable[..., Page], theme: str) -> None:
     assert_accessible()
     page.route("**/api/classify", decline)
     page.get_by_role("button", name="Example drawing: 4").click()
-    expect(page.locator("#class")).to_contain_text("Not one clear digit")
+    expect(page.locator("#class")).to_contain_text("Not a clear digit")
     page.evaluate("notify('A notice')")
     assert_accessible()
 
@@ -358,7 +358,7 @@ def test_one_request_at_a_time_and_the_newest_drawing_last(page: Page) -> None:
     shown = page.locator("#seen").get_attribute("src")
     page.evaluate("classifyOnce(revision)")
     assert page.locator("#seen").get_attribute("src") == shown, (
-        "the result was that of the whole drawing"
+        "the result belongs to the complete drawing"
     )
 
 
@@ -424,7 +424,7 @@ def test_page_follows_a_new_version_and_its_rollback(
 
     second = push_model(constant_model(tmp_path / "three", 3, 10), serving_dir, UNKNOWN_DATA)
     expect(model).to_contain_text(f"version {second}", timeout=MILLISECONDS)
-    expect(page.get_by_role("status")).to_contain_text(f"version {second} is live now")
+    expect(page.get_by_role("status")).to_contain_text(f"version {second} is now live")
     expect_digit(page, 3)
 
     third, _ = store_in(serving_dir).roll_back()
@@ -432,9 +432,7 @@ def test_page_follows_a_new_version_and_its_rollback(
     expect_digit(page, 7)
 
 
-def test_page_notices_when_the_server_stops_and_when_it_is_back(
-    browser: Browser, serving_dir: Path
-) -> None:
+def test_page_shows_when_the_server_stops_and_returns(browser: Browser, serving_dir: Path) -> None:
     page = browser.new_page()
     page.set_default_timeout(MILLISECONDS)
     with running_server(serving_dir) as server:

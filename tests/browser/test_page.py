@@ -1,4 +1,4 @@
-"""The page shows the classes of the live release, whatever its data set."""
+"""The page shows the classes of the live release, for any data set."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_page_waits_for_a_first_release(browser: Browser, tmp_path: Path) -> Non
     server = RunningServer(tmp_path)
     page = browser.new_page()
     try:
-        server.wait_until(lambda: server.answers("/healthz"))
+        server.wait_until(lambda: server.responds("/healthz"))
         page.goto(server.url)
         expect(page.locator("#model")).to_contain_text("Waiting for a model")
         push_model(shade_model(tmp_path / "model"), tmp_path)

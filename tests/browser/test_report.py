@@ -72,7 +72,7 @@ _TEXTS = """() => {
   }
   return found;
 }"""
-"""Text in the page, with its size in CSS pixels and its contrast by WCAG 2.2."""
+"""Returns the texts of the page, with size in CSS pixels and contrast as defined by WCAG 2.2."""
 
 
 def make_predictions() -> Predictions:
@@ -105,7 +105,7 @@ def make_predictions() -> Predictions:
 
 
 def make_report(blessed: bool) -> Report:
-    """A report with text in every color; some cell of the matrix has each shade."""
+    """Creates a report with text in every color and matrix cells in every shade."""
     matrix = perfect_matrix(support=900 if blessed else 1)
     for column in range(NUM_CLASSES):
         matrix[0][column] += column
@@ -195,7 +195,7 @@ def test_page_is_accessible(
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", NAMES)
-def test_text_has_contrast_and_size_also_in_charts(
+def test_text_is_legible_including_charts(
     pages: dict[str, Path], open_file: Callable[..., Page], name: str, width: int, theme: str
 ) -> None:
     page = open_file(pages[name], width, theme)
@@ -211,7 +211,7 @@ def test_text_has_contrast_and_size_also_in_charts(
 def test_marks_of_charts_have_contrast(
     pages: dict[str, Path], open_file: Callable[..., Page], theme: str
 ) -> None:
-    """WCAG 2.2 asks for 3:1 in graphics (1.4.11)."""
+    """WCAG 2.2 requires 3:1 for graphics (1.4.11)."""
     page = open_file(pages["blessed"], 1024, theme)
     for mark, behind in [
         ("--series-1", "--card"),
@@ -234,7 +234,7 @@ def test_marks_of_charts_have_contrast(
         assert page.evaluate(_TEXTS)[-1]["contrast"] >= 3, (mark, behind)
 
 
-def test_links_lead_to_visible_sections(
+def test_links_target_visible_sections(
     pages: dict[str, Path], open_file: Callable[..., Page]
 ) -> None:
     page = open_file(pages["blessed"], 1440, "light")
@@ -244,7 +244,7 @@ def test_links_lead_to_visible_sections(
     assert page.get_by_role("navigation").is_visible()
 
 
-def test_print_is_light_and_leaves_out_what_only_works_on_screen(
+def test_print_is_light_and_omits_interactive_elements(
     pages: dict[str, Path], open_file: Callable[..., Page]
 ) -> None:
     page = open_file(pages["blessed"], 720, "dark")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Question:
-    """One example: its label, and the predictions of the model (`answer`) and of the baseline.
+class Case:
+    """One example: its label, and the predictions of the model (`predicted`) and of the baseline.
 
     A prediction is a label or an invalid value such as `Toy.NAN`. With n classes, the predicted
     class has probability 0.8 + 0.1 / n, the next class (cyclically) 0.1 + 0.1 / n, and the others
@@ -25,7 +25,7 @@ class Question:
     """
 
     label: int
-    answer: int
+    predicted: int
     baseline: int = 0
 
 
@@ -33,7 +33,7 @@ class Toy:
     """Creates artifacts with real SavedModels and TFRecord files.
 
     Attributes:
-      classes: number of classes in the models and in `questions`.
+      classes: number of classes in the models and in `cases`.
       image_bytes: bytes per image.
     """
 
@@ -48,7 +48,7 @@ class Toy:
     SUM_OF_2 = 104
     """Predicts probabilities that sum to 2."""
 
-    Question = Question
+    Case = Case
 
     def __init__(
         self, directory: Path, classes: int = NUM_CLASSES, image_bytes: int = IMAGE_BYTES
@@ -57,7 +57,7 @@ class Toy:
         self.classes = classes
         self.image_bytes = image_bytes
 
-    def questions(self, right: int, wrong: int = 0, baseline_wrong: int = 0) -> list[Any]:
+    def cases(self, right: int, wrong: int = 0, baseline_wrong: int = 0) -> list[Any]:
         """Returns `right` + `wrong` examples that cycle through the classes.
 
         The model is wrong on the last `wrong` examples, and the baseline on the first
@@ -65,9 +65,9 @@ class Toy:
         """
         labels = [i % self.classes for i in range(right + wrong)]
         return [
-            Question(
+            Case(
                 label=label,
-                answer=label if i < right else (label + 1) % self.classes,
+                predicted=label if i < right else (label + 1) % self.classes,
                 baseline=(label + 1) % self.classes if i < baseline_wrong else label,
             )
             for i, label in enumerate(labels)
@@ -91,7 +91,7 @@ class Toy:
         self.saved_model(Path(path_utils.serving_model_dir(artifact.uri)), is_baseline)
         return artifact
 
-    def examples(self, questions: Iterable[Any], name: str = "examples") -> Artifact:
+    def examples(self, cases: Iterable[Any], name: str = "examples") -> Artifact:
         """Writes the split `test` and sets the custom properties that ImageExampleGen sets."""
         import tensorflow as tf
         from tfx.types import standard_artifacts
@@ -104,7 +104,7 @@ class Toy:
         artifact.set_string_custom_property("file_format", "tfrecords_gzip")
         artifact.set_string_custom_property("source", "toy")
         artifact.set_string_custom_property("fingerprint", "f" * 64)
-        serialized = [serialize(question, self.image_bytes) for question in questions]
+        serialized = [serialize(case, self.image_bytes) for case in cases]
         artifact.set_int_custom_property("count_test", len(serialized))
         split = self.directory / name / "Split-test"
         split.mkdir(parents=True)
@@ -115,14 +115,14 @@ class Toy:
         return artifact
 
 
-def serialize(question: Question, image_bytes: int) -> bytes:
+def serialize(case: Case, image_bytes: int) -> bytes:
     """Returns a raw tf.Example with the predictions in the first two bytes of its image."""
     import tensorflow as tf
 
-    pixels = bytes([question.answer, question.baseline]).ljust(image_bytes, b"\0")
+    pixels = bytes([case.predicted, case.baseline]).ljust(image_bytes, b"\0")
     example = tf.train.Example()
     example.features.feature[IMAGE].bytes_list.value.append(pixels)
-    example.features.feature[LABEL].int64_list.value.append(question.label)
+    example.features.feature[LABEL].int64_list.value.append(case.label)
     return example.SerializeToString()
 
 

@@ -143,7 +143,7 @@ def test_failure_to_write_the_report_does_not_change_the_exit_status(
     reports.rename(shared_workspace.root / "other")
     reports.write_text("a file instead of the directory")
     assert shared_workspace.run() == ExitStatus.SUCCESS
-    assert "report       WARNING: could not draw the page: " in capfd.readouterr().out
+    assert "report       WARNING: could not render the page: " in capfd.readouterr().out
     reports.unlink()
 
 

@@ -1,7 +1,7 @@
-"""A fork for 32 x 32 color images of four named classes, with a network of its own.
+"""A fork for 32 x 32 color images of four named classes, with its own network.
 
 Only the data definition, the schema and the list of architectures differ from this project. The
-schema is the one that the fork proposes, and the tests use the fork as a user would.
+schema is proposed by the fork, and the tests use the fork like a user.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ARCHITECTURE = '''
 
 
 def build_pooled(parameters, steps):
-    """A small network with a schedule, a nested model and one more metric."""
+    """Builds a small network with a schedule, a nested model and an additional metric."""
     import keras
 
     inner = keras.Sequential(
@@ -119,7 +119,7 @@ def server(fork: Fork) -> Iterator[RunningServer]:
     serving_dir = fork.directory / "output" / "serving"
     server = RunningServer(serving_dir, project=fork.directory, environment=fork.environment())
     try:
-        server.wait_until(server.answers)
+        server.wait_until(server.responds)
         yield server
     finally:
         server.stop()
@@ -157,19 +157,19 @@ def test_predict_names_the_classes(fork: Fork) -> None:
     assert [prediction["class"] for prediction in predictions] == CLASSES
 
 
-def test_each_way_of_asking_gives_the_same_answer(fork: Fork, server: RunningServer) -> None:
+def test_all_interfaces_return_the_same_predictions(fork: Fork, server: RunningServer) -> None:
     described = server.get("/api/model").json()
     assert described["class_names"] == CLASSES
     for label in range(4):
         body = picture(fork, label)
-        answer = server.post("/api/classify", data=body).json()
-        assert answer["class_name"] == CLASSES[label]
+        response = server.post("/api/classify", data=body).json()
+        assert response["class_name"] == CLASSES[label]
         instances = [{"b64": base64.b64encode(body).decode()}]
         for signature in ("serving_images", "pictures"):
             request = {"signature_name": signature, "instances": instances}
             response = server.post("/v1/models/color-shapes:predict", json=request)
             (probabilities,) = response.json()["predictions"]
-            assert probabilities == pytest.approx(answer["probabilities"], abs=1e-5)
+            assert probabilities == pytest.approx(response["probabilities"], abs=1e-5)
 
 
 def test_metrics_name_the_classes(fork: Fork, server: RunningServer) -> None:
@@ -177,7 +177,7 @@ def test_metrics_name_the_classes(fork: Fork, server: RunningServer) -> None:
     assert 'class="green <tree>"' in requests.get(f"{server.url}/metrics", timeout=10).text
 
 
-def test_other_data_are_never_used_instead(fork: Fork, tmp_path: Path) -> None:
+def test_other_data_is_never_substituted(fork: Fork, tmp_path: Path) -> None:
     before = sorted(fork.directory.glob("output/serving/*/*"))
     for options in ([f"--data-dir={tmp_path}"], ["--data=bundled"]):
         ended = fork.command("run", *run_options(fork), *options)
@@ -197,9 +197,7 @@ def test_class_names_are_compared_with_those_of_the_data(fork: Fork, tmp_path: P
     assert not list(other.directory.glob("output/serving/*/*"))
 
 
-def test_a_preprocessing_that_does_not_exist_is_refused_at_the_start(
-    fork: Fork, tmp_path: Path
-) -> None:
+def test_missing_preprocessing_is_rejected_at_startup(fork: Fork, tmp_path: Path) -> None:
     definition = DEFINITION.replace(
         "image_statistics", 'picture_preprocessing="models.pictures.crop",\n    image_statistics'
     )

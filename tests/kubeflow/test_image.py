@@ -85,7 +85,7 @@ def test_each_build_argument_is_explained() -> None:
     assert all(lines[i - 1].startswith("# ") for i in arguments)
 
 
-def test_each_installation_is_of_locked_packages_or_of_the_project_alone() -> None:
+def test_only_locked_packages_and_the_project_are_installed() -> None:
     found = re.findall(r"pip --python \S+ install (.*?)(?:&&|;|$)", "\n".join(texts("RUN")), re.M)
     assert len(found) == 2
     locked, project = sorted(found, key=lambda text: "/source" in text)
@@ -101,7 +101,7 @@ def test_the_last_stage_installs_nothing_and_copies_from_stages_only() -> None:
     assert all(text.startswith("--from=") for text in copies)
 
 
-def test_it_runs_as_the_user_that_the_volume_is_writable_for() -> None:
+def test_the_user_can_write_to_the_volume() -> None:
     *_, last = stages()
     assert texts("USER", last) == [f"{USER}:{USER}"]
     volume = (REPOSITORY / "kubeflow/manifests/serving-volume.yaml").read_text()
@@ -113,7 +113,7 @@ def test_it_runs_as_the_user_that_the_volume_is_writable_for() -> None:
     assert [context["fsGroup"] for context in contexts] == [USER]
 
 
-def test_each_package_is_copied_and_the_build_is_sent_nothing_else() -> None:
+def test_the_build_context_has_the_packages_and_nothing_else() -> None:
     copied = [path for text in texts("COPY", stages()[1]) for path in text.split()[:-1]]
     packages = {path.parent.name for path in REPOSITORY.glob("*/__init__.py")}
     assert {"components", "kubeflow", "models", "pipeline"} <= packages
@@ -126,7 +126,7 @@ def test_each_package_is_copied_and_the_build_is_sent_nothing_else() -> None:
     }
 
 
-def test_the_schema_is_where_compiled_pipelines_look_for_it() -> None:
+def test_the_schema_is_at_the_path_in_compiled_pipelines() -> None:
     assert f" /project{SCHEMA_IN_IMAGE}" in texts("RUN", stages()[1])[0]
 
 
@@ -157,7 +157,7 @@ def test_make_image_passes_its_variables_to_the_build() -> None:
     assert words[-2:] == ["--pull", "."]
 
 
-def test_make_image_without_variables_leaves_the_base_image_alone() -> None:
+def test_make_image_without_variables_uses_the_default_base_image() -> None:
     words = make_image()
     assert words[words.index("build") - 1] == "docker"
     assert not any(word.startswith("BASE_IMAGE=") for word in words)
@@ -171,7 +171,7 @@ def docker(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def in_container(image: str, *command: str, options: Sequence[str] = ()) -> str:
-    """Runs a command in a container without a network; returns what it printed."""
+    """Runs a command in a container without network access and returns its output."""
     done = docker("run", "--rm", "--network", "none", *options, image, *command)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -179,14 +179,14 @@ def in_container(image: str, *command: str, options: Sequence[str] = ()) -> str:
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    """The name of the image, which is built unless the environment names one."""
+    """Returns the name of the image, which is built unless IMAGE is set."""
     if not shutil.which(os.environ.get("DOCKER", "docker")) or docker("info").returncode:
-        pytest.skip("no Docker engine is at hand")
+        pytest.skip("no Docker engine is available")
     if name := os.environ.get("IMAGE"):
         return name
     base = os.environ.get("BASE_IMAGE") or texts("ARG")[0].split("=")[1]
     if docker("image", "inspect", base).returncode and docker("pull", base).returncode:
-        pytest.skip(f"base image {base} is not here and can't be pulled: name one with BASE_IMAGE=")
+        pytest.skip(f"base image {base} is not available and can't be pulled: set BASE_IMAGE")
     variables = {"IMAGE": "mnist-pipeline:test", "BASE_IMAGE": base, "ARGS": ""}
     variables |= {"ARGS": os.environ.get("IMAGE_ARGS", "")}
     words = [f"{name}={value}" for name, value in variables.items()]
@@ -252,14 +252,14 @@ def test_a_whole_run_in_one_container_pushes_a_model(image: str) -> None:
 
 PLATFORMS = Path("docs/platforms.md")
 SOMEONE = 1234
-"""A user that the image does not know."""
+"""A user id without an account in the image."""
 
 
 class Laptop:
     """A directory in which a user runs the documented commands.
 
     Attributes:
-      directory: with `output/`, which belongs to SOMEONE, and `photo.jpg`.
+      directory: contains `output/`, which belongs to SOMEONE, and `photo.jpg`.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -271,7 +271,7 @@ class Laptop:
         Image.fromarray(255 - digit).save(directory / "photo.jpg")
 
     def command(self, last_words: str) -> str:
-        """The documented command that ends with these words, run as SOMEONE, without a network."""
+        """Returns the documented command that ends with these words, adapted to run as SOMEONE."""
         blocks = (block for block in documentation.blocks(PLATFORMS) if block.marker == "docker")
         commands = "".join(block.text for block in blocks).replace("\\\n", "").splitlines()
         (found,) = (line for line in commands if line.endswith(f" mnist-pipeline {last_words}"))
@@ -291,7 +291,7 @@ class Laptop:
         )
 
     def run(self, command: str) -> str:
-        """Runs a command, which must succeed; returns what it printed."""
+        """Runs a command, which must succeed, and returns its output."""
         process = self.start(command)
         output, _ = process.communicate()
         assert process.returncode == 0, output
@@ -345,17 +345,17 @@ def wait_until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None
 
 
 def run_container(volumes: Sequence[str], command: Sequence[str], image: str, log: Path) -> int:
-    """Runs a task as KFP does: in a container of its own, with its scratch volumes and no others.
+    """Runs a task like KFP: in its own container, with scratch volumes only.
 
     Args:
-      volumes: what to mount, each as `<directory here>:<directory there>`.
-      command: what the container runs.
-      image: of which it is made.
-      log: the file for what it prints.
+      volumes: volumes to mount, each as `<host directory>:<container directory>`.
+      command: command to run in the container.
+      image: image of the container.
+      log: file for the output.
     """
     mounted = [word for volume in volumes for word in ("-v", volume)]
     places = [volume.split(":")[1] for volume in volumes]
-    # Like emptyDir, and the volume after its job: everyone may write there.
+    # World-writable, like emptyDir and the serving volume after its setup job.
     open_all = ["--user=0", *mounted, image, "chmod", "-R", "a+rwX", *places]
     start = ["run", "--rm", "--network=none"]
     assert not docker(*start, *open_all).returncode
@@ -367,7 +367,7 @@ def run_container(volumes: Sequence[str], command: Sequence[str], image: str, lo
 
 @NEEDS_SAMPLE
 @pytest.mark.slow
-def test_every_task_runs_in_a_container_of_its_own(image: str, tmp_path: Path) -> None:
+def test_every_task_runs_in_its_own_container(image: str, tmp_path: Path) -> None:
     serving = tmp_path / "volume"
     serving.mkdir()
     package = compile_pipeline(make_settings(SMALL), KubeflowSettings(image=image))

@@ -1,4 +1,4 @@
-"""Any picture becomes an image that a model can read."""
+"""Pictures of any format and size are prepared for a model, or rejected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIZES = [(28, 28), (40, 40), (99, 61), (61, 99), (300, 2), (2, 300), (9, 7), (1,
 
 
 def noise(size: tuple[int, int], channels: int = 3) -> Image.Image:
-    """A picture with smooth and sharp parts, the same each time."""
+    """A picture with smooth and sharp parts, identical in each call."""
     width, height = size
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
     pixels[: height // 2] = np.linspace(0, 255, width, dtype=np.uint8)[:, np.newaxis]
@@ -56,21 +56,21 @@ SHAPES = [(28, 28, 1), (32, 32, 3), (32, 48, 3), DATASET.image_shape]
 
 @pytest.fixture(params=SHAPES, ids=str)
 def shape(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A shape that the model's own signature decodes to."""
+    """Sets the image shape of the model's own signature."""
     monkeypatch.setattr(signatures, "IMAGE_SHAPE", request.param)
     return request.param
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pictures_become_what_the_models_own_signature_makes_of_them(
+def test_pictures_match_the_models_own_signature(
     shape: tuple[int, int, int], size: tuple[int, int], channels: int
 ) -> None:
     picture = encoded(noise(size, channels))
     np.testing.assert_allclose(prepared(picture, shape), prepared_by_model(picture), atol=1.01)
 
 
-def test_photos_and_transparency_are_as_in_the_models_own_signature(
+def test_photos_and_transparency_match_the_models_own_signature(
     shape: tuple[int, int, int],
 ) -> None:
     photo = encoded(noise((100, 80)).resize((400, 320)), "JPEG", quality=90)
@@ -96,7 +96,7 @@ def test_rest_of_the_image_is_padded_with_black() -> None:
     assert not image[24:].any()
 
 
-def test_number_of_channels_is_the_models() -> None:
+def test_images_have_the_models_number_of_channels() -> None:
     gray, red = Image.new("L", (8, 8), 100), Image.new("RGB", (8, 8), (255, 0, 0))
     assert (resize_with_padding(gray, (8, 8, 3)) == 100).all()
     assert (resize_with_padding(red, (8, 8, 1)) == 76).all(), "0.299 * 255"
@@ -178,12 +178,12 @@ def test_no_pictures_have_no_predictions() -> None:
 @pytest.mark.parametrize(
     "path", ["os.system", "models.pictures.nothing", "models.nowhere.f", "models", "models..os.f"]
 )
-def test_function_that_is_not_there_or_elsewhere_is_refused(path: str) -> None:
+def test_missing_function_or_one_outside_models_is_rejected(path: str) -> None:
     with pytest.raises(ImportError):
         find_preprocessing(path)
 
 
-def test_definitions_own_preprocessing_can_be_found() -> None:
+def test_preprocessing_of_the_definition_exists() -> None:
     if DATASET.picture_preprocessing:
         assert callable(find_preprocessing(DATASET.picture_preprocessing))
 
@@ -221,7 +221,7 @@ def test_any_mode_is_read(variant: Callable[[], Image.Image]) -> None:
 
 def test_photo_is_turned_upright() -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # Turned to the right: the camera was held upright.
+    exif[0x0112] = 6  # Rotated by 90 degrees, as by a camera held upright.
     turned = GRADIENT.transpose(Image.Transpose.ROTATE_90)
     upright = open_picture(encoded(turned, "JPEG", exif=exif, quality=95))
     assert np.abs(np.asarray(upright).astype(int) - np.asarray(GRADIENT)).max() < 5
@@ -231,25 +231,25 @@ def test_photo_is_turned_upright() -> None:
     ("data", "message"),
     [
         (b"", "Expected a picture, received an empty file"),
-        (b"hello", "received 5 bytes of something else: convert it to PNG or JPEG"),
+        (b"hello", "received 5 bytes in another format: convert the file to PNG"),
         (encoded(noise((90, 90)))[:-200], "Expected a complete PNG picture, received one that"),
         (encoded(noise((90, 90)), "JPEG")[:900], "Expected a complete JPEG picture"),
     ],
     ids=["empty", "text", "truncated PNG", "truncated JPEG"],
 )
-def test_what_is_no_picture_is_refused_in_a_line(data: bytes, message: str) -> None:
+def test_invalid_picture_is_rejected_in_one_line(data: bytes, message: str) -> None:
     with pytest.raises(PictureError, match=message) as caught:
         open_picture(data)
     assert "\n" not in str(caught.value)
 
 
-def test_long_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_file_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "MAX_BYTES", 2**20)
     with pytest.raises(PictureError, match=r"at most 1 MiB, received 2\.0 MiB: make it smaller"):
         open_picture(bytes(2 * 2**20))
 
 
-def test_huge_picture_is_refused_before_it_is_decoded() -> None:
+def test_huge_picture_is_rejected_before_decoding() -> None:
     bomb = encoded(Image.new("1", (30_000, 30_000)))
     assert len(bomb) < 200_000
     with pytest.raises(PictureError, match="at most 50 megapixels, received"):

@@ -1,4 +1,4 @@
-"""The signatures of the exported model, loaded as a server would load it."""
+"""The signatures of the exported model, loaded like in a server."""
 
 from __future__ import annotations
 

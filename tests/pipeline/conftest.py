@@ -38,7 +38,7 @@ class MadeUpRuns:
         self.run = ""
 
     def start(self, run: str) -> None:
-        """Starts a run, which later executions belong to."""
+        """Starts a run. Later executions belong to it."""
         type_id = self.store.put_context_type(mlmd.ContextType(name="pipeline_run"))
         self.store.put_contexts([mlmd.Context(type_id=type_id, name=run)])
         self.run = run
@@ -128,7 +128,7 @@ class MadeUpRuns:
         return id_
 
     def statistics(self, features: Sequence[statistics_pb2.FeatureNameStatistics]) -> int:
-        """The same statistics of each split."""
+        """Creates statistics that are the same for each split, and returns their id."""
         dataset = statistics_pb2.DatasetFeatureStatistics(features=features)
         message = statistics_pb2.DatasetFeatureStatisticsList(datasets=[dataset])
         id_ = self.artifact("ExampleStatistics")
@@ -136,7 +136,7 @@ class MadeUpRuns:
         return id_
 
     def anomalies(self, **descriptions: str) -> int:
-        """An anomaly of the label in each of the given splits."""
+        """Creates anomalies of the label in the given splits, and returns their id."""
         messages = {split: anomalies_pb2.Anomalies() for split in SPLITS}
         for split, description in descriptions.items():
             messages[split].anomaly_info[LABEL].description = description
@@ -151,7 +151,7 @@ class MadeUpRuns:
             (directory / name).write_bytes(message.SerializeToString())
 
     def checked_data(self, name: str, **anomalies: str) -> None:
-        """A run from data to the data gate, which fails if there are anomalies."""
+        """Records a run from data to the data gate, which fails if there are anomalies."""
         self.start(name)
         properties: dict[str, str | int] = {"source": "made up", "count_train": 1234}
         self.execution("ImageExampleGen", {}, {"examples": self.artifact("Examples", **properties)})

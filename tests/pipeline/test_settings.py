@@ -1,4 +1,4 @@
-"""Settings: typed, exact, flat for the user, and rejected at once when they are wrong."""
+"""Settings are typed, exact and flat, and invalid settings are rejected immediately."""
 
 import re
 from collections import Counter
@@ -21,7 +21,7 @@ from pipeline.settings import (
 )
 
 
-def test_later_layers_win() -> None:
+def test_later_layers_override_earlier_ones() -> None:
     settings = make_settings({"epochs": 3, "seed": 1}, {"epochs": "7"})
     training = settings.training
     assert (training.epochs, training.seed, training.batch_size) == (7, 1, 64)
@@ -61,7 +61,7 @@ def test_the_message_names_rule_and_value() -> None:
     assert str(error.value) == expected
 
 
-def test_errors_of_other_models_are_explained_alike() -> None:
+def test_errors_of_other_models_have_the_same_format() -> None:
     class Pod(Frozen):
         cpu: int = 1
 
@@ -91,7 +91,7 @@ def test_mistyped_name_gets_a_suggestion() -> None:
     assert str(error.value) == expected
 
 
-def test_unknown_name_is_shown_with_those_that_exist() -> None:
+def test_error_for_an_unknown_name_lists_the_known_settings() -> None:
     expected = r"^unknown setting color; known settings: data, .*epochs"
     with pytest.raises(SettingsError, match=expected):
         make_settings({"color": "red"})
@@ -130,12 +130,12 @@ def test_errors_in_a_file_name_the_file_unless_an_option_overrides_the_value(
         ("seed", str(2**31)),
     ],
 )
-def test_value_out_of_range_is_refused_with_its_name_and_value(name: str, value: str) -> None:
+def test_error_for_a_value_out_of_range_has_name_and_value(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=rf"^{name}: .*received '{value}'"):
         make_settings({name: value})
 
 
-def test_every_wrong_setting_gets_a_line() -> None:
+def test_every_invalid_setting_gets_a_line() -> None:
     values = {"epochs": 0, "color": "red", "limit": -1, "max_loss": "x"}
     with pytest.raises(SettingsError) as error:
         make_settings(values)
@@ -152,7 +152,7 @@ def test_every_wrong_setting_gets_a_line() -> None:
         ("s.toml", "epochs = 3\naccuracy_threshold = 0.9500000000000000000001\n"),
     ],
 )
-def test_file_gives_the_same_settings_in_each_format(tmp_path: Path, name: str, text: str) -> None:
+def test_each_file_format_has_the_same_settings(tmp_path: Path, name: str, text: str) -> None:
     path = tmp_path / name
     path.write_text(text)
     settings = make_settings(read_settings_file(path))
@@ -169,7 +169,7 @@ def test_file_gives_the_same_settings_in_each_format(tmp_path: Path, name: str, 
         ("s.toml", "epochs = ", "s.toml: "),
     ],
 )
-def test_unreadable_file_gets_one_clear_line(
+def test_unreadable_file_is_reported_in_one_line(
     tmp_path: Path, name: str, text: str, message: str
 ) -> None:
     path = tmp_path / name
@@ -179,7 +179,7 @@ def test_unreadable_file_gets_one_clear_line(
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_missing_file_gets_one_clear_line(tmp_path: Path) -> None:
+def test_missing_file_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as error:
         read_settings_file(tmp_path / "absent.yaml")
     assert str(error.value) == f"{tmp_path}/absent.yaml: No such file or directory"
@@ -200,21 +200,21 @@ def test_home_directory_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "value", ["--runner=DirectRunner '--name=a b'", ["--runner=DirectRunner", "--name=a b"]]
 )
-def test_beams_options_are_split_as_by_a_shell(value: object) -> None:
+def test_beam_options_are_split_like_shell_words(value: object) -> None:
     assert make_settings({"beam_args": value}).beam_args == ("--runner=DirectRunner", "--name=a b")
 
 
-def test_beam_runs_in_this_process_unless_told_otherwise() -> None:
+def test_beam_runs_in_this_process_by_default() -> None:
     runner, image = make_settings().beam_args
     assert runner.endswith(".FnApiRunner")
     assert image == "--sdk_container_image=unused"
 
 
-def test_open_quotation_in_beams_options_is_refused() -> None:
+def test_open_quotation_in_beam_options_is_rejected() -> None:
     with pytest.raises(SettingsError, match=r"^beam_args: .*No closing quotation, received"):
         make_settings({"beam_args": "--name='a"})
 
 
-def test_empty_path_is_refused() -> None:
+def test_empty_path_is_rejected() -> None:
     with pytest.raises(SettingsError, match=r"^data_dir: .*must be a path"):
         make_settings({"data_dir": ""})

@@ -1,4 +1,4 @@
-"""The set-up's choices, installations and refusals, with real interpreters, pip and uv."""
+"""The set-up's choices, installations and errors, with real interpreters, pip and uv."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def with_python(machine: Machine) -> Machine:
     return machine
 
 
-def refusal(machine: Machine, **environment: str) -> str:
-    """Sets up, which must fail, and returns the one line that says why."""
+def error_line(machine: Machine, **environment: str) -> str:
+    """Runs the set-up, which must fail, and returns its one-line error."""
     status, _, errors = machine.set_up(**environment)
     assert status == 1
     assert errors.count("\n") == 1, errors
@@ -43,33 +43,33 @@ def test_glibc_decides_the_stack(machine: Machine, glibc: str, stack: str) -> No
     assert output == f"set-up: stack {stack} (glibc is {glibc}, and current needs 2.39)\n"
 
 
-def test_compat_can_be_asked_for_where_current_would_run(machine: Machine) -> None:
+def test_compat_can_be_selected_where_current_would_run(machine: Machine) -> None:
     machine.glibc("2.41")
     _, output, _ = machine.set_up(STACK="compat")
     assert output == "set-up: stack compat (STACK=compat)\n"
 
 
-def test_current_is_refused_where_it_cannot_run(machine: Machine) -> None:
+def test_current_is_rejected_where_it_cannot_run(machine: Machine) -> None:
     machine.glibc("2.36")
-    assert "stack current needs glibc 2.39, found 2.36: " in refusal(machine, STACK="current")
+    assert "stack current needs glibc 2.39, found 2.36: " in error_line(machine, STACK="current")
 
 
-def test_an_unknown_stack_is_refused(machine: Machine) -> None:
-    assert "compat or current, received 'latest'" in refusal(machine, STACK="latest")
+def test_an_unknown_stack_is_rejected(machine: Machine) -> None:
+    assert "compat or current, received 'latest'" in error_line(machine, STACK="latest")
 
 
-def test_an_older_glibc_is_refused(machine: Machine) -> None:
+def test_an_older_glibc_is_rejected(machine: Machine) -> None:
     machine.glibc("2.12")
-    assert "TFX needs glibc 2.17 or newer, found 2.12" in refusal(machine)
+    assert "TFX needs glibc 2.17 or newer, found 2.12" in error_line(machine)
 
 
-def test_a_system_without_glibc_is_refused(machine: Machine) -> None:
+def test_a_system_without_glibc_is_rejected(machine: Machine) -> None:
     machine.script("getconf", "exit 1")
-    assert "TFX needs glibc 2.17 or newer, found none" in refusal(machine)
+    assert "TFX needs glibc 2.17 or newer, found none" in error_line(machine)
 
 
 def other_platform(machine: Machine, kernel: str, processor: str) -> str:
-    """Sets up on another platform, whose commands lack flock; returns stderr."""
+    """Runs the set-up on another platform without flock, and returns stderr."""
     (machine.commands / "flock").unlink()
     machine.script("uname", f'case $1 in -s) echo "{kernel}" ;; -m) echo "{processor}" ;; esac')
     machine.script("getconf", "exit 1")
@@ -110,17 +110,17 @@ def test_windows_gets_the_documented_wsl_command(machine: Machine, kernel: str) 
 
 
 @pytest.mark.parametrize(("glibc", "version"), [("2.36", "3.10"), ("2.41", "3.13")])
-def test_no_interpreter_gives_one_line_that_says_what_to_install(
+def test_a_missing_interpreter_is_reported_in_one_line(
     machine: Machine, glibc: str, version: str
 ) -> None:
     machine.glibc(glibc)
-    assert refusal(machine) == (
+    assert error_line(machine) == (
         f"set-up: no usable Python {version} on PATH or in pyenv, and uv is absent: install uv "
         f"(`pip install uv`), or Python {version} with its venv module, and try again\n"
     )
 
 
-def test_a_download_that_fails_gives_that_line_too(machine: Machine) -> None:
+def test_a_failed_download_is_reported_in_one_line(machine: Machine) -> None:
     machine.uv()
     version = "3.10" if machine.version == "3.10" else "3.13"
     status, _, errors = machine.set_up()
@@ -131,30 +131,30 @@ def test_a_download_that_fails_gives_that_line_too(machine: Machine) -> None:
     )
 
 
-def test_an_interpreter_of_another_version_than_its_name_is_passed_over(machine: Machine) -> None:
+def test_an_interpreter_with_a_misleading_name_is_skipped(machine: Machine) -> None:
     machine.glibc("2.41")
     other = "3.12" if machine.version != "3.12" else "3.11"
     machine.command(f"python{other}", machine.interpreter)
-    assert "no usable Python" in refusal(machine)
+    assert "no usable Python" in error_line(machine)
 
 
 @pytest.mark.parametrize("module", ["sqlite3", "ensurepip"])
-def test_an_interpreter_that_lacks_a_module_is_passed_over(machine: Machine, module: str) -> None:
+def test_an_interpreter_that_lacks_a_module_is_skipped(machine: Machine, module: str) -> None:
     (machine.folder / f"{module}.py").write_text("raise ImportError")
     machine.script(
         f"python{machine.version}", f'PYTHONPATH={machine.folder} {machine.interpreter} "$@"'
     )
-    assert "no usable Python" in refusal(machine)
+    assert "no usable Python" in error_line(machine)
 
 
-def test_a_missing_compiler_is_asked_for_where_a_package_must_be_built(machine: Machine) -> None:
+def test_a_missing_compiler_is_reported_if_a_package_must_be_built(machine: Machine) -> None:
     if machine.version != "3.10":
         pytest.skip("only Python 3.10 has to build a package")
     (machine.commands / "c++").unlink()
-    assert "install a C++ compiler (g++)" in refusal(with_python(machine))
+    assert "install a C++ compiler (g++)" in error_line(with_python(machine))
 
 
-def test_a_shim_that_refuses_is_passed_over_for_the_interpreter_within_pyenv(
+def test_a_failing_shim_is_skipped_for_the_interpreter_in_pyenv(
     machine: Machine,
 ) -> None:
     machine.uv()
@@ -168,20 +168,20 @@ def test_a_shim_that_refuses_is_passed_over_for_the_interpreter_within_pyenv(
     assert machine.is_ready()
 
 
-def test_pip_installs_where_uv_is_absent_and_a_second_call_does_nothing(machine: Machine) -> None:
+def test_pip_installs_if_uv_is_absent_and_a_second_call_does_nothing(machine: Machine) -> None:
     with_python(machine)
     status, output, errors = machine.set_up()
     assert (status, errors) == (0, "")
     assert "with pip" in output
     assert machine.is_ready()
-    # An installation would replace the whole environment, and this file with it.
+    # Another installation would delete this file.
     (machine.environment / "kept").touch()
     status, output, errors = machine.set_up()
     assert (status, output.count("\n"), errors) == (0, 1, "")
     assert (machine.environment / "kept").exists()
 
 
-def test_uv_installs_where_it_is_present_and_the_packages_have_bytecode(machine: Machine) -> None:
+def test_uv_installs_if_it_is_present_and_the_packages_have_bytecode(machine: Machine) -> None:
     with_python(machine).uv()
     status, _, errors = machine.set_up(PYTHONDONTWRITEBYTECODE="1")
     assert (status, errors) == (0, "")
@@ -191,7 +191,7 @@ def test_uv_installs_where_it_is_present_and_the_packages_have_bytecode(machine:
     assert list((packages / "setuptools" / "__pycache__").glob("__init__.*.pyc"))
 
 
-def test_pip_installs_where_uv_cannot(machine: Machine) -> None:
+def test_pip_installs_if_uv_fails(machine: Machine) -> None:
     with_python(machine).uv()
     status, output, _ = machine.set_up(UV_OFFLINE="1", UV_CACHE_DIR=str(machine.folder / "empty"))
     assert status == 0
@@ -199,7 +199,7 @@ def test_pip_installs_where_uv_cannot(machine: Machine) -> None:
     assert machine.is_ready()
 
 
-def test_a_package_whose_hash_differs_is_refused(machine: Machine) -> None:
+def test_a_package_with_another_hash_is_rejected(machine: Machine) -> None:
     with_python(machine).uv()
     lock = machine.checkout / "stacks" / "build.txt"
     name = lock.read_text().split("\n")[2]
@@ -210,7 +210,7 @@ def test_a_package_whose_hash_differs_is_refused(machine: Machine) -> None:
     assert not machine.is_ready()
 
 
-def test_a_killed_set_up_is_done_again(machine: Machine) -> None:
+def test_a_killed_set_up_is_repeated(machine: Machine) -> None:
     with_python(machine).uv()
     process = machine.start()
     while not list(machine.environment.glob("lib/python*/site-packages/setuptools")):
@@ -245,7 +245,7 @@ def test_a_changed_project_is_installed_again(machine: Machine, changed: str) ->
     assert machine.is_ready()
 
 
-def test_an_activated_environment_does_not_lend_the_tools_that_replace_it(
+def test_tools_of_an_activated_environment_do_not_replace_it(
     machine: Machine,
 ) -> None:
     with_python(machine).uv()
@@ -263,7 +263,7 @@ def test_an_activated_environment_does_not_lend_the_tools_that_replace_it(
     assert machine.is_ready()
 
 
-def test_of_two_set_ups_at_once_the_second_finds_the_work_done(machine: Machine) -> None:
+def test_a_concurrent_set_up_waits_and_does_nothing(machine: Machine) -> None:
     with_python(machine).uv()
     processes = [machine.start(), machine.start()]
     outputs = [process.communicate(timeout=300)[0] for process in processes]

@@ -1,4 +1,4 @@
-"""Installation of a browser for the tests, with stand-ins for the system's commands."""
+"""Installation of a browser for the tests, with fake system commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parents[2] / "stacks" / "install_chromium.sh"
 
 
 class Machine:
-    """A machine with the commands of one folder on its PATH."""
+    """A machine whose PATH contains only the commands in one folder."""
 
     def __init__(self, directory: Path) -> None:
         self.commands = directory / "bin"
@@ -36,7 +36,7 @@ class Machine:
         self.add("apt-get", apt_get)
 
     def run(self) -> str:
-        """Runs the script, which must succeed; returns its output."""
+        """Runs the script, which must succeed, and returns its output."""
         environment = {
             "PATH": str(self.commands),
             "HOME": str(self.home),
@@ -84,19 +84,19 @@ def test_root_installs_the_package_of_debian(machine: Machine) -> None:
     ]
 
 
-def test_failure_of_the_package_manager_is_no_failure(machine: Machine) -> None:
+def test_failure_of_the_package_manager_is_ignored(machine: Machine) -> None:
     machine.is_debian(apt_get="echo noise; exit 100")
     *_, last = machine.run().splitlines()
-    assert "apt-get could not install it, so they will be skipped; run `.venv/bin/playw" in last
+    assert "skipped, because apt-get could not install Chromium; run `.venv/bin/playw" in last
 
 
 @pytest.mark.parametrize("case", ["no root", "ubuntu", "no apt-get"])
-def test_others_are_told_how(machine: Machine, case: str) -> None:
+def test_other_systems_get_instructions(machine: Machine, case: str) -> None:
     machine.is_debian(user=1000 if case == "no root" else 0)
     if case == "ubuntu":
         machine.os_release.write_text("ID=ubuntu\nID_LIKE=debian\n")
     if case == "no apt-get":
         (machine.commands / "apt-get").unlink()
     (line,) = machine.run().splitlines()
-    assert line.startswith("browser tests: there is no browser, so they will be skipped; run `")
+    assert line.startswith("browser tests: skipped, because no browser was found; run `")
     assert not any(call.startswith("apt-get") for call in machine.called())

@@ -42,7 +42,7 @@ def test_each_dependency_of_the_project_is_locked(lock: str) -> None:
     assert names <= locked(lock).keys(), "run `make lock`"
 
 
-def test_the_image_has_what_stack_current_has_but_for_development() -> None:
+def test_the_image_has_stack_current_without_development_packages() -> None:
     current, runtime = locked("current"), locked("current-runtime")
     assert runtime.items() <= current.items(), "run `make lock`"
     requirements = importlib.metadata.requires("mnist-pipeline") or []
@@ -56,5 +56,5 @@ def test_the_image_has_what_stack_current_has_but_for_development() -> None:
 
 
 @pytest.mark.parametrize("lock", ["compat", "current", "current-runtime"])
-def test_what_builds_packages_has_the_same_version_in_each_stack(lock: str) -> None:
+def test_build_packages_have_the_same_version_in_each_stack(lock: str) -> None:
     assert locked("build")["setuptools"] == locked(lock)["setuptools"]

@@ -37,7 +37,7 @@ def test_run_passes_its_variables_to_the_command_line_after_the_set_up() -> None
     ]
 
 
-def test_run_without_variables_leaves_the_settings_alone() -> None:
+def test_run_without_variables_uses_the_default_settings() -> None:
     assert commands_of_run() == [".venv/bin/python", "-m", "pipeline", "run"]
 
 

@@ -1,4 +1,4 @@
-"""The files for people who work on the repository: pre-commit, dev container, license."""
+"""Files for contributors: pre-commit, dev container, license."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_dev_container_has_the_python_of_the_image() -> None:
     assert base_image(DEV_CONTAINER / "Dockerfile") == base_image(ROOT / "kubeflow" / "Dockerfile")
 
 
-def test_license_is_the_one_that_the_package_names() -> None:
+def test_license_matches_the_package_metadata() -> None:
     text = (ROOT / "LICENSE").read_text()
     assert "Apache License\n                           Version 2.0" in text
     assert "END OF TERMS AND CONDITIONS" in text

@@ -1,4 +1,4 @@
-"""Preparations of test_current.sh, with an empty root folder and without mounts."""
+"""The preparation in test_current.sh, with an empty root folder and without mounts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parents[2] / "stacks" / "test_current.sh"
 
 
 @pytest.mark.parametrize("given", ["data", "./data", "{here}/data"])
-def test_data_are_looked_for_where_the_caller_is(given: str, tmp_path: Path) -> None:
+def test_data_directory_is_relative_to_the_caller(given: str, tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     for name, line in (("id", "echo 0"), ("unshare", 'echo "data: $TFDS_DATA_DIR"')):
         command = tmp_path / "bin" / name

@@ -1,1 +1,1 @@
-"""Helpers of the tests, for more than one of their folders."""
+"""Test helpers shared by several folders."""

@@ -15,11 +15,10 @@ THEMES = ("light", "dark")
 def check_accessibility(page: Page) -> list[str]:
     """Runs all axe-core rules, best practices included, on the page in its current state.
 
-    The page's Content-Security-Policy may forbid foreign scripts.
+    Works even if the page's Content-Security-Policy forbids scripts.
 
     Returns:
-      A line for each element that violates a rule: the rule, the element's CSS selector, and the
-      reason. Empty if there are none.
+      One line per violation, with the rule, the element's CSS selector and the reason.
     """
     violations = Axe().run(page).response["violations"]
     return [

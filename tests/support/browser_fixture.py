@@ -1,4 +1,4 @@
-"""A Chromium for tests and screenshots: of the system, or Playwright's own."""
+"""Chromium for tests and screenshots, from the system or from Playwright."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def open_browser() -> Iterator[Browser]:
                 f"no browser found: none of {', '.join(NAMES)} is on the PATH, and Playwright "
                 "has none (`playwright install chromium`)"
             )
-        # Chromium's sandbox refuses to run as root.
+        # Chromium's sandbox does not run as root.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         with playwright.chromium.launch(executable_path=executable, args=arguments) as browser:
             yield browser

@@ -1,7 +1,7 @@
-"""Pictures as people take them, drawn from images of MNIST: photos, scans, screenshots, and more.
+"""Synthetic photos, scans, screenshots and similar pictures, drawn from MNIST images.
 
-`DIGITS` draw one digit. `OTHERS` draw something else, which a classifier of digits should decline.
-Each picture depends only on its generator of random numbers and on the images that it shows.
+`DIGITS` draw one digit. `OTHERS` draw something else, which should be declined. Each picture
+depends only on its random number generator and on the given images.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Pixels = npt.NDArray[np.float64]
 """Ink from 0 to 1, or brightness from 0 to 255; shape (height, width) or (height, width, 3)."""
 
 Digits = Sequence[npt.NDArray[np.uint8]]
-"""Images of MNIST, each of shape (28, 28)."""
+"""MNIST images, each uint8 of shape (28, 28)."""
 
 Draw = Callable[[Generator, Digits], Image.Image]
 """Draws a picture of the first digit, or of several."""
 
 LETTERS = "AEFHKLMNPRTVWXY"
-"""Capital letters without B, D, G, I, J, O, Q, S, U and Z, which look like digits."""
+"""Capital letters except B, D, G, I, J, O, Q, S, U and Z, which look like digits."""
 
 _FONTS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf")
 
@@ -34,9 +34,9 @@ def stroke(image: npt.NDArray[np.uint8], side: int, angle: float = 0, pen: float
     """Enlarges a digit to smooth strokes.
 
     Args:
-      image: of MNIST.
+      image: an MNIST image.
       side: longer side of the digit, in pixels.
-      angle: by which it is turned, in degrees.
+      angle: rotation in degrees.
       pen: added to the strokes' width on each side, as a share of the longer side.
     """
     rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
@@ -66,7 +66,7 @@ def place(ink: Pixels, shape: tuple[int, ...], center: tuple[float, float]) -> P
     Args:
       ink: not larger than the picture.
       shape: height and width of the picture.
-      center: of the ink, as shares of the height and the width; moved so that nothing is cut off.
+      center: center of the ink, relative to height and width. Adjusted to avoid cropping.
     """
     page = np.zeros(shape)
     top, left = (
@@ -78,7 +78,7 @@ def place(ink: Pixels, shape: tuple[int, ...], center: tuple[float, float]) -> P
 
 
 def _shape(rng: Generator) -> tuple[int, int]:
-    """A picture's height and width."""
+    """Returns a random height and width."""
     return int(rng.integers(300, 900)), int(rng.integers(300, 900))
 
 
@@ -89,14 +89,14 @@ def _written(
     angle: float = 0,
     pen: float = 0,
 ) -> Pixels:
-    """A digit somewhere near the middle of a page; sized by the page's shorter side."""
+    """A digit near the middle of a page, sized relative to the page's shorter side."""
     shape = _shape(rng)
     ink = stroke(image, round(min(shape) * rng.uniform(*share)), angle, pen)
     return place(ink, shape, (rng.uniform(0.4, 0.6), rng.uniform(0.4, 0.6)))
 
 
 def _page(ink: Pixels, paper: Pixels | float = 225, pen: Pixels | float = 40) -> Pixels:
-    """Dark ink on paper; with colors if paper and pen have them."""
+    """Dark ink on paper, in color if paper or pen has colors."""
     if np.shape(pen) == (3,):
         ink = ink[..., np.newaxis]
     return paper * (1 - ink) + pen * ink
@@ -385,7 +385,7 @@ def word(rng: Generator, images: Digits) -> Image.Image:
 
 
 def line(rng: Generator, images: Digits) -> Image.Image:
-    """A level or falling line, which is no 1."""
+    """A horizontal or falling line, which is not a 1."""
     shape = _shape(rng)
     picture = Image.new("L", (shape[1], shape[0]))
     length = shape[1] * rng.uniform(0.3, 1.2)
@@ -397,7 +397,7 @@ def line(rng: Generator, images: Digits) -> Image.Image:
 
 
 def scribble(rng: Generator, images: Digits) -> Image.Image:
-    """A pen that goes to and fro."""
+    """A back-and-forth scribble."""
     shape = _shape(rng)
     picture = Image.new("L", (shape[1], shape[0]))
     count = int(rng.integers(12, 30))
@@ -440,7 +440,7 @@ DIGITS: Mapping[str, Draw] = {
     "squared paper": squared_paper,
     "specks": specks,
 }
-"""By kind: pictures of one digit."""
+"""Functions that draw one digit, by kind of picture."""
 
 OTHERS: Mapping[str, Draw] = {
     "two digits apart": two_apart,
@@ -452,17 +452,17 @@ OTHERS: Mapping[str, Draw] = {
     "scribble": scribble,
     "blank": blank,
 }
-"""By kind: pictures of anything else."""
+"""Functions that draw something else, by kind of picture."""
 
 
 def draw_all(draw: Draw, images: npt.NDArray[np.uint8], count: int, seed: int) -> list[Image.Image]:
     """Draws pictures of one kind: number i shows images[i], and images[i + 1] beside it.
 
     Args:
-      draw: of DIGITS or OTHERS.
+      draw: a function from DIGITS or OTHERS.
       images: uint8 of shape (more than `count`, 28, 28).
-      count: of pictures.
-      seed: of the generator of random numbers.
+      count: number of pictures.
+      seed: seed of the random number generator.
     """
     return [
         draw(np.random.default_rng([seed, number]), [*images[number : number + 2]])

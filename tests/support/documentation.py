@@ -30,7 +30,7 @@ class Block:
     Attributes:
       page: path from the repository's root.
       language: the first word of the info string, such as "sh"; "" if there is none.
-      marker: the second word, which names what the commands need, such as "docker".
+      marker: the second word, which names a requirement of the commands, such as "docker".
       text: the code, with a newline at its end.
     """
 
@@ -42,11 +42,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Command:
-    """A simple command of a shell block, or one in inline code.
+    """A simple command in a shell block or in inline code.
 
     Attributes:
       page: path from the repository's root.
-      marker: of its block.
+      marker: marker of the command's block.
       words: program and arguments, without redirections and assignments.
     """
 
@@ -64,7 +64,7 @@ class Command:
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """The code blocks of a page."""
+    """Yields the code blocks of a page."""
     for match in _FENCE.finditer(read(page)):
         language, _, marker = match["info"].strip().partition(" ")
         indent = len(match["indent"])
@@ -73,17 +73,17 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def prose(page: Path) -> str:
-    """The page without its code blocks."""
+    """Returns the page without its code blocks."""
     return _FENCE.sub("", read(page))
 
 
 def read(page: Path) -> str:
-    """The text of a page."""
+    """Returns the text of a page."""
     return (ROOT / page).read_text(encoding="utf-8")
 
 
 def block_commands() -> list[Command]:
-    """All commands of the shell blocks of all pages."""
+    """Returns all commands in shell blocks of all pages."""
     return [
         Command(page, block.marker, words)
         for page in PAGES
@@ -94,7 +94,7 @@ def block_commands() -> list[Command]:
 
 
 def inline_commands() -> list[Command]:
-    """All `make` and `mnist-pipeline` commands in inline code."""
+    """Returns all `make` and `mnist-pipeline` commands in inline code."""
     found = re.compile(r"`((?:make|(?:\.venv/bin/)?mnist-pipeline) [a-z-][^`]*)`")
     return [
         Command(page, "", words)
@@ -135,13 +135,13 @@ def _without_prefix(words: list[str]) -> list[str]:
 
 
 def links(page: Path) -> set[str]:
-    """Targets of links and pictures, without those on the web."""
+    """Returns the targets of links and pictures, except web addresses."""
     text = prose(page)
     targets = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|srcset)="([^"]+)"', text)
     return {target for target in targets if not re.match(r"[a-z]+:", target)}
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that GitHub makes of the page's headings."""
+    """Returns the anchors that GitHub generates for the page's headings."""
     headings = re.findall(r"^#+ (.*)$", prose(page), re.M)
     return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}

@@ -12,7 +12,7 @@ HEADER = "| option | default | meaning |\n| --- | --- | --- |\n"
 
 
 def settings_table() -> str:
-    """One row for each setting."""
+    """Returns one row for each setting."""
     rows = (
         (f"`--{name.replace('_', '-')}`", _code(field.default), _escaped(field.description))
         for name, field in setting_fields().items()
@@ -33,5 +33,5 @@ def _code(default: object) -> str:
 
 
 def _escaped(text: str | None) -> str:
-    """Markdown would take <serving dir> for HTML."""
+    """Escapes angle brackets, because Markdown would interpret <serving dir> as HTML."""
     return (text or "").replace("<", "&lt;").replace("|", "&#124;")

@@ -1,4 +1,4 @@
-"""Inputs of a report: a model whose accuracy is set by its examples, and a verdict on it."""
+"""Inputs of a report: examples, a toy model with given predictions, and its verdict."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.model_gate.rules import VERDICT_FILE, Confusion, Evaluated, Verdict, judge
+from components.model_gate.rules import VERDICT_FILE, Confusion, Evaluated, Verdict, decide
 from components.model_gate.thresholds import Thresholds
 from models.features import CLASS_NAMES, NUM_CLASSES
 from models.progress import HISTORY_FILE
@@ -48,27 +48,27 @@ FACTS: dict[str, object] = {
     "parameters": 12345,
     "hardware": "Abacus, 2 threads, no GPU",
 }
-"""Of the history, besides its epochs."""
+"""Fields of the history other than `epochs`."""
 
 
 def make_history(
     epochs: Sequence[Mapping[str, float | None]], best_epoch: int = 1
 ) -> dict[str, object]:
-    """The Trainer's history, as JSON values."""
+    """Creates the Trainer's history, as JSON values."""
     return {"best_epoch": best_epoch, "epochs": epochs, **FACTS}
 
 
 def make_verdict(
     matrix: Sequence[Sequence[int]], class_names: Sequence[str] = CLASS_NAMES
 ) -> Verdict:
-    """The gate's verdict on these counts, with a threshold of 0.85.
+    """Creates the gate's verdict for a confusion matrix, with a threshold of 0.85.
 
-    A matrix may have one more column, for invalid predictions.
+    The matrix may have an additional column for invalid predictions.
     """
     size = len(class_names)
     counts = tuple(tuple(row[:size]) for row in matrix)
     invalid = tuple(sum(row[size:]) for row in matrix)
-    return judge(
+    return decide(
         Evaluated(Confusion(tuple(class_names), counts, invalid), 0.1, 1.0),
         None,
         Thresholds(
@@ -83,7 +83,7 @@ def make_verdict(
 
 
 def perfect_matrix(support: int = 9, size: int = NUM_CLASSES) -> list[list[int]]:
-    """A confusion matrix without mistakes."""
+    """Creates a confusion matrix without mistakes."""
     return [[support if row == column else 0 for column in range(size)] for row in range(size)]
 
 
@@ -91,25 +91,25 @@ class Inputs:
     """Artifacts for a report.
 
     Args:
-      toy: makes models and examples.
-      questions: the examples; the verdict counts these very predictions.
-      class_names: by label.
+      toy: creates models and examples.
+      cases: the examples, and the predictions that the verdict counts.
+      class_names: class names, indexed by label.
     """
 
     def __init__(
-        self, toy: Any, questions: Iterable[Any], class_names: Sequence[str] = CLASS_NAMES
+        self, toy: Any, cases: Iterable[Any], class_names: Sequence[str] = CLASS_NAMES
     ) -> None:
         from tfx.types import standard_artifacts
 
         self.directory: Path = toy.directory
         self.class_names = class_names
-        questions = list(questions)
-        self.examples = toy.examples(questions)
+        cases = list(cases)
+        self.examples = toy.examples(cases)
         self.examples.split_names = '["train", "test"]'
         split = Path(self.examples.uri)
         shutil.copytree(split / "Split-test", split / "Split-train")
-        self.examples.set_int_custom_property("count_train", len(questions))
-        counts = Counter(str(question.label) for question in questions)
+        self.examples.set_int_custom_property("count_train", len(cases))
+        counts = Counter(str(case.label) for case in cases)
         self.examples.set_string_custom_property(
             "label_counts", json.dumps({"train": counts, "test": counts})
         )
@@ -123,17 +123,17 @@ class Inputs:
         self.blessing.uri = str(self.directory / "blessing")
         Path(self.blessing.uri).mkdir()
         self.verdict = Path(self.blessing.uri) / VERDICT_FILE
-        self.judge(questions)
+        self.write_verdict(cases)
 
     def write_history(self, epochs: Sequence[Mapping[str, float | None]]) -> None:
         self.history.write_text(json.dumps(make_history(epochs)))
 
-    def judge(self, questions: Iterable[Any]) -> None:
-        """Writes the verdict on the predictions for these questions."""
+    def write_verdict(self, cases: Iterable[Any]) -> None:
+        """Writes the verdict for these cases."""
         size = len(self.class_names)
         matrix = [[0] * (size + 1) for _ in range(size)]
-        for question in questions:
-            matrix[question.label][min(question.answer, size)] += 1
+        for case in cases:
+            matrix[case.label][min(case.predicted, size)] += 1
         self.verdict.write_text(make_verdict(matrix, self.class_names).to_json())
 
     def by_role(self) -> dict[str, Artifact]:

@@ -52,7 +52,7 @@ class RunningServer:
             stdout=self._log,
             stderr=self._log,
         )
-        atexit.register(self.process.kill)  # If a test fails before it stops the server.
+        atexit.register(self.process.kill)  # For tests that fail before they stop the server.
         self._session = requests.Session()
 
     def get(self, path: str, **options: Any) -> requests.Response:
@@ -64,7 +64,7 @@ class RunningServer:
     def predict(self, body: object) -> requests.Response:
         return self.post(f"{MODEL}:predict", json=body)
 
-    def answers(self, path: str = "/readyz") -> bool:
+    def responds(self, path: str = "/readyz") -> bool:
         """Whether a GET request for the path succeeds."""
         try:
             return self.get(path).ok
@@ -112,7 +112,7 @@ def running_server(serving_dir: Path, *options: str) -> Iterator[RunningServer]:
     """Runs a server for the releases in a directory and waits until it is ready."""
     server = RunningServer(serving_dir, *options)
     try:
-        server.wait_until(server.answers)
+        server.wait_until(server.responds)
         yield server
     finally:
         server.stop()

@@ -26,7 +26,7 @@ FILES = [f"{name}-{scheme}.png" for name in ("report", "page") for scheme in SCH
 _WIDTH, _HEIGHT = 1200, 900
 _MILLISECONDS = 30_000.0
 
-# A 2, as shares of the canvas's width and height.
+# A 2, relative to the canvas's width and height.
 _STROKE = [
     *(
         (0.5 - 0.19 * math.cos(turn * math.pi / 12), 0.36 - 0.17 * math.sin(turn * math.pi / 12))
@@ -41,9 +41,9 @@ def take_all(pipeline_root: Path, serving_dir: Path, directory: Path = DIRECTORY
     """Writes FILES.
 
     Args:
-      pipeline_root: of the run whose report is shown.
-      serving_dir: of the release that the page serves.
-      directory: where the pictures go.
+      pipeline_root: pipeline root of the run in the report.
+      serving_dir: directory of the served release.
+      directory: target directory.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with (
@@ -88,7 +88,7 @@ def _draw(page: Page) -> None:
 
 
 def _save(page: Page, file: Path) -> None:
-    """Saves the visible part of the page, with a palette that keeps the file small."""
+    """Saves the visible part of the page with a palette, to keep the file small."""
     image = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
     palette = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     palette.save(file, optimize=True)

@@ -1,27 +1,27 @@
-// Sends a drawing, as it grows, or a picture to the server, and shows the result.
+// Sends the current drawing or picture to the server and shows the prediction.
 "use strict";
 
-const SENT_SIDE = 280;          // pixels of the drawing that is sent
-const PICTURE_SIDE = 1024;      // longest side of a picture that is sent
-const PEN = 0.12;               // stroke width as a share of the drawing's longer side,
-const THINNEST = 0.02;          // and its limits as shares of the canvas's side
-const THICKEST = 0.1;
+const SENT_SIDE = 280;          // side of the drawing sent to the server, in pixels
+const PICTURE_SIDE = 1024;      // longest side of a picture sent to the server, in pixels
+const PEN = 0.12;               // stroke width, relative to the drawing's longer side
+const THINNEST = 0.02;          // smallest stroke width, relative to the canvas
+const THICKEST = 0.1;           // largest stroke width, relative to the canvas
 const POLL_MILLISECONDS = 2000;
 const TIMEOUT_MILLISECONDS = 8000;
 const NOTICE_MILLISECONDS = 6000;
 const SPEAK_MILLISECONDS = 800;
-const STALE_MILLISECONDS = 300; // without a newer result
-const MAX_BARS = 10;            // of more classes, the most probable are shown
+const STALE_MILLISECONDS = 300; // time without a newer result until the result is marked
+const MAX_BARS = 10;            // with more classes, only the most probable are shown
 
 const element = (id) => document.getElementById(id);
 const canvas = element("canvas");
 const percent = (share) => `${(100 * share).toFixed(1)}%`;
 
-let strokes = [];               // lists of points [x, y], as shares of the canvas's side
-let picture = null;             // an ImageBitmap, instead of strokes
-let stroke = null;              // the stroke that is being drawn
-let revision = 0;               // counts the drawings and pictures to classify
-let oldest = 0;                 // results of earlier revisions are ignored
+let strokes = [];               // lists of points [x, y], relative to the canvas's side
+let picture = null;             // an ImageBitmap, shown instead of strokes
+let stroke = null;              // the stroke in progress
+let revision = 0;               // number of the current drawing or picture
+let oldest = 0;                 // results for earlier revisions are ignored
 let facts = null;               // about the data: {noun, class_names, …}
 let model = null;               // the live model: {version, accuracy, …}; null if there is none
 
@@ -29,7 +29,7 @@ const isEmpty = () => !picture && !strokes.length;
 
 // Drawing
 
-// In proportion to the drawing, so that the holes of a small one stay open.
+// Proportional to the drawing, so that small loops stay open.
 function penWidth() {
   const points = strokes.flat();
   const length = (axis) => {
@@ -53,7 +53,7 @@ function paint(context, side, color) {
       context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
     }
     const [x, y] = at(points.length - 1);
-    context.lineTo(x + 0.01, y);  // A line of length 0 would leave no dot.
+    context.lineTo(x + 0.01, y);  // A line of length 0 would draw nothing.
     context.stroke();
   }
 }
@@ -89,7 +89,7 @@ function replace(newStrokes, newPicture = null) {
 
 function clear() {
   replace([]);
-  canvas.focus();  // The focused button is disabled now.
+  canvas.focus();  // The button that had the focus is now disabled.
 }
 
 function undo() {
@@ -198,7 +198,7 @@ function encode() {
   return new Promise((resolve) => sent.toBlob(resolve, "image/png"));
 }
 
-// Requests: one at a time, and always one for the newest revision
+// Requests: one at a time, until the newest revision is classified
 
 let classifying = false;
 
@@ -221,7 +221,7 @@ async function classify() {
 async function classifyOnce(sent) {
   const result = await request("api/classify", { method: "POST", body: await encode() });
   if (!result || sent < oldest) return;
-  if (result.declined && stroke) return;  // The beginning of a stroke rarely shows one class.
+  if (result.declined && stroke) return;  // An unfinished drawing is often declined.
   if (result.error) {
     showNothing("not classified");
     if (picture) notify(result.error);
@@ -229,7 +229,7 @@ async function classifyOnce(sent) {
     showResult(result);
     if (sent !== revision) age();
   } else {
-    await updateModel();  // Classifies again: the model, and perhaps its classes, have changed.
+    await updateModel();  // Updates the classes and classifies again with the new model.
   }
 }
 
@@ -245,7 +245,7 @@ async function request(path, options) {
     setStale("server unreachable");
     notify("Server unreachable. Trying again …", Infinity);
   }
-  model = null;  // When `updateModel` reaches a model again, it classifies again.
+  model = null;  // Makes `updateModel` classify again once a model is available.
   return null;
 }
 
@@ -286,7 +286,7 @@ function makeBars(names) {
   element("bars").replaceChildren(...names.slice(0, MAX_BARS).map(() => bar.cloneNode(true)));
 }
 
-// Sorted only if there are more classes than bars, so that the bars of a few classes stay in place.
+// Sorts only if there are more classes than bars, so that the bars of few classes keep their places.
 function showBars(probabilities) {
   const labels = [...probabilities.keys()];
   if (labels.length > MAX_BARS) labels.sort((one, other) => probabilities[other] - probabilities[one]);
@@ -316,8 +316,8 @@ function showResult({ label, class_name, probabilities, image, declined }) {
   element("result").classList.toggle("declined", Boolean(declined));
   showBars(probabilities);
   if (declined) {
-    const text = `Not one clear ${facts.noun}: ${declined}`;
-    showText(text, label, "the probabilities are unreliable");
+    const text = `Not a clear ${facts.noun}: ${declined}`;
+    showText(text, label, "probabilities are unreliable");
     speak(text);
   } else {
     const confidence = percent(probabilities[label]);
@@ -341,7 +341,7 @@ function age() {
   aging ??= setTimeout(setStale, STALE_MILLISECONDS, "classifying …");
 }
 
-// Marks the result, if one is shown, as outdated for this reason; "" removes the mark.
+// Shows why the result is outdated; "" removes the mark.
 function setStale(reason) {
   clearTimeout(aging);
   aging = null;
@@ -394,7 +394,7 @@ function showModel(described) {
   if (model.created) parts.push(`pushed ${new Date(model.created).toLocaleDateString([], { dateStyle: "medium" })}`);
   setState("ready", parts.join(" · "));
   if (before && before.version !== model.version) {
-    notify(`Model version ${model.version} is live now.`);
+    notify(`Model version ${model.version} is now live.`);
   }
   if (before?.version !== model.version) changed();
 }

@@ -1,8 +1,8 @@
 """TensorFlow Serving's gRPC API: Predict, GetModelMetadata and GetModelStatus.
 
-The messages come from the package `tensorflow-serving-api`, which imports TensorFlow. Handlers
-therefore take and return bytes and import the messages once a model is live, so that the port is
-open at once. All other methods return UNIMPLEMENTED.
+The message classes come from the package `tensorflow-serving-api`, which imports TensorFlow. To
+open the port immediately, handlers use bytes and import the classes only once a model is live. All
+other methods return UNIMPLEMENTED.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class GrpcApi:
         self._service = service
 
     async def start(self, address: str) -> grpc.aio.Server:
-        """Starts to listen on an address, such as "127.0.0.1:8500", in this event loop.
+        """Starts a server on an address, such as "127.0.0.1:8500", in the current event loop.
 
         Raises:
           RuntimeError: if the address can't be used.
@@ -80,13 +80,13 @@ class GrpcApi:
             code, message = grpc.StatusCode.CANCELLED, ""
             try:
                 self._service.live_model()
-                answer = (await method(body)).SerializeToString()
+                response = (await method(body)).SerializeToString()
                 code = grpc.StatusCode.OK
             except RequestError as error:
                 code, message = _CODES.get(error.status, grpc.StatusCode.INTERNAL), str(error)
             except DecodeError:
                 code, message = grpc.StatusCode.INVALID_ARGUMENT, "Expected a protobuf message."
-            except Exception:  # noqa: BLE001 - logged, and the server goes on
+            except Exception:  # noqa: BLE001 - logged; the server continues
                 _log.exception("gRPC call failed")
                 code, message = grpc.StatusCode.INTERNAL, "Internal error: see the server's log."
             finally:
@@ -95,7 +95,7 @@ class GrpcApi:
                 self._service.metrics.seconds.labels(route).observe(time.perf_counter() - began)
             if code is not grpc.StatusCode.OK:
                 await context.abort(code, message)
-            return answer
+            return response
 
         return grpc.unary_unary_rpc_method_handler(handle)
 
@@ -173,7 +173,7 @@ def _read_inputs(
 
 
 def _read_tensor(name: str, proto: Any, spec: TensorSpec, limits: Limits) -> npt.NDArray[Any]:
-    """Reads a TensorProto within the limits: in a short message, one value may stand for all."""
+    """Reads a TensorProto. Limits the number of values, which can exceed the message's size."""
     import tensorflow as tf
     from tensorflow.core.framework import types_pb2
 
@@ -196,7 +196,7 @@ def _read_tensor(name: str, proto: Any, spec: TensorSpec, limits: Limits) -> npt
 
 
 def _write_tensor(array: npt.NDArray[Any]) -> Any:
-    """Makes a TensorProto with its values in a typed field, as TensorFlow Serving does."""
+    """Creates a TensorProto with values in a typed field, like TensorFlow Serving."""
     import tensorflow as tf
 
     proto = tf.make_tensor_proto(array)

@@ -1,4 +1,4 @@
-"""Runs signatures, and maps TensorFlow's errors to HTTP statuses as TensorFlow Serving does."""
+"""Runs signatures and maps TensorFlow's errors to HTTP statuses, like TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GRAPH_NAMES = re.compile(
     r"|\{\{function_node .*?\}\}|\[\[\{\{node .*?\}\}\]\]|\[Op:\w+\]",
     re.DOTALL,
 )
-"""Parts of TensorFlow's messages that name graph nodes, which mean nothing to a client."""
+"""Matches graph node names in TensorFlow's messages, which are irrelevant to clients."""
 
 
 def run_signature(
@@ -34,7 +34,7 @@ def run_signature(
 
     Args:
       function: the signature.
-      specs: of its inputs.
+      specs: specs of the signature's inputs.
       inputs: tensors that match the specs.
 
     Raises:

@@ -1,9 +1,9 @@
 """TensorFlow Serving's REST API: https://www.tensorflow.org/tfx/serving/api_rest.
 
-Paths, statuses and messages are those of
-`tensorflow_serving/model_servers/http_rest_api_handler.cc`. `classify` and `regress` get the error
-that TensorFlow Serving returns for a model without such signatures. Version labels are not
-supported. The signature `pictures` is an addition (`pipeline.serving.live_model.PICTURES`).
+Paths, statuses and messages match
+`tensorflow_serving/model_servers/http_rest_api_handler.cc`. `classify` and `regress` return the
+error of TensorFlow Serving for a model without such signatures. Version labels are not supported.
+The signature `pictures` is an addition (`pipeline.serving.live_model.PICTURES`).
 """
 
 from __future__ import annotations

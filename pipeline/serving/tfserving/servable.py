@@ -1,4 +1,4 @@
-"""The operations that TensorFlow Serving's REST and gRPC interfaces share."""
+"""Operations shared by TensorFlow Serving's REST and gRPC APIs."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def find_model(service: Service, name: str, version: int | None) -> LiveModel:
 async def predict(
     service: Service, model: LiveModel, signature_name: str, inputs: Tensors, source: str
 ) -> Tensors:
-    """Runs a signature within the server's limits, and counts the predictions.
+    """Runs a signature within the server's limits and counts the predictions.
 
     Args:
-      service: runs the model.
+      service: state of the server.
       model: the live model.
       signature_name: one of its signatures.
       inputs: tensors that match the signature's specs.
-      source: label in the metrics: `rest` or `grpc`.
+      source: value of the metrics label `source`: `rest` or `grpc`.
 
     Raises:
       RequestError: 400 for too many instances or pixels, 503 if too many requests are waiting, or
@@ -97,7 +97,7 @@ def describe_status(service: Service, name: str, version: int | None) -> dict[st
 
 
 def unknown_label(label: str) -> RequestError:
-    """Makes the error for a version label, which this server does not support."""
+    """Creates the error for a version label, which this server does not support."""
     return invalid("Unrecognized servable version label: ", label[:100])
 
 

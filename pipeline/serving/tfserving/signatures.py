@@ -1,4 +1,4 @@
-"""The signatures of a SavedModel: as TensorFlow Serving's metadata, and as tensor specs."""
+"""Reads the signatures of a SavedModel, as TensorFlow Serving's metadata and as tensor specs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Signature:
 
     @property
     def batched(self) -> bool:
-        """Whether the first dimension of all inputs and outputs can count examples.
+        """Whether the first dimension of all inputs and outputs can be a batch dimension.
 
-        An input of unknown rank can; whether it does shows in the number of output rows.
+        For an input of unknown rank, this is only certain from the number of output rows.
         """
         inputs = (spec.shape is None or spec.batched for spec in self.inputs.values())
         return all(inputs) and all(spec.batched for spec in self.outputs.values())
@@ -54,13 +54,13 @@ def parse_signature(definition: Mapping[str, Any]) -> Signature:
 
 
 def describe_tensor(dtype: str, sizes: Sequence[int]) -> dict[str, Any]:
-    """Describes a tensor as `read_signatures` does; dtype as "DT_STRING", -1 for any size."""
+    """Describes a tensor like `read_signatures`. `dtype`: such as "DT_STRING"; size -1: any."""
     dims = [{"size": str(size)} for size in sizes]
     return _tensor({"dtype": dtype, "tensor_shape": {"dim": dims}})
 
 
 def _with_all_fields(definition: dict[str, Any]) -> dict[str, Any]:
-    """Adds empty fields, which TensorFlow Serving includes."""
+    """Adds empty fields, because TensorFlow Serving includes them."""
     return {
         "inputs": {name: _tensor(info) for name, info in definition.get("inputs", {}).items()},
         "outputs": {name: _tensor(info) for name, info in definition.get("outputs", {}).items()},

@@ -1,4 +1,4 @@
-"""Converts between tensors and JSON as TensorFlow Serving does, with its error messages.
+"""Converts between tensors and JSON like TensorFlow Serving, with the same error messages.
 
 The format is specified at https://www.tensorflow.org/tfx/serving/api_rest. Unspecified details
 follow `tensorflow_serving/util/json_tensor.cc`.
@@ -49,7 +49,7 @@ _JSON_TYPES = {
 }
 
 Tensors = dict[str, npt.NDArray[Any]]
-"""By their names in the signature; strings are bytes in arrays of objects."""
+"""Tensors, keyed by their names in the signature. Strings are bytes in object arrays."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class TensorSpec:
     """An input or output of a signature.
 
     Attributes:
-      dtype: name of TensorFlow's data type: float, int64, string.
-      shape: sizes, None for a dimension of any size; None for unknown rank.
+      dtype: name of TensorFlow's data type, such as float, int64 or string.
+      shape: size of each dimension, or None for any size; None for unknown rank.
     """
 
     dtype: str
@@ -66,7 +66,7 @@ class TensorSpec:
 
     @property
     def batched(self) -> bool:
-        """Whether the first dimension counts examples."""
+        """Whether the first dimension is a batch dimension."""
         return self.shape is not None and self.shape[:1] == (None,)
 
 
@@ -75,7 +75,7 @@ class PredictRequest:
     """The body of a `:predict` request.
 
     Attributes:
-      signature_name: of the model.
+      signature_name: name of a signature.
       by_row: whether the response has rows (`predictions`) rather than columns (`outputs`).
       values: the JSON value of `instances` or `inputs`.
     """
@@ -86,7 +86,7 @@ class PredictRequest:
 
 
 def parse_request(body: bytes) -> PredictRequest:
-    """Reads the body of a `:predict` request, except for its tensors.
+    """Parses the body of a `:predict` request, except its tensors.
 
     Raises:
       RequestError: 400.
@@ -120,7 +120,7 @@ def read_inputs(request: PredictRequest, specs: Mapping[str, TensorSpec]) -> Ten
 
     Args:
       request: from `parse_request`.
-      specs: of the signature's inputs, by name; at least one.
+      specs: specs of the signature's inputs, by name; at least one.
 
     Raises:
       RequestError: 400.
@@ -201,7 +201,7 @@ def _read_rows(rows: list[Any], specs: Mapping[str, TensorSpec]) -> Tensors:
 
 @contextmanager
 def _of_row(number: int, key: str | None) -> Iterator[None]:
-    """Adds the position in the request to the message of an error."""
+    """Adds the position in the request to error messages."""
     try:
         yield
     except RequestError as error:
@@ -312,7 +312,7 @@ def _string(value: Any) -> bytes:
     if isinstance(value, str):
         try:
             return value.encode()
-        except UnicodeEncodeError as error:  # Half of a surrogate pair.
+        except UnicodeEncodeError as error:  # The string has an unpaired surrogate.
             raise invalid("JSON Parse error: a string is not valid Unicode") from error
     if not isinstance(value, dict):
         raise _wrong_type(value, "string")
@@ -341,7 +341,7 @@ def _array(values: list[Any], shape: tuple[int, ...], dtype: str) -> npt.NDArray
     with np.errstate(over="ignore"):
         try:
             return np.array(values, kind).reshape(shape)
-        except OverflowError as error:  # An integer beyond the range of double.
+        except OverflowError as error:  # An integer exceeds the range of double.
             raise invalid(f"A number is too large for type: {dtype}") from error
 
 

@@ -116,7 +116,7 @@ class ReleasePipeline:
 
     def __init__(self, toy: Any) -> None:
         self.root = toy.directory
-        self.examples = toy.examples(toy.questions(right=97, wrong=3, baseline_wrong=1)).uri
+        self.examples = toy.examples(toy.cases(right=97, wrong=3, baseline_wrong=1)).uri
 
     def run(self, model: str, accuracy: str = "0.9") -> dict[str, str]:
         """Runs the pipeline and returns the state of each component in ML Metadata."""

@@ -40,7 +40,7 @@ Evaluate = Callable[..., Evaluation]
 def evaluate(toy: Any) -> Evaluate:
     """Evaluates the toy model on its examples, with or without a baseline."""
 
-    def run(questions: Iterable[Any], with_baseline: bool = False) -> Evaluation:
+    def run(cases: Iterable[Any], with_baseline: bool = False) -> Evaluation:
         model = toy.model(model_id=1)
         baselines = [toy.model("baseline", is_baseline=True, model_id=2)] if with_baseline else []
         evaluation = standard_artifacts.ModelEvaluation()
@@ -49,7 +49,7 @@ def evaluate(toy: Any) -> Evaluate:
             beam_pipeline_args=list(BEAM_ARGS), tmp_dir=str(toy.directory), unique_id="1"
         )
         executor.Executor(context).Do(
-            {"examples": [toy.examples(questions)], "model": [model], "baseline_model": baselines},
+            {"examples": [toy.examples(cases)], "model": [model], "baseline_model": baselines},
             {"evaluation": [evaluation], "blessing": [standard_artifacts.ModelBlessing()]},
             {
                 "eval_config": proto_utils.proto_to_json(make_eval_config()),

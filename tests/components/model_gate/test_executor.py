@@ -42,7 +42,7 @@ def files(blessing: Any) -> list[str]:
 
 
 def test_a_first_model_exactly_at_the_threshold_is_blessed(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    evaluation = evaluate(toy.questions(right=97, wrong=3))
+    evaluation = evaluate(toy.cases(right=97, wrong=3))
     blessing, verdict = run_gate(evaluation)
     assert verdict.blessed
     assert verdict.metrics["accuracy"] == 0.97
@@ -55,7 +55,7 @@ def test_a_first_model_exactly_at_the_threshold_is_blessed(toy, evaluate) -> Non
 
 
 def test_nineteen_of_twenty_are_95_percent(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    evaluation = evaluate(toy.questions(right=19, wrong=1))
+    evaluation = evaluate(toy.cases(right=19, wrong=1))
     assert run_gate(evaluation, accuracy_threshold="0.95")[1].blessed
 
 
@@ -69,7 +69,7 @@ def test_nineteen_of_twenty_are_95_percent(toy, evaluate) -> None:  # type: igno
 def test_a_model_below_the_threshold_is_not_blessed(  # type: ignore[no-untyped-def]
     toy, evaluate, right: int, wrong: int, reason: str
 ) -> None:
-    evaluation = evaluate(toy.questions(right, wrong))
+    evaluation = evaluate(toy.cases(right, wrong))
     blessing, verdict = run_gate(evaluation)
     assert not verdict.blessed
     assert verdict.reason == reason
@@ -82,7 +82,7 @@ def test_a_model_below_the_threshold_is_not_blessed(  # type: ignore[no-untyped-
 def test_the_model_is_compared_with_the_baseline(  # type: ignore[no-untyped-def]
     toy, evaluate, tolerance: str, blessed: bool
 ) -> None:
-    evaluation = evaluate(toy.questions(97, 3, baseline_wrong=1), with_baseline=True)
+    evaluation = evaluate(toy.cases(97, 3, baseline_wrong=1), with_baseline=True)
     blessing, verdict = run_gate(evaluation, baseline_tolerance=tolerance)
     assert verdict.blessed is blessed
     assert verdict.metrics["baseline_accuracy"] == 0.99
@@ -91,8 +91,8 @@ def test_the_model_is_compared_with_the_baseline(  # type: ignore[no-untyped-def
 
 
 def test_a_model_that_predicts_nan_is_not_blessed(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    questions = [toy.Question(label=0, answer=toy.NAN)] * 50 + toy.questions(right=50)
-    _, verdict = run_gate(evaluate(questions), accuracy_threshold="0.5", class_recall_threshold="0")
+    cases = [toy.Case(label=0, predicted=toy.NAN)] * 50 + toy.cases(right=50)
+    _, verdict = run_gate(evaluate(cases), accuracy_threshold="0.5", class_recall_threshold="0")
     assert verdict.metrics["correct"] == 50
     assert verdict.reason == "loss: nan is not finite"
 
@@ -104,13 +104,13 @@ def test_a_model_evaluated_without_examples_is_not_blessed(evaluate) -> None:  #
 
 
 def test_a_baseline_without_metrics_prevents_the_blessing(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    evaluation = evaluate(toy.questions(right=100))
+    evaluation = evaluate(toy.cases(right=100))
     evaluation.baselines.append(toy.model("baseline", model_id=2))
     assert not run_gate(evaluation)[1].blessed
 
 
 def test_the_verdict_has_the_checksum_of_the_model(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    evaluation = evaluate(toy.questions(right=100))
+    evaluation = evaluate(toy.cases(right=100))
     before = run_gate(evaluation)[1].model_sha256
     Path(evaluation.model.uri, "Format-Serving", "assets").mkdir(exist_ok=True)
     assert run_gate(evaluation)[1].model_sha256 == before

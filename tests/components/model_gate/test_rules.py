@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from components.model_gate.rules import Confusion, Evaluated, Verdict, VerdictError, judge, refuse
+from components.model_gate.rules import Confusion, Evaluated, Verdict, VerdictError, decide, reject
 from components.model_gate.thresholds import Thresholds, ThresholdsError
 
 SIZE = 10
@@ -54,7 +54,7 @@ def failed(verdict: Verdict) -> list[str]:
 @pytest.mark.parametrize("size", [2, 3, 10, 40])
 def test_a_good_model_is_blessed_and_every_check_is_reported(size: int) -> None:
     good = spread(9938, 62, size)
-    verdict = judge(evaluated(good, 0.0196198), None, thresholds(), model_sha256="abc")
+    verdict = decide(evaluated(good, 0.0196198), None, thresholds(), model_sha256="abc")
     assert verdict.blessed
     assert verdict.reason == ""
     assert verdict.model_sha256 == "abc"
@@ -95,7 +95,7 @@ def test_a_good_model_is_blessed_and_every_check_is_reported(size: int) -> None:
 def test_accuracy_is_compared_exactly_and_never_rounded_to_the_threshold(
     right: int, examples: int, least: str, blessed: bool, detail: str
 ) -> None:
-    verdict = judge(
+    verdict = decide(
         evaluated(spread(right, examples - right)),
         None,
         thresholds(accuracy_threshold=least, class_recall_threshold="0"),
@@ -117,7 +117,7 @@ def test_each_class_must_reach_the_recall_threshold(
 ) -> None:
     right, wrong = [100] * 10, [0] * 10
     right[8], wrong[8] = correct, 10 - correct
-    verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
+    verdict = decide(evaluated(confusion(right, wrong)), None, thresholds())
     assert failed(verdict) == ([] if blessed else ["class_recall"])
     assert verdict.checks[3].value == correct / 10
     assert str(verdict.checks[3].row) == f"lowest class recall {detail}"
@@ -127,7 +127,7 @@ def test_classes_below_the_threshold_are_listed_worst_first() -> None:
     right, wrong = [100] * 10, [0] * 10
     right[3], wrong[3] = 80, 20
     right[8], wrong[8] = 70, 30
-    verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
+    verdict = decide(evaluated(confusion(right, wrong)), None, thresholds())
     assert str(verdict.checks[3].row) == (
         "lowest class recall 70% < 90% (class no. 8: 70 of 100, class no. 3: 80 of 100)"
     )
@@ -135,7 +135,7 @@ def test_classes_below_the_threshold_are_listed_worst_first() -> None:
 
 
 def test_only_the_worst_of_many_classes_are_listed() -> None:
-    verdict = judge(evaluated(confusion([1] * 40, [9] * 40)), None, thresholds())
+    verdict = decide(evaluated(confusion([1] * 40, [9] * 40)), None, thresholds())
     detail = verdict.checks[3].detail
     assert detail.endswith("class no. 4: 1 of 10 and 35 more")
 
@@ -143,7 +143,7 @@ def test_only_the_worst_of_many_classes_are_listed() -> None:
 def test_an_absent_class_fails_even_if_all_others_are_correct() -> None:
     right = [100] * 10
     right[4] = right[7] = 0
-    verdict = judge(evaluated(confusion(right, [0] * 10)), None, thresholds())
+    verdict = decide(evaluated(confusion(right, [0] * 10)), None, thresholds())
     assert failed(verdict) == ["all_classes"]
     assert verdict.reason == "class count 8 is below the 10 gate (absent: no. 4, no. 7)"
     assert verdict.per_class[4].recall is None
@@ -152,13 +152,13 @@ def test_an_absent_class_fails_even_if_all_others_are_correct() -> None:
 @pytest.mark.parametrize(
     ("least", "reason"), [(100, ""), (1001, "test set size 100 is below the 1,001 gate")]
 )
-def test_too_few_examples_block(least: int, reason: str) -> None:
-    verdict = judge(evaluated(spread(100, 0)), None, thresholds(min_test_examples=least))
+def test_too_few_examples_fail(least: int, reason: str) -> None:
+    verdict = decide(evaluated(spread(100, 0)), None, thresholds(min_test_examples=least))
     assert verdict.reason == reason
 
 
 def test_an_empty_evaluation_fails() -> None:
-    verdict = judge(
+    verdict = decide(
         evaluated(spread(0, 0)),
         None,
         thresholds(accuracy_threshold="0", class_recall_threshold="0"),
@@ -170,7 +170,7 @@ def test_an_empty_evaluation_fails() -> None:
 
 @pytest.mark.parametrize("invalid", [5, 6])
 def test_invalid_predictions_are_never_correct(invalid: int) -> None:
-    verdict = judge(
+    verdict = decide(
         evaluated(confusion([10] * 9 + [10 - invalid], [0] * 10, [0] * 9 + [invalid])),
         None,
         thresholds(class_recall_threshold="0"),
@@ -194,14 +194,14 @@ def test_invalid_predictions_are_never_correct(invalid: int) -> None:
 def test_loss_must_be_reported_finite_and_at_most_the_threshold(
     loss: float | None, blessed: bool, detail: str
 ) -> None:
-    verdict = judge(evaluated(spread(100, 0), loss), None, thresholds())
+    verdict = decide(evaluated(spread(100, 0), loss), None, thresholds())
     assert failed(verdict) == ([] if blessed else ["loss"])
     assert str(verdict.checks[4].row) == detail
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
 def test_a_float_slightly_above_the_decimal_threshold_fails() -> None:
-    verdict = judge(evaluated(spread(100, 0), 0.1), None, thresholds(max_loss="0.1"))
+    verdict = decide(evaluated(spread(100, 0), 0.1), None, thresholds(max_loss="0.1"))
     assert str(verdict.checks[4].row) == "loss 0.10000000000000001 > 0.1"
 
 
@@ -212,7 +212,7 @@ def test_a_float_slightly_above_the_decimal_threshold_fails() -> None:
 def test_the_candidate_may_be_worse_than_the_baseline_by_the_tolerance(
     right: int, baseline_right: int, blessed: bool
 ) -> None:
-    verdict = judge(
+    verdict = decide(
         evaluated(spread(right, 1000 - right)),
         evaluated(spread(baseline_right, 1000 - baseline_right)),
         thresholds(),
@@ -229,7 +229,7 @@ def test_the_candidate_may_be_worse_than_the_baseline_by_the_tolerance(
 
 
 def test_accuracy_is_never_rounded_to_the_accuracy_of_the_baseline() -> None:
-    verdict = judge(
+    verdict = decide(
         evaluated(spread(99998, 2)), evaluated(spread(99999, 1)), thresholds(baseline_tolerance="0")
     )
     assert verdict.reason.startswith(
@@ -238,7 +238,7 @@ def test_accuracy_is_never_rounded_to_the_accuracy_of_the_baseline() -> None:
 
 
 def test_a_first_model_passes_without_a_baseline() -> None:
-    check = judge(evaluated(spread(100, 0)), None, thresholds()).checks[5]
+    check = decide(evaluated(spread(100, 0)), None, thresholds()).checks[5]
     assert check.passed
     assert check.threshold is None
     assert check.detail == "no baseline yet"
@@ -246,7 +246,7 @@ def test_a_first_model_passes_without_a_baseline() -> None:
 
 @pytest.mark.parametrize("other", [spread(110, 0), spread(100, 0, size=11)])
 def test_a_baseline_evaluated_on_other_examples_fails(other: Confusion) -> None:
-    verdict = judge(evaluated(spread(100, 0)), evaluated(other), thresholds())
+    verdict = decide(evaluated(spread(100, 0)), evaluated(other), thresholds())
     assert verdict.reason == (
         "accuracy vs. baseline: candidate and baseline were evaluated on different examples"
     )
@@ -254,13 +254,13 @@ def test_a_baseline_evaluated_on_other_examples_fails(other: Confusion) -> None:
 
 def test_a_baseline_without_examples_fails() -> None:
     empty = evaluated(spread(0, 0))
-    assert "baseline" in failed(judge(empty, empty, thresholds()))
+    assert "baseline" in failed(decide(empty, empty, thresholds()))
 
 
 def test_per_class_metrics_match_the_confusion_matrix() -> None:
     right, wrong = [10] * 10, [0] * 10
     right[1], wrong[1] = 6, 4
-    verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
+    verdict = decide(evaluated(confusion(right, wrong)), None, thresholds())
     one, two, three = verdict.per_class[1:4]
     assert (one.label, one.name) == (1, "no. 1")
     assert (one.support, one.correct, one.precision, one.recall) == (10, 6, 1.0, 0.6)
@@ -277,7 +277,7 @@ def test_per_class_metrics_match_scikit_learn() -> None:
     counts = np.bincount(actual * 4 + predicted, minlength=16).reshape(4, 4)
     given = Confusion(tuple("abcd"), tuple(map(tuple, counts.tolist())), (0,) * 4)
     expected = precision_recall_fscore_support(actual, predicted)
-    verdict = judge(evaluated(given), None, thresholds())
+    verdict = decide(evaluated(given), None, thresholds())
     for metrics in verdict.per_class:
         found = (metrics.precision, metrics.recall, metrics.f1, metrics.support)
         assert found == pytest.approx(tuple(values[metrics.label] for values in expected))
@@ -286,20 +286,20 @@ def test_per_class_metrics_match_scikit_learn() -> None:
 def test_the_precision_of_a_class_never_predicted_is_undefined() -> None:
     right, wrong = [10] * 10, [0] * 10
     right[0], wrong[0] = 0, 10
-    verdict = judge(evaluated(confusion(right, wrong)), None, thresholds())
+    verdict = decide(evaluated(confusion(right, wrong)), None, thresholds())
     assert verdict.per_class[0].precision is None
     assert verdict.per_class[0].f1 == 0
 
 
 def test_a_model_without_evidence_is_rejected_with_the_reason() -> None:
-    verdict = refuse("the metrics can't be read", "abc")
+    verdict = reject("the metrics can't be read", "abc")
     assert not verdict.blessed
     assert verdict.reason == "evidence: the metrics can't be read"
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
 def test_a_verdict_round_trips_through_standard_json() -> None:
-    verdict = judge(evaluated(spread(100, 0), float("nan")), None, thresholds())
+    verdict = decide(evaluated(spread(100, 0), float("nan")), None, thresholds())
     text = verdict.to_json()
     assert "NaN" not in text
     assert json.loads(text)["blessed"] is False
@@ -308,7 +308,7 @@ def test_a_verdict_round_trips_through_standard_json() -> None:
 
 @pytest.mark.parametrize("checks", ["none", "failed"])
 def test_a_verdict_that_contradicts_its_checks_is_rejected(checks: str) -> None:
-    blessed = json.loads(judge(evaluated(spread(100, 0)), None, thresholds()).to_json())
+    blessed = json.loads(decide(evaluated(spread(100, 0)), None, thresholds()).to_json())
     if checks == "none":
         blessed["checks"] = []
     else:

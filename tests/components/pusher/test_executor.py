@@ -9,7 +9,7 @@ from tfx.types import Channel, standard_artifacts
 
 from components.common.checksums import directory_sha256, model_sha256
 from components.common.errors import ModelRejectedError
-from components.model_gate.rules import VERDICT_FILE, Confusion, Evaluated, Verdict, judge
+from components.model_gate.rules import VERDICT_FILE, Confusion, Evaluated, Verdict, decide
 from components.model_gate.thresholds import Thresholds
 from components.pusher.component import Pusher
 from components.pusher.executor import Executor
@@ -23,7 +23,7 @@ class PusherInputs:
 
     def __init__(self, toy: Any) -> None:
         self.model = toy.model(model_id=5)
-        self.examples = toy.examples(toy.questions(right=20))
+        self.examples = toy.examples(toy.cases(right=20))
         self.blessing = standard_artifacts.ModelBlessing()
         self.blessing.uri = str(toy.directory / "blessing")
         self.blessing.id = 6
@@ -38,7 +38,7 @@ class PusherInputs:
     def write_verdict(self, right: int) -> Verdict:
         """Writes the verdict for a model with `right` of 100 examples correct."""
         confusion = Confusion(("a", "b"), ((right - 50, 100 - right), (0, 50)), (0, 0))
-        verdict = judge(
+        verdict = decide(
             Evaluated(confusion, 0.1, 1.0),
             None,
             Thresholds.model_validate({"class_recall_threshold": 0, "min_test_examples": 100}),

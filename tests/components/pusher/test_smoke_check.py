@@ -17,8 +17,8 @@ def examples(toy: Any) -> Any:
     """Returns serialized examples for which the toy model returns the given predictions."""
 
     def make(*predictions: int) -> list[bytes]:
-        questions = [toy.Question(label=0, answer=prediction) for prediction in predictions]
-        return read_examples(f"{toy.examples(questions).uri}/Split-test", 100)
+        cases = [toy.Case(label=0, predicted=prediction) for prediction in predictions]
+        return read_examples(f"{toy.examples(cases).uri}/Split-test", 100)
 
     return make
 
@@ -74,7 +74,7 @@ def test_a_check_without_examples_is_an_error(toy, tmp_path: Path) -> None:  # t
 
 @pytest.mark.parametrize(("count", "read"), [(2, 2), (5, 3), (0, 0)])
 def test_only_the_first_examples_are_read(toy, count: int, read: int) -> None:  # type: ignore[no-untyped-def]
-    artifact = toy.examples(toy.questions(right=3))
+    artifact = toy.examples(toy.cases(right=3))
     assert len(read_examples(f"{artifact.uri}/Split-test", count)) == read
 
 

@@ -83,7 +83,7 @@ def test_a_rollback_after_a_later_push_restores_the_previous_live_model(releases
     releases.roll_back()
     releases.push("c")
     releases.roll_back()
-    assert releases.contents() == ["a", "b", "a", "c", "a"], "b was rolled back and stays so"
+    assert releases.contents() == ["a", "b", "a", "c", "a"], "b stays rolled back"
     with pytest.raises(RollbackError, match="No version before 1 has another model"):
         releases.roll_back()
 

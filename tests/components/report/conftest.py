@@ -8,5 +8,5 @@ from support.report_inputs import Inputs
 
 @pytest.fixture
 def inputs(toy: Any) -> Inputs:
-    """Forty examples, the last four classified wrongly."""
-    return Inputs(toy, toy.questions(right=36, wrong=4))
+    """Forty examples, of which the last four are misclassified."""
+    return Inputs(toy, toy.cases(right=36, wrong=4))

@@ -1,4 +1,4 @@
-"""The places of marks in charts."""
+"""The layout of charts."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def make_bins(*bins: tuple[int, float | None, float | None]) -> Calibration:
     return Calibration(bins=made, expected_error=0.01)
 
 
-def test_mean_confidence_is_at_its_own_height() -> None:
+def test_mean_confidence_has_its_own_mark() -> None:
     diagram = reliability_diagram(make_bins((0, None, None), (10, 0.75, 0.5)))
     empty, bar = diagram.bars
     height = {tick.text: tick.at for tick in diagram.y_ticks}

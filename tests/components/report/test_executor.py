@@ -1,4 +1,4 @@
-"""The whole component, on a model that is wrong on four of forty examples."""
+"""The complete component, with a model that misclassifies four of forty examples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.tfx_executors import run_executor
 from tfx.types import Channel, standard_artifacts
 
 from components.common.provenance import Data
-from components.model_gate.rules import refuse
+from components.model_gate.rules import reject
 from components.report.artifact import HtmlReport
 from components.report.component import RunReport
 from components.report.content import Report
@@ -27,7 +27,7 @@ from models.features import NUM_CLASSES
 
 
 def make(inputs: Inputs, name: str = "report") -> tuple[Report, Page, Path]:
-    """Runs the stage; returns what it wrote, and where."""
+    """Runs the component and returns the report, the page and their directory."""
     artifact = HtmlReport()
     run_executor(
         Executor,
@@ -134,7 +134,7 @@ def test_color_images_of_another_number_of_classes(
     )
     monkeypatch.setattr("components.report.executor.data_record", lambda examples: data)
     toy.classes, toy.image_bytes = 4, 6 * 8 * 3
-    report, page, directory = make(Inputs(toy, toy.questions(right=36, wrong=4), names))
+    report, page, directory = make(Inputs(toy, toy.cases(right=36, wrong=4), names))
     assert not report.problems
     assert report.data == data
     mistake = Image.open(directory / "mistake-02.png")
@@ -150,7 +150,7 @@ def test_color_images_of_another_number_of_classes(
 
 
 def test_rejected_model_is_shown_with_the_reason(inputs: Inputs, toy: Any) -> None:
-    worse = Inputs(type(toy)(toy.directory / "worse"), toy.questions(right=20, wrong=20))
+    worse = Inputs(type(toy)(toy.directory / "worse"), toy.cases(right=20, wrong=20))
     report, page, _ = make(worse)
     assert report.verdict
     assert not report.verdict.blessed
@@ -161,15 +161,15 @@ def test_rejected_model_is_shown_with_the_reason(inputs: Inputs, toy: Any) -> No
 def test_model_whose_predictions_have_changed_since_the_gate_is_warned_about(
     inputs: Inputs, toy: Any
 ) -> None:
-    inputs.judge(toy.questions(right=40))
+    inputs.write_verdict(toy.cases(right=40))
     report, page, _ = make(inputs)
     (warning,) = report.warnings
-    assert "40 of 40 were correct then, 36 of 40 are now" in warning
+    assert "36 of 40 are correct, but the gate counted 40 of 40" in warning
     assert warning in page.text
 
 
 def test_metrics_are_those_of_the_verdict(inputs: Inputs, toy: Any) -> None:
-    inputs.judge(toy.questions(right=30, wrong=10))
+    inputs.write_verdict(toy.cases(right=30, wrong=10))
     report, page, _ = make(inputs)
     assert "30 of 40 were classified correctly" in page.text
     assert report.verdict
@@ -177,18 +177,18 @@ def test_metrics_are_those_of_the_verdict(inputs: Inputs, toy: Any) -> None:
 
 
 def test_gate_without_evidence_has_no_confusion_matrix(inputs: Inputs) -> None:
-    inputs.verdict.write_text(refuse("the metrics can't be read").to_json())
+    inputs.verdict.write_text(reject("the metrics can't be read").to_json())
     report, page, _ = make(inputs)
     assert not report.problems
     assert not report.warnings
-    assert "The gate had no evaluation to judge" in page.text
+    assert "The gate had no usable evaluation" in page.text
     assert "the metrics can't be read." in page.text
     assert "Confusion matrix" not in page.text
 
 
-def test_invalid_predictions_are_counted_as_such(toy: Any) -> None:
-    asked = [*toy.questions(right=30), toy.Question(0, toy.NAN), toy.Question(1, toy.NAN)]
-    report, page, _ = make(Inputs(toy, asked))
+def test_invalid_predictions_are_counted(toy: Any) -> None:
+    cases = [*toy.cases(right=30), toy.Case(0, toy.NAN), toy.Case(1, toy.NAN)]
+    report, page, _ = make(Inputs(toy, cases))
     assert not report.warnings
     assert "invalid predictions: 2" in page.text
     assert report.predictions
@@ -235,7 +235,7 @@ def test_missing_input_is_an_error(inputs: Inputs) -> None:
         Executor().Do(given | {"model": []}, {"report": [HtmlReport()]}, {"hyperparameters": "{}"})
 
 
-def test_baseline_is_named_as_the_blessing_names_it(inputs: Inputs) -> None:
+def test_baseline_is_the_one_in_the_blessing(inputs: Inputs) -> None:
     inputs.blessing.set_string_custom_property("baseline_model", "/root/Trainer/model/3")
     inputs.blessing.set_int_custom_property("baseline_model_id", 8)
     report, page, _ = make(inputs)
@@ -249,7 +249,7 @@ def test_page_is_small(inputs: Inputs) -> None:
     assert (directory / "report.html").stat().st_size < 2_000_000
 
 
-def test_component_gives_a_report() -> None:
+def test_component_outputs_a_report() -> None:
     types = {
         "examples": standard_artifacts.Examples,
         "model": standard_artifacts.Model,

@@ -19,7 +19,7 @@ def toy(toy: Any) -> Any:
 
 
 def test_color_images_keep_their_shape(toy: Any) -> None:
-    uri = f"{toy.examples(toy.questions(right=6)).uri}/Split-test"
+    uri = f"{toy.examples(toy.cases(right=6)).uri}/Split-test"
     (batch,) = read_batches(uri, SHAPE)
     assert batch.images.shape == (6, *SHAPE)
     assert batch.images[:, 0, 0].tolist() == [[i % 4, i % 4, 0] for i in range(6)]
@@ -27,13 +27,13 @@ def test_color_images_keep_their_shape(toy: Any) -> None:
 
 
 def test_images_of_another_size_are_an_error(toy: Any) -> None:
-    uri = f"{toy.examples(toy.questions(right=3)).uri}/Split-test"
+    uri = f"{toy.examples(toy.cases(right=3)).uri}/Split-test"
     with pytest.raises(ValueError, match="cannot reshape"):
         list(read_batches(uri, (5, 5, 1)))
 
 
-def test_first_images_of_each_class_are_taken_and_absent_classes_left_out(toy: Any) -> None:
-    uri = f"{toy.examples(toy.questions(right=7)).uri}/Split-test"
+def test_first_images_of_each_class_are_read_and_absent_classes_omitted(toy: Any) -> None:
+    uri = f"{toy.examples(toy.cases(right=7)).uri}/Split-test"
     found = first_of_each_class(uri, SHAPE, classes=5, count=1)
     assert {label: len(images) for label, images in found.items()} == {0: 1, 1: 1, 2: 1, 3: 1}
     assert np.array([images[0][0, 0, 0] for images in found.values()]).tolist() == [0, 1, 2, 3]

@@ -1,4 +1,4 @@
-"""The page, rendered from made-up content."""
+"""The page, rendered from synthetic content."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def rendered(tmp_path: Path, report: Report, run: RunFacts | None = None) -> tup
     return html, Page(html)
 
 
-def test_page_needs_nothing_from_outside(tmp_path: Path) -> None:
+def test_page_is_self_contained(tmp_path: Path) -> None:
     Image.new("L", (4, 4)).save(tmp_path / "x.png")
     html, page = rendered(tmp_path, make_report(class_pictures={1: "x.png"}), make_facts())
     loaded = [reference for reference in page.references() if not reference.startswith("#")]
@@ -110,14 +110,14 @@ def test_every_picture_is_described(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("run", [None, make_facts()])
-def test_contents_lead_to_every_section(tmp_path: Path, run: RunFacts | None) -> None:
+def test_contents_link_to_every_section(tmp_path: Path, run: RunFacts | None) -> None:
     _, page = rendered(tmp_path, make_report(), run)
     links = [a["href"] or "" for a in page.having("a")]
     inside = [link.removeprefix("#") for link in links if link.startswith("#")]
     assert inside == [section["id"] for section in page.having("section")]
 
 
-def test_text_from_outside_stays_text(tmp_path: Path) -> None:
+def test_external_text_is_escaped(tmp_path: Path) -> None:
     Image.new("L", (4, 4)).save(tmp_path / "x.png")
     report = make_report(
         data=Data(
@@ -173,7 +173,7 @@ def test_all_classes_are_named(tmp_path: Path, size: int) -> None:
     assert f"{names[-1]} 1,234" in page.text
 
 
-def test_page_made_before_the_push_shows_no_outcome_of_it(tmp_path: Path) -> None:
+def test_page_rendered_before_the_push_does_not_show_its_outcome(tmp_path: Path) -> None:
     _, page = rendered(tmp_path, make_report())
     assert "does not show whether the model was pushed" in page.text
     assert "Lineage" not in page.text
@@ -224,7 +224,7 @@ def test_anomalies_are_listed() -> None:
     assert "found no anomalies" not in page.text
 
 
-def test_mistakes_have_a_stronger_color_the_more_there_are(tmp_path: Path) -> None:
+def test_frequent_mistakes_have_a_stronger_color(tmp_path: Path) -> None:
     matrix = perfect_matrix(size=3)
     matrix[0] = [100, 10, 1]
     names = ("a", "b", "c")
@@ -271,7 +271,7 @@ def test_perfect_predictions_have_no_mistakes(tmp_path: Path) -> None:
         mistakes=(),
     )
     _, page = rendered(tmp_path, make_report(predictions=predictions))
-    assert "None: all predictions are correct." in page.text
+    assert "All predictions are correct." in page.text
 
 
 def test_more_mistakes_than_shown_are_counted(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_more_mistakes_than_shown_are_counted(tmp_path: Path) -> None:
         ("model/7", "model/7"),
     ],
 )
-def test_uris_are_shortened_to_what_tells_them_apart(uri: str, expected: str) -> None:
+def test_uris_are_shortened_to_their_distinctive_end(uri: str, expected: str) -> None:
     assert short_uri(uri) == expected
 
 

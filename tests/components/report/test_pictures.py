@@ -19,7 +19,7 @@ def test_picture_has_the_values_of_the_image(channels: int, mode: str) -> None:
     np.testing.assert_array_equal(np.asarray(picture).reshape(image.shape), image)
 
 
-def test_large_image_is_reduced_in_proportion() -> None:
+def test_large_image_is_scaled_down_proportionally() -> None:
     picture = to_picture(np.zeros((224, 448, 3), np.uint8))
     assert picture.size == (LONGEST_SIDE, LONGEST_SIDE // 2)
 

@@ -1,4 +1,4 @@
-"""Numbers of a report, against examples worked out by hand."""
+"""Calibration and worst mistakes, compared with manual calculations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from components.report.predictions import (
 
 
 def probabilities(*pairs: tuple[int, float]) -> np.ndarray:
-    """Rows with the given probability at the given label, and the rest spread over the others."""
+    """Creates rows with the given probability of a label, and the rest spread over the others."""
     rows = []
     for label, confidence in pairs:
         row = np.full(10, (1 - confidence) / 9)
@@ -36,7 +36,7 @@ def test_most_probable_label_is_predicted() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1.1])
-def test_prediction_that_is_no_probability_is_invalid(value: float) -> None:
+def test_prediction_that_is_not_a_probability_is_invalid(value: float) -> None:
     rows = probabilities((3, 0.9), (4, 0.9))
     rows[0, 0] = value
     assert classify(rows)[0].tolist() == [INVALID, 4]
@@ -46,7 +46,7 @@ def test_zeros_are_an_invalid_prediction() -> None:
     assert classify(np.zeros((1, 10)))[0].tolist() == [INVALID]
 
 
-def test_expected_calibration_error_worked_out_by_hand() -> None:
+def test_expected_calibration_error_matches_a_manual_calculation() -> None:
     # In the bin (2/3, 11/15]: confidences 0.7 and 0.72, one correct: |0.5 - 0.71| = 0.21.
     # In the last bin: confidences 0.95, 0.97 and 0.99, all correct: |1 - 0.97| = 0.03.
     rows = probabilities((0, 0.7), (1, 0.72), (2, 0.95), (3, 0.97), (4, 0.99))

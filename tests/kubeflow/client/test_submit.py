@@ -89,7 +89,7 @@ def test_pushed_model_exits_with_0_and_prints_each_task(
     assert result.exit_code == 0, result.output
     lines = re.findall(r"^\d\d:\d\d:\d\d  (\w+) +done +\d+ s$", result.output, re.MULTILINE)
     assert lines == TASKS
-    assert "the model is pushed" in result.output.splitlines()[-1]
+    assert "model pushed" in result.output.splitlines()[-1]
 
 
 def test_rejected_model_exits_with_3_and_prints_the_reason(

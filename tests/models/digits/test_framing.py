@@ -14,7 +14,7 @@ from models.digits.sample import load as load_sample
 from models.pictures import PictureError, open_picture
 
 HARD = ("underlined", "paper on a desk", "frame", "ruled paper", "squared paper", "grain")
-"""Kinds of pictures in which more than the digit has ink."""
+"""Kinds of pictures with ink outside the digit."""
 
 SEVEN = [(0.3, 0.2), (0.7, 0.2), (0.45, 0.8)]
 
@@ -28,7 +28,7 @@ def drawing(width: int = 40, size: tuple[int, int] = (400, 400)) -> Image.Image:
 
 
 def photo(light: float, slope: float, noise: float) -> Image.Image:
-    """Dark ink on paper that is lit unevenly."""
+    """Dark ink on unevenly lit paper."""
     ink = np.asarray(drawing(16)) / 255
     paper = light + slope * np.linspace(-0.5, 0.5, ink.shape[1])
     grain = np.random.default_rng(0).normal(0, noise, ink.shape)
@@ -36,25 +36,25 @@ def photo(light: float, slope: float, noise: float) -> Image.Image:
 
 
 def reopened(image: Image.Image) -> Image.Image:
-    """The picture, read from a file that can hold any mode."""
+    """Saves the picture in a format that supports any mode, and reads it again."""
     buffer = io.BytesIO()
     image.save(buffer, "TIFF")
     return open_picture(buffer.getvalue())
 
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """Correlation of pixels, 1 for equal ones."""
+    """Returns the correlation of pixels: 1 for identical images."""
     return float(np.corrcoef(one.ravel().astype(float), other.ravel().astype(float))[0, 1])
 
 
 def framed(picture: Image.Image) -> np.ndarray:
-    """The image that a model gets, shape (28, 28, 1)."""
+    """Returns the model's input, shape (28, 28, 1)."""
     return to_mnist(picture).views[0]
 
 
 @pytest.fixture(scope="module")
 def digits() -> np.ndarray:
-    """One of each ten of MNIST, uint8 (10, 28, 28)."""
+    """One image of each of MNIST's ten classes, uint8 (10, 28, 28)."""
     images, _ = load_sample()
     return images[:10, ..., 0]
 
@@ -72,7 +72,7 @@ def test_form_is_that_of_mnist() -> None:
         assert abs((mass * (np.arange(28) + 0.5)).sum() / mass.sum() - 14) <= 0.5
 
 
-def test_digits_of_mnist_stay_as_they_are(digits: np.ndarray) -> None:
+def test_mnist_digits_keep_their_pixels(digits: np.ndarray) -> None:
     for digit in digits:
         assert np.array_equal(framed(Image.fromarray(digit))[..., 0], digit)
 
@@ -82,7 +82,7 @@ def test_digits_of_mnist_stay_as_they_are(digits: np.ndarray) -> None:
     [lambda digit: 255 - digit, lambda digit: np.roll(digit, 3, axis=0), lambda digit: digit // 3],
     ids=["inverted", "not centered", "faint"],
 )
-def test_digits_that_are_nearly_in_form_are_brought_there(
+def test_digits_nearly_in_form_are_converted(
     digits: np.ndarray, change: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     images = [framed(Image.fromarray(change(digit))) for digit in digits]
@@ -91,7 +91,7 @@ def test_digits_that_are_nearly_in_form_are_brought_there(
     assert all(image.max() == 255 and image[0, 0, 0] == 0 for image in images)
 
 
-def test_proportions_are_kept() -> None:
+def test_aspect_ratio_is_preserved() -> None:
     stretched = framed(drawing(size=(400, 800)))
     rows, columns, _ = np.nonzero(stretched)
     assert np.ptp(rows) + 1 == BOX_SIDE
@@ -121,7 +121,7 @@ def test_proportions_are_kept() -> None:
         *["16 bit", "float", "black on clear", "white on clear", "gray on clear", "faint"],
     ],
 )
-def test_same_drawing_in_another_guise_is_the_same(variant: Callable[[], Image.Image]) -> None:
+def test_variants_of_a_drawing_have_the_same_result(variant: Callable[[], Image.Image]) -> None:
     assert likeness(framed(reopened(variant())), framed(drawing())) > 0.94
 
 
@@ -134,7 +134,7 @@ def test_photo_is_cleaned(light: float, slope: float, noise: float) -> None:
     assert np.median(image) == 0
 
 
-def test_shadow_is_no_ink() -> None:
+def test_shadow_is_not_ink() -> None:
     paper = np.full((400, 400), 220.0)
     paper[:, 300:] = 120
     ink = np.asarray(drawing(16)) / 255
@@ -142,7 +142,7 @@ def test_shadow_is_no_ink() -> None:
     assert likeness(image, framed(drawing(16))) > 0.93
 
 
-def test_specks_do_not_count() -> None:
+def test_specks_are_ignored() -> None:
     image = drawing(16)
     draw = ImageDraw.Draw(image)
     for x, y in [(8, 8), (390, 20), (30, 380), (385, 390)]:
@@ -166,7 +166,7 @@ def test_thin_lines_stay_visible() -> None:
     assert (framed(drawing(2, (1000, 1000))) > 64).sum() > 20
 
 
-def test_nothing_is_cut_off_where_the_mass_is_at_one_end() -> None:
+def test_digit_with_its_mass_at_one_end_is_not_cropped() -> None:
     image = Image.new("L", (400, 400))
     draw = ImageDraw.Draw(image)
     draw.rectangle((60, 190, 340, 200), fill=255)
@@ -176,18 +176,18 @@ def test_nothing_is_cut_off_where_the_mass_is_at_one_end() -> None:
 
 
 @pytest.mark.parametrize("gray", [0, 128, 255])
-def test_picture_without_ink_is_refused(gray: int) -> None:
+def test_picture_without_ink_is_rejected(gray: int) -> None:
     with pytest.raises(PictureError, match=r"^No digit found in the picture: draw or photo"):
         to_mnist(Image.new("L", (100, 100), gray))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 2)])
-def test_tiny_pictures_are_answered_or_refused(size: tuple[int, int]) -> None:
+def test_tiny_pictures_are_framed_or_rejected(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(1).integers(0, 255, size[::-1]).astype(np.uint8)
     try:
         assert framed(Image.fromarray(pixels)).shape == (28, 28, 1)
     except PictureError as error:
-        assert "No digit" in str(error)  # noqa: PT017 - either is right
+        assert "No digit" in str(error)  # noqa: PT017 - both outcomes are valid
 
 
 @pytest.mark.parametrize("kind", HARD)
@@ -201,7 +201,7 @@ def test_only_the_digit_is_left(digits: np.ndarray, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", DIGITS)
-def test_most_digits_in_any_guise_raise_no_doubt(digits: np.ndarray, kind: str) -> None:
+def test_most_digits_raise_no_doubt(digits: np.ndarray, kind: str) -> None:
     images = np.concatenate([digits, digits[:1]])
     doubts = [to_mnist(picture).doubt for picture in draw_all(DIGITS[kind], images, 10, 3)]
     assert doubts.count("") >= 7, doubts
@@ -226,15 +226,15 @@ def test_other_shapes_raise_a_doubt(digits: np.ndarray, kind: str, doubt: str) -
     assert doubt in doubts
 
 
-def doubt_or_refusal(picture: Image.Image) -> str:
+def doubt_or_error(picture: Image.Image) -> str:
     try:
         return to_mnist(picture).doubt
     except PictureError as error:
         return str(error)
 
 
-def test_empty_paper_is_nearly_always_refused(digits: np.ndarray) -> None:
-    found = [doubt_or_refusal(picture) for picture in draw_all(OTHERS["blank"], digits, 9, 3)]
+def test_empty_paper_is_nearly_always_rejected(digits: np.ndarray) -> None:
+    found = [doubt_or_error(picture) for picture in draw_all(OTHERS["blank"], digits, 9, 3)]
     assert sum(reason.startswith("No digit found") for reason in found) >= 5
     assert found.count("") <= 1, found
 

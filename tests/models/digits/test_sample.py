@@ -3,7 +3,7 @@ import numpy as np
 from models.digits.sample import load
 
 
-def test_sample_is_500_of_each_digit_in_turn() -> None:
+def test_sample_has_500_of_each_digit_in_alternating_order() -> None:
     images, labels = load()
     assert images.shape == (5000, 28, 28, 1)
     assert images.dtype == np.uint8
@@ -20,7 +20,7 @@ def test_each_image_keeps_its_label() -> None:
     assert {(int(n), image.tobytes()) for image, n in zip(images, labels, strict=True)} == pairs
 
 
-def test_each_call_gives_the_same_order() -> None:
+def test_each_call_returns_the_same_order() -> None:
     np.testing.assert_array_equal(load()[0], load()[0])
 
 

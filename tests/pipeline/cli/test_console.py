@@ -98,7 +98,7 @@ def test_spinner_shows_nothing_without_a_terminal() -> None:
     assert (ended.stdout, ended.stderr) == (b"", b"")
 
 
-def test_square_brackets_are_shown_as_they_are() -> None:
+def test_square_brackets_are_shown_unchanged() -> None:
     stream = io.StringIO()
     make_console(stream).print("a [while running 'Write'] b [/b]")
     assert stream.getvalue() == "a [while running 'Write'] b [/b]\n"
@@ -122,10 +122,10 @@ def test_output_goes_to_the_log_file_until_the_end_of_the_block(tmp_path: Path) 
     with output_to_log_file(log, verbose=False) as stream:
         os.write(2, b"from C++\n")
         logging.getLogger("somewhere").info("from Python")
-        stream.write("for the person\n")
+        stream.write("for the user\n")
     logging.getLogger("somewhere").info("afterwards")
     text = log.read_text()
     assert "from C++" in text
     assert "INFO somewhere from Python" in text
-    assert "for the person" not in text
+    assert "for the user" not in text
     assert "afterwards" not in text

@@ -1,4 +1,4 @@
-"""Help, completion and suggestions, of every command."""
+"""Help, completion and suggestions for every command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.cli.commands import PROGRAM, cli
 
 
 def _paths(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The words of each command, with its subcommands."""
+    """Yields the words of each command and subcommand."""
     yield path
     if isinstance(command, click.Group):
         context = click.Context(command)
@@ -58,7 +58,7 @@ def test_mistyped_name_gets_a_suggestion(words: list[str], suggestion: str) -> N
 
 
 def _complete(*words: str) -> list[str]:
-    """Completes the last word as bash would."""
+    """Completes the last word like bash."""
     environment = {
         "_MNIST_PIPELINE_COMPLETE": "bash_complete",
         "COMP_WORDS": " ".join([PROGRAM, *words]),

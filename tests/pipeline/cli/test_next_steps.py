@@ -1,4 +1,4 @@
-"""Commands that the user can type as they are printed."""
+"""The suggested commands work exactly as printed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.model_gate.checks import Check
-from components.model_gate.rules import Verdict, refuse
+from components.model_gate.rules import Verdict, reject
 from pipeline.cli.next_steps import after_rejection, after_success, command
 from pipeline.settings import make_settings
 
@@ -71,5 +71,5 @@ def test_rejection_suggests_the_thresholds_of_the_failed_checks() -> None:
 
 
 def test_rejection_without_a_failed_threshold_suggests_only_the_report() -> None:
-    (line,) = after_rejection(make_settings(), refuse("the metrics can't be read"))
+    (line,) = after_rejection(make_settings(), reject("the metrics can't be read"))
     assert line.endswith("report --open")

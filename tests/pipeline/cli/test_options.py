@@ -56,7 +56,7 @@ def test_each_setting_has_an_option_with_its_description_and_default(
         ("beam-args", "OPTIONS"),
     ],
 )
-def test_metavar_names_the_kind_of_value(option: str, metavar: str, help_text: str) -> None:
+def test_metavar_shows_the_type_of_value(option: str, metavar: str, help_text: str) -> None:
     assert f"--{option}{metavar}" in help_text
 
 

@@ -19,7 +19,7 @@ from pipeline.cli.predict import predict
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release of 32 x 32 x 3 and four classes, whatever DATASET is."""
+    """A release with 32 x 32 x 3 images and four classes, regardless of DATASET."""
     directory = tmp_path_factory.mktemp("serving")
     push_model(shade_model(tmp_path_factory.mktemp("model")), directory)
     return directory
@@ -27,7 +27,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> dict[str, Path]:
-    """A picture of each class, by its name, of different sizes and formats."""
+    """A picture of each class, by class name, in different sizes and formats."""
     paths = {}
     kinds = ["png", "bmp", "tiff", "webp"]
     for number, (name, image) in enumerate(zip(SHADES.class_names, shades(4), strict=True)):
@@ -105,20 +105,18 @@ def test_a_picture_can_come_from_standard_input(serving: Path, pictures: dict[st
     assert json.loads(result.stdout)[0]["class"] == "light"
 
 
-def test_without_a_model_the_line_says_what_to_do(
-    tmp_path: Path, pictures: dict[str, Path]
-) -> None:
+def test_missing_model_error_suggests_a_fix(tmp_path: Path, pictures: dict[str, Path]) -> None:
     result = call(tmp_path / "nowhere", pictures["black"])
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: Expected a released model in ")
     assert "make run" in result.stderr
 
 
-def test_without_pictures_it_is_wrong_usage(serving: Path) -> None:
+def test_missing_pictures_are_a_usage_error(serving: Path) -> None:
     assert call(serving).exit_code == 2
 
 
-def test_only_answers_are_printed(serving: Path, pictures: dict[str, Path]) -> None:
+def test_only_predictions_are_printed(serving: Path, pictures: dict[str, Path]) -> None:
     code = "from pipeline.cli.predict import predict; predict()"
     arguments = ["--serving-dir", str(serving), "--json", str(pictures["black"])]
     result = subprocess.run(
@@ -129,7 +127,7 @@ def test_only_answers_are_printed(serving: Path, pictures: dict[str, Path]) -> N
 
 
 @pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
-def test_digits_are_read_in_any_guise(tmp_path: Path) -> None:
+def test_digits_in_any_style_are_classified(tmp_path: Path) -> None:
     push_digits(tmp_path / "serving")
     images, labels = real_digits()
     paths = []

@@ -20,7 +20,7 @@ from pipeline.cli.releases import releases
 
 @pytest.fixture
 def serving(tmp_path: Path) -> Path:
-    """Two releases: 100 of an accuracy of 97.8 %, then 200 of 99.38 %."""
+    """Two releases: 100 with accuracy 97.8%, then 200 with accuracy 99.38%."""
     for version, accuracy in {100: 0.978, 200: 0.9938}.items():
         model = tmp_path / f"model-{version}"
         model.mkdir()
@@ -103,7 +103,7 @@ def test_show_as_json_is_the_manifest(serving: Path) -> None:
 
 @pytest.mark.parametrize("command", ["show", "verify"])
 @pytest.mark.parametrize("version", ["7", "newest", "-1"])
-def test_unknown_version_is_wrong_usage(serving: Path, command: str, version: str) -> None:
+def test_unknown_version_is_a_usage_error(serving: Path, command: str, version: str) -> None:
     result = call(serving, command, "--", version)
     assert result.exit_code == 2
     assert f"expected live or one of the versions 100, 200, received {version}" in result.output

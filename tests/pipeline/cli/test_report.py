@@ -29,7 +29,7 @@ def test_path_of_the_page_is_printed(runs: Any) -> None:
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
-def test_no_run_is_one_clear_line_and_status_1(tmp_path: Path) -> None:
+def test_missing_runs_are_reported_in_one_line_with_status_1(tmp_path: Path) -> None:
     result = invoke("--pipeline-root", tmp_path / "none")
     assert result.exit_code == 1
     assert result.output.startswith("Error: no runs found in ")
@@ -79,17 +79,17 @@ def test_index_of_all_runs_is_written_and_opened(
     assert [file.name for file in path.parent.iterdir()] == ["index.html"]
 
 
-def test_index_has_a_fixed_place(runs: Any, tmp_path: Path) -> None:
+def test_index_has_a_fixed_path(runs: Any, tmp_path: Path) -> None:
     result = invoke("--pipeline-root", runs.root, "--index", "--output", tmp_path / "x.html")
     assert result.exit_code == 2
-    assert "leave it out with --index" in result.output
+    assert "--output can't be used with --index" in result.output
 
 
-def test_help_lists_the_exit_statuses_in_lines_of_their_own() -> None:
-    assert "\n    0  the page is written\n    1  there is no report" in invoke("--help").output
+def test_help_lists_the_exit_statuses_on_separate_lines() -> None:
+    assert "\n    0  page written\n    1  no report found" in invoke("--help").output
 
 
-def test_wrong_usage_has_status_2(tmp_path: Path) -> None:
+def test_usage_error_has_status_2(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert invoke("--pipeline-root", tmp_path / "file").exit_code == 2
 
@@ -101,7 +101,7 @@ def test_wrong_usage_has_status_2(tmp_path: Path) -> None:
         ("pipeline.runs.page", {"jinja2", "tensorflow", "tfx"}),
     ],
 )
-def test_slow_imports_wait_until_they_are_needed(module: str, heavy: set[str]) -> None:
+def test_heavy_imports_are_deferred(module: str, heavy: set[str]) -> None:
     code = f"import sys, {module}; print(sorted({heavy!r} & sys.modules.keys()))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd()

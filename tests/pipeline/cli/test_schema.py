@@ -1,4 +1,4 @@
-"""`mnist-pipeline schema propose`; tests/fork shows a proposal being used."""
+"""`mnist-pipeline schema propose`. The tests in tests/fork use a proposed schema."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def test_a_file_is_not_overwritten_without_force(tmp_path: Path) -> None:
     assert output.read_text() == "mine"
 
 
-def test_a_setting_out_of_range_is_wrong_usage(tmp_path: Path) -> None:
+def test_a_setting_out_of_range_is_a_usage_error(tmp_path: Path) -> None:
     output = tmp_path / "schema.pbtxt"
     ended = propose("--output", str(output), "--limit=-1")
-    assert isinstance(ended.exception, SettingsError)  # `main` makes it exit status 2.
+    assert isinstance(ended.exception, SettingsError)  # `main` exits with status 2.
     assert "--limit: Input should be greater than or equal to 0" in str(ended.exception)
     assert not output.exists()
 
 
-def test_unavailable_data_get_one_clear_line(
+def test_unavailable_data_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
@@ -53,7 +53,7 @@ def test_unavailable_data_get_one_clear_line(
     assert not output.exists()
 
 
-def test_data_of_another_definition_are_rejected(
+def test_data_of_another_definition_is_rejected(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     examples = synthetic_examples(10), synthetic_examples(5, seed=1)
@@ -67,7 +67,7 @@ def test_data_of_another_definition_are_rejected(
     assert not output.exists()
 
 
-def test_a_proposal_says_what_was_measured_and_fits_the_definition(tmp_path: Path) -> None:
+def test_a_proposal_describes_the_data_and_matches_the_definition(tmp_path: Path) -> None:
     examples = synthetic_examples(60), synthetic_examples(20, seed=1)
     write_tfds_dataset(tmp_path / "data", *examples)
     ended = subprocess.run(

@@ -35,10 +35,10 @@ def test_each_feature_has_its_rule_and_its_observed_values(runs: Any) -> None:
     checks = read_data_checks(newest_stages(runs))
     assert checks
     assert not checks.anomalies
-    labels = f"0 to {NUM_CLASSES - 1}, {NUM_CLASSES} different values"
+    labels = f"0 to {NUM_CLASSES - 1}, {NUM_CLASSES} distinct values"
     assert checks.features == (
         CheckedFeature(IMAGE, "BYTES", f"at most {IMAGE_BYTES:,} bytes", "at most 1,234 bytes"),
-        CheckedFeature(LABEL, "INT", labels, "3 different values in each split"),
+        CheckedFeature(LABEL, "INT", labels, "3 distinct values in each split"),
         CheckedFeature("contrast", "FLOAT", "0.2 to 0.8", "0.25 to 0.75"),
     )
 
@@ -51,7 +51,7 @@ def test_anomalies_name_their_split_and_feature(runs: Any) -> None:
     assert [item.observed for item in checks.features] == ["", ""]
 
 
-def test_lost_file_means_no_checks(runs: Any) -> None:
+def test_missing_file_means_no_checks(runs: Any) -> None:
     runs.checked_data("2026-11-22T10:00:00")
     stages = newest_stages(runs)
     assert read_data_checks(stages)

@@ -16,7 +16,7 @@ from pipeline.runs.page import write_all_runs, write_newest
 
 
 def content(wrong: int = 0, **hyperparameters: Any) -> dict[str, Any]:
-    """The content of a report with 9 examples of each class, and so many of the first wrong."""
+    """Report content with 9 examples per class, of which `wrong` in class 0 are misclassified."""
     matrix = perfect_matrix()
     matrix[0][0], matrix[0][1] = 9 - wrong, wrong
     return {
@@ -63,7 +63,7 @@ def test_report_in_an_older_format_is_noted_and_skipped_in_comparisons(runs: Any
     assert "epochs 1 → 3" in text
 
 
-def test_rejected_and_interrupted_runs_say_how_they_ended(runs: Any) -> None:
+def test_rejected_and_interrupted_runs_show_their_outcome(runs: Any) -> None:
     runs.checked_data("2026-11-22T10:00:00", train="too few")
     runs.checked_data("2026-11-22T11:00:00")
     runs.execution("Trainer", state=mlmd.Execution.FAILED)
@@ -73,7 +73,7 @@ def test_rejected_and_interrupted_runs_say_how_they_ended(runs: Any) -> None:
     assert "not pushed" in text
 
 
-def test_comparison_names_all_that_changed(runs: Any) -> None:
+def test_comparison_lists_all_changes(runs: Any) -> None:
     def report(**changes: Any) -> Report:
         id_ = runs.report(**content(), **changes)
         return Report.from_json((runs.uri(id_) / REPORT_CONTENT).read_text(encoding="utf-8"))
@@ -87,7 +87,7 @@ def test_comparison_names_all_that_changed(runs: Any) -> None:
     assert compare(before, before).settings == ()
 
 
-def test_text_from_outside_stays_text() -> None:
+def test_external_text_is_escaped() -> None:
     hostile = "<script>alert('&\"')</script>"
     row = RunRow(hostile, hostile, hostile, hostile, None, hostile)
     page = Page(render_index(hostile, [row]))

@@ -100,7 +100,7 @@ def test_order_of_the_nodes_given_does_not_matter() -> None:
     assert lay_out(nodes) == lay_out(nodes[::-1])
 
 
-def test_line_that_passes_a_node_has_a_lane_of_its_own() -> None:
+def test_line_that_passes_a_node_has_its_own_lane() -> None:
     lineage = lay_out([node("a", 3, "b", "c"), node("b", 2), node("c", 1)])
     assert [row.lane for row in lineage.rows] == [0, 0, 1]
     assert LineageEdge(0, 2, 0, 1) in lineage.edges

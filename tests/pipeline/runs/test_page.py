@@ -26,7 +26,7 @@ def facts(runs: Any) -> Any:
     return read_facts(runs.store, next(metadata.read_runs(runs.store)))
 
 
-def test_page_lies_below_the_root_named_by_the_start_of_the_run(runs: Any) -> None:
+def test_path_of_the_page_contains_the_start_time_of_the_run(runs: Any) -> None:
     runs.whole_run(NAME)
     path = write_newest(runs.root)
     assert path == runs.root / "reports" / "20261122T171841" / "report.html"
@@ -56,7 +56,7 @@ def test_newest_run_with_a_report_is_rendered(runs: Any) -> None:
     assert write_newest(runs.root).parent.name == "20261122T110000"
 
 
-def test_run_whose_data_were_rejected_has_a_page_with_the_anomalies(runs: Any) -> None:
+def test_run_with_rejected_data_has_a_page_with_the_anomalies(runs: Any) -> None:
     runs.whole_run("2026-11-22T10:00:00")
     runs.checked_data("2026-11-22T11:00:00", test="class 3 is absent")
     path = write_newest(runs.root)
@@ -94,7 +94,7 @@ def test_run_that_pushed_nothing_has_the_lineage_of_its_verdict(
     assert found.lineage.rows[0].title == f"model blessing {ids['blessing']}"
 
 
-def test_unchanged_release_is_called_already_released(runs: Any) -> None:
+def test_unchanged_release_is_described_as_already_released(runs: Any) -> None:
     runs.whole_run(NAME)
     pushed = runs.artifact("PushedModel", pushed_version="17", up_to_date=1)
     runs.execution("Pusher", {}, {"pushed_model": pushed})
@@ -171,7 +171,7 @@ def test_models_without_blessing_or_verdict_are_left_out(runs: Any) -> None:
     assert [model.id for model in facts(runs).history] == [kept["model"]]
 
 
-def test_directory_without_runs_is_one_clear_line(tmp_path: Path) -> None:
+def test_directory_without_runs_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match=r"^no runs found in .*: start one with `make run`, or "):
         write_newest(tmp_path)
     assert not list(tmp_path.iterdir())
@@ -188,7 +188,9 @@ def test_directory_without_runs_is_one_clear_line(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_lost_or_foreign_report_is_one_clear_line(runs: Any, spoil: Any, message: str) -> None:
+def test_missing_or_invalid_report_is_reported_in_one_line(
+    runs: Any, spoil: Any, message: str
+) -> None:
     ids = runs.whole_run(NAME)
     spoil(runs.uri(ids["report"]) / REPORT_CONTENT)
     with pytest.raises(ReportError, match=message) as raised:

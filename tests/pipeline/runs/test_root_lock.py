@@ -31,9 +31,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.wait()
 
 
-def test_second_run_is_refused_with_what_to_do(
-    holder: subprocess.Popen[str], tmp_path: Path
-) -> None:
+def test_second_run_is_rejected_with_a_hint(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     with (
         pytest.raises(PipelineRootBusyError, match=r"in use by another run.*--pipeline-root"),
         locked(tmp_path),
@@ -48,6 +46,6 @@ def test_lock_of_a_killed_run_is_free(holder: subprocess.Popen[str], tmp_path: P
         pass
 
 
-def test_missing_root_is_made(tmp_path: Path) -> None:
+def test_missing_root_is_created(tmp_path: Path) -> None:
     with locked(tmp_path / "new" / "root"):
         assert (tmp_path / "new" / "root").is_dir()

@@ -1,4 +1,4 @@
-"""The results of a run's stages, in words and as JSON."""
+"""The results of a run's stages, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def trained(tmp_path: Path) -> Stage:
 
 
 @pytest.fixture
-def judged(tmp_path: Path) -> Stage:
+def rejected(tmp_path: Path) -> Stage:
     matrix = perfect_matrix()
     for label in (0, 1):
         matrix[label][label], matrix[label][1 - label] = 0, 9
@@ -51,8 +51,8 @@ def test_training_is_described_by_its_best_epoch(trained: Stage) -> None:
     assert describe_stage(trained) == "3 epochs, best validation accuracy 75.00% in epoch 2"
 
 
-def test_verdict_is_described(judged: Stage) -> None:
-    assert describe_stage(judged) == "NOT BLESSED: 5 of 6 checks passed"
+def test_verdict_is_described(rejected: Stage) -> None:
+    assert describe_stage(rejected) == "NOT BLESSED: 5 of 6 checks passed"
 
 
 def test_baseline_is_described_whether_there_is_one_or_not() -> None:
@@ -68,19 +68,19 @@ def test_failed_stage_has_no_description() -> None:
     assert not describe_stage(_stage(PUSHER, state="FAILED"))
 
 
-def test_summary_of_a_run_that_stopped_early_says_that_nothing_was_pushed() -> None:
+def test_summary_of_a_run_that_stopped_early_shows_that_nothing_was_pushed() -> None:
     rows = dict(summarize({DATA_GATE: _stage(DATA_GATE, state="FAILED")}))
     assert rows == {"release": "none (nothing was pushed)", "stage times": "DataGate 1.0 s"}
 
 
-def test_rows_of_the_model_gate_are_those_that_its_description_counts(judged: Stage) -> None:
-    rows = list(gates({DATA_GATE: _stage(DATA_GATE), MODEL_GATE: judged}))
+def test_rows_of_the_model_gate_are_those_that_its_description_counts(rejected: Stage) -> None:
+    rows = list(gates({DATA_GATE: _stage(DATA_GATE), MODEL_GATE: rejected}))
     assert [(gate, row.label) for gate, row, _ in rows[:2]] == [
         ("data", "schema"),
         ("model", "test set size"),
     ]
     passed = [passed for gate, _, passed in rows if gate == "model"]
-    assert f"{sum(passed)} of {len(passed)} checks" in describe_stage(judged)
+    assert f"{sum(passed)} of {len(passed)} checks" in describe_stage(rejected)
 
 
 def test_failed_data_gate_is_the_only_row() -> None:
@@ -88,10 +88,10 @@ def test_failed_data_gate_is_the_only_row() -> None:
     assert [(gate, passed) for gate, _, passed in rows] == [("data", False)]
 
 
-def test_pusher_that_skipped_a_rejected_model_is_not_among_the_stage_times(judged: Stage) -> None:
+def test_pusher_that_skipped_a_rejected_model_is_not_among_the_stage_times(rejected: Stage) -> None:
     skipped = _stage(PUSHER, state="CANCELED")
     assert describe_stage(skipped) == "model rejected"
-    rows = dict(summarize({MODEL_GATE: judged, PUSHER: skipped}))
+    rows = dict(summarize({MODEL_GATE: rejected, PUSHER: skipped}))
     assert rows["stage times"] == "ModelGate 1.0 s"
 
 

@@ -17,7 +17,7 @@ def shades_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, shades_model: Path) -> Iterator[RunningServer]:
-    """Serves a release with 32 x 32 x 3 images and four classes, whatever DATASET is."""
+    """Serves a release with 32 x 32 x 3 images and four classes, regardless of DATASET."""
     serving_dir = tmp_path_factory.mktemp("serving")
     push_model(shades_model, serving_dir)
     with running_server(serving_dir) as running:

@@ -58,15 +58,15 @@ def batcher(batch_rows: list[int]) -> Iterator[Batcher]:
 
 
 async def _submit_while_busy(batcher: Batcher, model: Model, works: list[Work]) -> list[object]:
-    """Submits while the model runs another request, which is left out of the results."""
+    """Submits works while the model runs another request, whose result is omitted."""
     first = asyncio.create_task(batcher.submit(model.work(0)))
     await asyncio.to_thread(model.is_busy.wait, 30)
     tasks = [asyncio.create_task(batcher.submit(work)) for work in works]
     await asyncio.sleep(0)
     model.may_go_on.set()
     await first
-    answers = await asyncio.gather(*tasks, return_exceptions=True)
-    return [answer["y"].tolist() if isinstance(answer, dict) else answer for answer in answers]
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    return [result["y"].tolist() if isinstance(result, dict) else result for result in results]
 
 
 def submit_while_busy(batcher: Batcher, model: Model, *works: Work) -> list[object]:
@@ -85,21 +85,21 @@ def run(work: Coroutine[Any, Any, _Result]) -> _Result:
 def test_waiting_requests_run_as_one_batch(
     batcher: Batcher, model: Model, batch_rows: list[int]
 ) -> None:
-    answers = submit_while_busy(batcher, model, model.work(1), model.work(2, 3), model.work(4))
-    assert answers == [[2], [4, 6], [8]]
+    results = submit_while_busy(batcher, model, model.work(1), model.work(2, 3), model.work(4))
+    assert results == [[2], [4, 6], [8]]
     assert model.calls == [[0], [1, 2, 3, 4]]
     assert batch_rows == [1, 4]
 
 
 def test_a_batch_has_at_most_max_rows(batcher: Batcher, model: Model) -> None:
-    answers = submit_while_busy(
+    results = submit_while_busy(
         batcher, model, model.work(1, 2, 3), model.work(4, 5), model.work(6), model.work(*range(9))
     )
-    assert answers == [[2, 4, 6], [8, 10], [12], [2 * number for number in range(9)]]
+    assert results == [[2, 4, 6], [8, 10], [12], [2 * number for number in range(9)]]
     assert model.calls == [[0], [1, 2, 3, 6], [4, 5], list(range(9))]
 
 
-def test_only_work_of_the_same_kind_is_joined(batcher: Batcher, model: Model) -> None:
+def test_only_work_of_the_same_kind_is_batched(batcher: Batcher, model: Model) -> None:
     kinds = ["a", "b", "a", "b", None, None]
     works = [model.work(number, kind=kind) for number, kind in enumerate(kinds, 1)]
     assert submit_while_busy(batcher, model, *works) == [[2], [4], [6], [8], [10], [12]]
@@ -107,11 +107,11 @@ def test_only_work_of_the_same_kind_is_joined(batcher: Batcher, model: Model) ->
 
 
 def test_invalid_work_fails_alone(batcher: Batcher, model: Model) -> None:
-    answers = submit_while_busy(
+    results = submit_while_busy(
         batcher, model, model.work(1), model.work(-1), model.work(2), model.work(3)
     )
-    assert [answers[0], *answers[2:]] == [[2], [4], [6]]
-    assert isinstance(answers[1], ValueError)
+    assert [results[0], *results[2:]] == [[2], [4], [6]]
+    assert isinstance(results[1], ValueError)
 
 
 def test_outputs_without_a_row_for_each_input_are_not_split(batcher: Batcher, model: Model) -> None:
@@ -124,13 +124,13 @@ def test_outputs_without_a_row_for_each_input_are_not_split(batcher: Batcher, mo
     assert submit_while_busy(batcher, model, *works) == [[6], [14]]
 
 
-def test_work_is_refused_when_the_queue_is_full(batcher: Batcher, model: Model) -> None:
+def test_work_is_rejected_when_the_queue_is_full(batcher: Batcher, model: Model) -> None:
     works = [model.work(number) for number in range(8)]
-    *answered, first_refused, second_refused = submit_while_busy(batcher, model, *works)
-    assert answered == [[2 * number] for number in range(6)]
-    for refused in (first_refused, second_refused):
-        assert isinstance(refused, RequestError)
-        assert (refused.status, refused.headers) == (503, {"Retry-After": "1"})
+    *completed, first_error, second_error = submit_while_busy(batcher, model, *works)
+    assert completed == [[2 * number] for number in range(6)]
+    for error in (first_error, second_error):
+        assert isinstance(error, RequestError)
+        assert (error.status, error.headers) == (503, {"Retry-After": "1"})
 
 
 def test_close_finishes_queued_work(batcher: Batcher, model: Model) -> None:

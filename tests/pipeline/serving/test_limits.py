@@ -1,4 +1,4 @@
-"""Requests that are too large, too slow or malformed are refused without harm to the server."""
+"""Requests that are too large, too slow or malformed are rejected and don't harm the server."""
 
 from __future__ import annotations
 
@@ -158,12 +158,12 @@ def test_malformed_requests_get_an_error_and_leak_no_memory(server: RunningServe
     send_all(PADDING)
     send_all(PADDING)
     assert server.memory() < before + MEMORY_MIB
-    answer = server.predict({"instances": [b64(example(shades(4)[2]))]}).json()["predictions"]
-    assert np.argmax(answer[0]) == 2
+    predictions = server.predict({"instances": [b64(example(shades(4)[2]))]}).json()["predictions"]
+    assert np.argmax(predictions[0]) == 2
     assert "Traceback" not in server.log()
 
 
-def test_a_body_over_the_limit_is_refused(small_server: RunningServer) -> None:
+def test_a_body_over_the_limit_is_rejected(small_server: RunningServer) -> None:
     for path in (PREDICT, "/api/classify"):
         response = small_server.post(path, data=b"x" * (2**20 + 1))
         assert response.status_code == 413
@@ -174,14 +174,14 @@ def test_a_body_over_the_limit_is_refused(small_server: RunningServer) -> None:
 
 
 @pytest.mark.parametrize("path", [PREDICT, "/api/classify"])
-def test_a_refused_upload_closes_the_connection(server: RunningServer, path: str) -> None:
+def test_a_rejected_upload_closes_the_connection(server: RunningServer, path: str) -> None:
     for header in ("Content-Length: 99999999", "Content-Length: 9\r\nContent-Encoding: br"):
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
             client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode())
-            answer = b""
+            response = b""
             while part := client.recv(10_000):
-                answer += part
-            assert answer.split()[1] in (b"413", b"415"), "and the connection is closed"
+                response += part
+            assert response.split()[1] in (b"413", b"415"), "and the connection is closed"
 
 
 def test_a_gzipped_body_is_read(small_server: RunningServer) -> None:
@@ -199,7 +199,7 @@ def test_a_gzipped_body_is_read(small_server: RunningServer) -> None:
         assert "Expected a body compressed by gzip" in response.json()["error"]
 
 
-def test_too_many_instances_are_refused(small_server: RunningServer) -> None:
+def test_too_many_instances_are_rejected(small_server: RunningServer) -> None:
     instance = b64(example(shades(1)[0]))
     assert small_server.predict({"instances": [instance] * 3}).status_code == 200
     response = small_server.predict({"instances": [instance] * 4})
@@ -249,19 +249,19 @@ def test_connections_are_kept_alive(server: RunningServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         for _ in range(3):
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            answer = b""
-            while not answer.endswith(b"\r\n\r\nok\n"):
-                answer += client.recv(10_000)
-            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+            response = b""
+            while not response.endswith(b"\r\n\r\nok\n"):
+                response += client.recv(10_000)
+            assert response.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_requests_get_503_when_the_queue_is_full(tmp_path: Path, shades_model: Path) -> None:
     push_model(shades_model, tmp_path)
     body = {"instances": [b64(example(shades(1)[0]))] * 200}
     with running_server(tmp_path, "--max-waiting", "2") as server, ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda _: server.predict(body), range(60)))
-        assert {answer.status_code for answer in answers} == {200, 503}
-        refused = next(answer for answer in answers if answer.status_code == 503)
-        assert refused.headers["Retry-After"] == "1"
-        assert "2 requests are waiting" in refused.json()["error"]
+        responses = list(pool.map(lambda _: server.predict(body), range(60)))
+        assert {response.status_code for response in responses} == {200, 503}
+        rejected = next(response for response in responses if response.status_code == 503)
+        assert rejected.headers["Retry-After"] == "1"
+        assert "2 requests are waiting" in rejected.json()["error"]
         assert server.predict(body).status_code == 200

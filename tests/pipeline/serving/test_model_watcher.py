@@ -37,7 +37,7 @@ def empty_server(serving_dir: Path) -> Iterator[RunningServer]:
     """A server without a model."""
     server = RunningServer(serving_dir)
     try:
-        server.wait_until(lambda: server.answers("/healthz"))
+        server.wait_until(lambda: server.responds("/healthz"))
         yield server
     finally:
         server.stop()
@@ -66,15 +66,15 @@ def test_server_waits_for_a_first_model(
     described = server.get("/api/model").json()
     assert (described["model"], described["version"]) == (DATASET.name, None)
     assert described["class_names"] == list(DATASET.class_names)
-    answer = server.predict({"instances": ["anything"]})
-    assert (answer.status_code, answer.json()["error"]) == (
+    response = server.predict({"instances": ["anything"]})
+    assert (response.status_code, response.json()["error"]) == (
         404,
         f"Servable not found for request: Latest({DATASET.name})",
     )
     assert server.get(MODEL).status_code == 404
 
     version = push_model(constant_models[1], serving_dir)
-    server.wait_until(lambda: server.answers("/readyz"))
+    server.wait_until(lambda: server.responds("/readyz"))
     assert server.get("/readyz").text == f"version {version}\n"
     assert label(server) == 1
     described = server.get("/api/model").json()
@@ -88,13 +88,13 @@ def test_pushes_are_followed_without_failed_requests(
 ) -> None:
     first = push_model(constant_models[0], serving_dir)
     with running_server(serving_dir) as server:
-        answers: list[tuple[int, str]] = []
+        responses: list[tuple[int, str]] = []
         done = threading.Event()
 
         def keep_predicting() -> None:
             while not done.is_set():
                 response = server.predict({"instances": ["anything"]})
-                answers.append((response.status_code, response.text))
+                responses.append((response.status_code, response.text))
 
         predicting = threading.Thread(target=keep_predicting)
         predicting.start()
@@ -106,8 +106,8 @@ def test_pushes_are_followed_without_failed_requests(
         done.set()
         predicting.join()
 
-        assert {code for code, _ in answers} == {200}
-        labels = [json.loads(text)["predictions"][0].index(1.0) for _, text in answers]
+        assert {code for code, _ in responses} == {200}
+        labels = [json.loads(text)["predictions"][0].index(1.0) for _, text in responses]
         assert labels == sorted(labels), "never back to an older model"
         assert status(server, versions[-1])["state"] == "AVAILABLE"
         assert status(server, versions[-2])["state"] == "END"

@@ -1,4 +1,4 @@
-"""`predict`, the page and the signature `pictures` give the same answer for the same picture."""
+"""`predict`, the page and the signature `pictures` return the same predictions."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def by_signature(server: RunningServer, name: str, pictures: Sequence[bytes]) ->
 
 
 def by_page(server: RunningServer, pictures: Sequence[bytes]) -> np.ndarray:
-    answers = [server.post("/api/classify", data=picture).json() for picture in pictures]
-    return np.array([answer["probabilities"] for answer in answers])
+    responses = [server.post("/api/classify", data=picture).json() for picture in pictures]
+    return np.array([response["probabilities"] for response in responses])
 
 
 def by_command(serving_dir: Path, directory: Path, pictures: Sequence[bytes]) -> list[int]:
@@ -41,31 +41,33 @@ def by_command(serving_dir: Path, directory: Path, pictures: Sequence[bytes]) ->
         path.write_bytes(picture)
     arguments = ["--serving-dir", str(serving_dir), "--json", *map(str, paths)]
     result = CliRunner().invoke(predict, arguments)
-    return [answer["label"] for answer in json.loads(result.stdout)]
+    return [row["label"] for row in json.loads(result.stdout)]
 
 
-def test_every_way_gives_the_same_answer(tmp_path: Path, shades_model: Path) -> None:
+def test_all_interfaces_return_the_same_predictions(tmp_path: Path, shades_model: Path) -> None:
     pictures = [encode(image.repeat(7, axis=0).repeat(7, axis=1)) for image in shades(9)]
     serving_dir = tmp_path / "serving"
     push_model(shades_model, serving_dir)
     with running_server(serving_dir) as server:
-        answers = by_page(server, pictures)
-        np.testing.assert_allclose(by_signature(server, "pictures", pictures), answers, atol=1e-5)
+        probabilities = by_page(server, pictures)
+        np.testing.assert_allclose(
+            by_signature(server, "pictures", pictures), probabilities, atol=1e-5
+        )
         own = by_signature(server, "serving_images", pictures)
-    np.testing.assert_allclose(own, answers, atol=1e-3)
-    assert by_command(serving_dir, tmp_path, pictures) == answers.argmax(axis=1).tolist()
-    assert set(answers.argmax(axis=1)) == set(range(len(SHADES.class_names)))
+    np.testing.assert_allclose(own, probabilities, atol=1e-3)
+    assert by_command(serving_dir, tmp_path, pictures) == probabilities.argmax(axis=1).tolist()
+    assert set(probabilities.argmax(axis=1)) == set(range(len(SHADES.class_names)))
 
 
 def photo(image: np.ndarray, angle: int) -> Image.Image:
-    """The digit in dark ink on paper that is lit from one side, off center."""
+    """The digit in dark ink, off center, on paper that is lit from one side."""
     ink = np.pad(image[..., 0], ((40, 10), (12, 50))).repeat(4, axis=0).repeat(4, axis=1) / 255
     paper = np.linspace(150, 220, ink.shape[1]) + angle
     return Image.fromarray(np.clip(paper * (1 - ink) + 40 * ink, 0, 255).astype(np.uint8))
 
 
 @about_mnist
-def test_photos_of_digits_are_read_in_every_way_but_by_the_models_own_signature(
+def test_photos_of_digits_are_classified_except_by_the_models_own_signature(
     tmp_path: Path,
 ) -> None:
     images, labels = real_digits()
@@ -74,16 +76,18 @@ def test_photos_of_digits_are_read_in_every_way_but_by_the_models_own_signature(
     serving_dir = tmp_path / "serving"
     push_digits(serving_dir)
     with running_server(serving_dir) as server:
-        answers = by_page(server, pictures)
-        np.testing.assert_allclose(by_signature(server, "pictures", pictures), answers, atol=1e-5)
+        probabilities = by_page(server, pictures)
+        np.testing.assert_allclose(
+            by_signature(server, "pictures", pictures), probabilities, atol=1e-5
+        )
         own = by_signature(server, "serving_images", pictures).argmax(axis=1)
-    digits = answers.argmax(axis=1)
+    digits = probabilities.argmax(axis=1)
     assert by_command(serving_dir, tmp_path, pictures) == digits.tolist()
     assert np.mean(digits == expected) >= 0.85
     assert np.mean(own == expected) < 0.5, "it expects light ink on dark, framed"
 
 
-def test_declined_pictures_are_declined_in_every_way(tmp_path: Path, shades_model: Path) -> None:
+def test_pictures_are_declined_by_all_interfaces(tmp_path: Path, shades_model: Path) -> None:
     data = SHADES.model_copy(update={"least_confidence": 0.9})
     serving_dir = tmp_path / "serving"
     push_model(shades_model, serving_dir, data)
@@ -105,7 +109,7 @@ def test_declined_pictures_are_declined_in_every_way(tmp_path: Path, shades_mode
     assert row["declined"] == page[1]
     shown = CliRunner().invoke(predict, arguments)
     assert shown.exit_code == 0
-    assert f"not one clear {SHADES.noun}" in shown.output.replace("\n", " ")
+    assert f"not a clear {SHADES.noun}" in shown.output.replace("\n", " ")
 
 
 def test_signature_is_marked_in_the_metadata(server: RunningServer) -> None:
@@ -141,13 +145,13 @@ def test_pictures_of_a_request_are_limited_together(tmp_path: Path, shades_model
     picture = base64.b64encode(encode(shades(4)[2], "WEBP")).decode()
     with running_server(tmp_path, "--max-pixels", "2100", "--max-instances", "3") as server:
 
-        def ask(count: int) -> tuple[int, str]:
+        def classify(count: int) -> tuple[int, str]:
             instances = [{"b64": picture}] * count
             response = server.predict({"signature_name": "pictures", "instances": instances})
             return response.status_code, response.json().get("error", "")
 
-        assert ask(2) == (200, "")
-        status, error = ask(3)
+        assert classify(2) == (200, "")
+        status, error = classify(3)
         assert status == 400
         assert error.startswith("Picture 3 of 3: Expected a picture of at most ")
-        assert ask(4) == (400, "Expected at most 3 instances, received 4: send fewer at once")
+        assert classify(4) == (400, "Expected at most 3 instances, received 4: send fewer at once")

@@ -63,7 +63,7 @@ def test_shape_and_classes_are_those_of_the_release(model_dir: Path) -> None:
     assert model.predict(shades(0)).shape == (0, 4)
 
 
-def test_pictures_are_prepared_by_the_facts_of_the_release(model_dir: Path) -> None:
+def test_pictures_are_prepared_with_the_facts_of_the_release(model_dir: Path) -> None:
     image = shades(9)[5]
     prepared = ServedModel.load(model_dir).prepare(open_picture(encode(image)))
     assert np.array_equal(prepared.views, image[np.newaxis]), "not by DATASET's preprocessing"

@@ -29,9 +29,9 @@ def test_signals_stop_it_after_open_requests_finish(
         body = json.dumps({"instances": [{"b64": instance}]}).encode()
         head = f"POST {MODEL}:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
         client.sendall(head.encode() + b"\r\n\r\n" + body[:-5])
-        server.wait_until(lambda: server.answers("/healthz"))
+        server.wait_until(lambda: server.responds("/healthz"))
         server.process.send_signal(by)
-        with pytest.raises(requests.ConnectionError):  # noqa: PT012 - until it stops listening
+        with pytest.raises(requests.ConnectionError):  # noqa: PT012 - repeats until the server stops listening
             while True:
                 requests.get(f"{server.url}/healthz", timeout=30)
         client.sendall(body[-5:])
@@ -44,7 +44,7 @@ def test_signals_stop_it_after_open_requests_finish(
 def test_it_can_be_stopped_while_it_loads_a_model(tmp_path: Path, shades_model: Path) -> None:
     push_model(shades_model, tmp_path)
     server = RunningServer(tmp_path)
-    server.wait_until(lambda: server.answers("/healthz"))
+    server.wait_until(lambda: server.responds("/healthz"))
     assert server.stop() == 0
 
 
@@ -54,11 +54,11 @@ def test_the_address_is_printed_before_the_model_is_loaded(
     version = push_model(shades_model, tmp_path)
     server = RunningServer(tmp_path)
     try:
-        server.wait_until(lambda: server.answers("/healthz"))
+        server.wait_until(lambda: server.responds("/healthz"))
         assert server.get("/readyz").status_code == 503
         server.wait_until(lambda: server.get("/api/model").json()["loading"])
         assert server.log().startswith(f"Serving on {server.url}/ (press Ctrl+C to stop)\n")
-        server.wait_until(server.answers)
+        server.wait_until(server.responds)
         _, *logged = server.log().splitlines()
         assert [line.split(" ", 2)[-1] for line in logged] == [
             f"INFO Loading version {version}.",
@@ -94,14 +94,14 @@ def test_it_listens_on_the_given_host(tmp_path: Path) -> None:
     port = free_port()
     server = RunningServer(tmp_path, "--host", "::1", port=port)
     try:
-        server.wait_until(lambda: _answers(f"http://[::1]:{port}/healthz"))
+        server.wait_until(lambda: _responds(f"http://[::1]:{port}/healthz"))
         server.wait_until(lambda: f"Serving on http://[::1]:{port}/" in server.log())
     finally:
         server.stop()
 
 
 @pytest.mark.parametrize("option", ["--max-batch=0", "--port=70000", "--poll-seconds=0"])
-def test_invalid_options_are_wrong_usage(option: str) -> None:
+def test_invalid_options_are_a_usage_error(option: str) -> None:
     assert CliRunner().invoke(serve, [option]).exit_code == 2
 
 
@@ -135,7 +135,7 @@ def test_metrics_have_tensorflow_servings_default_path(server: RunningServer) ->
     assert server.metric(counted) == before + 2
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
         return requests.get(url, timeout=10).ok
     except requests.ConnectionError:

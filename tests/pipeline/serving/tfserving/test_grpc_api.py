@@ -1,4 +1,4 @@
-"""gRPC clients of TensorFlow Serving, with the stubs that they use."""
+"""The gRPC API, called with TensorFlow Serving's client stubs."""
 
 from __future__ import annotations
 
@@ -205,13 +205,13 @@ def test_wrong_requests_have_tensorflow_servings_codes(client: Client, images: n
     assert code is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_bytes_that_are_no_message_are_invalid(client: Client) -> None:
+def test_malformed_messages_are_invalid_arguments(client: Client) -> None:
     call = client.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
     code, _ = failure(lambda: call(b"\xff\xff", timeout=_SECONDS))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_large_messages_are_refused(client: Client) -> None:
+def test_large_messages_are_rejected(client: Client) -> None:
     large = np.zeros(_MAX_BODY // 4 + 1, np.float32)
     code, _ = failure(lambda: client.predict("predict_images", images=large))
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -289,14 +289,14 @@ def test_port_is_open_before_the_model_and_until_the_end(
     port = free_port()
     server = RunningServer(tmp_path, "--grpc-port", str(port))
     try:
-        server.wait_until(lambda: server.answers("/healthz"))
+        server.wait_until(lambda: server.responds("/healthz"))
         client = Client(port)
         assert failure(lambda: client.predict("predict_images", images=images)) == (
             grpc.StatusCode.UNAVAILABLE,
             "No model is loaded yet.",
         )
         push_model(shades_model, tmp_path)
-        server.wait_until(server.answers)
+        server.wait_until(server.responds)
         assert client.predict("predict_images", images=images).outputs
         assert f"Serving gRPC on 127.0.0.1:{port}" in server.log()
     finally:
@@ -308,7 +308,7 @@ def test_open_calls_finish_before_the_end(tmp_path: Path, shades_model: Path) ->
     push_model(shades_model, tmp_path)
     with running_server(tmp_path, "--grpc-port", str(port)) as server:
         client = Client(port)
-        large = encode(np.zeros((3500, 3500, 3), np.uint8))  # Takes long to decode.
+        large = encode(np.zeros((3500, 3500, 3), np.uint8))  # Slow to decode.
         request = predict_request("pictures", pictures=[large])
         calls = [client.prediction.Predict.future(request, _SECONDS) for _ in range(6)]
         calls[0].result()

@@ -98,14 +98,14 @@ def test_pixel_arrays_have_their_own_signature(
         (np.zeros((1, 784)), "Expected images of shape [batch,32,32,3] or [batch,3072]"),
     ],
 )
-def test_pixel_arrays_of_another_range_or_shape_are_refused(
+def test_pixel_arrays_of_another_range_or_shape_are_rejected(
     server: RunningServer, pixels: np.ndarray, message: str
 ) -> None:
     body = {"signature_name": "predict_images", "instances": pixels.tolist()}
-    status, refusal = error(server.predict(body))
+    status, received = error(server.predict(body))
     assert status == 400
-    assert message in refusal
-    assert "{{" not in refusal, "no names of graph nodes"
+    assert message in received
+    assert "{{" not in received, "no graph node names"
 
 
 def test_pixel_arrays_are_counted_as_predictions(server: RunningServer, images: np.ndarray) -> None:
@@ -258,7 +258,7 @@ def test_invalid_requests_get_the_errors_of_tensorflow_serving(
     assert error(response) == (status, message)
 
 
-def test_unknown_signature_is_refused(server: RunningServer) -> None:
+def test_unknown_signature_is_rejected(server: RunningServer) -> None:
     for name in ("other", "__saved_model_init_op"):
         response = server.predict({"signature_name": name, "instances": ["a"]})
         message = f'Serving signature name: "{name}" not found in signature def'
@@ -281,8 +281,8 @@ def test_invalid_requests_do_not_affect_others_in_their_batch(
         return response.status_code, response.json()
 
     with ThreadPoolExecutor(32) as pool:
-        answers = list(pool.map(predict, range(200)))
-    for number, (status, body) in enumerate(answers):
+        responses = list(pool.map(predict, range(200)))
+    for number, (status, body) in enumerate(responses):
         if number % 5 == 0:
             assert (status, list(body)) == (400, ["error"])
         else:
