@@ -51,7 +51,7 @@ def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
     \b
     Exit status:
       0  all pictures were read
-      1  some pictures are unreadable (the rest are classified), or there is no model
+      1  some are unreadable (the rest are classified), or there is no model
       2  usage error
     """  # noqa: D301 - click interprets the escaped \b
     from components.releases.manifest import ManifestError
