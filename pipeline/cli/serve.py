@@ -13,8 +13,10 @@ from pipeline.cli.options import directory_option
 
 @click.command()
 @directory_option("serving_dir", "Directory watched for new releases.")
-@click.option("--host", default="127.0.0.1", help="Address to listen on. 0.0.0.0: all interfaces.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8501, help="HTTP port; 0: any.")
+@click.option(
+    "--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all interfaces."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8501, help="HTTP port; 0 for any.")
 @click.option(
     "--grpc-port",
     type=click.IntRange(0, 65535),

@@ -79,14 +79,16 @@ def test_a_missing_anomalies_file_rejects_the_data(clean: "Artifact", gate: Step
     write(clean, "validation", b"").unlink()
     with pytest.raises(
         DataRejectedError,
-        match=r"ExampleValidator's output .* is missing; run the pipeline again",
+        match=r"ExampleValidator's output .*Split-validation.* is missing; run the pipeline again",
     ):
         gate(clean)
 
 
 def test_a_corrupt_anomalies_file_rejects_the_data(clean: "Artifact", gate: Step) -> None:
     write(clean, "test", b"\xff not a proto")
-    with pytest.raises(DataRejectedError, match=r"ExampleValidator's output .* is corrupt"):
+    with pytest.raises(
+        DataRejectedError, match=r"ExampleValidator's output .*Split-test.* is corrupt"
+    ):
         gate(clean)
 
 
