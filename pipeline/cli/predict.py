@@ -50,7 +50,7 @@ def predict(images: tuple[str, ...], serving_dir: Path, as_json: bool) -> None:
     \b
     Exit status:
       0  all pictures were classified
-      1  some are unreadable (the rest are classified), or there is no usable model
+      1  some are unreadable (the rest are classified), or there is no model
       2  wrong usage
     """  # noqa: D301 - click wants the character
     from components.releases.manifest import ManifestError
