@@ -84,7 +84,7 @@ def _rule(feature: schema_pb2.Feature) -> str:
 def _observed(splits: Sequence[Any]) -> str:
     """Describes a feature's values in all splits; empty without statistics of a single type."""
     kinds = {split.WhichOneof("stats") for split in splits}
-    if len(kinds) != 1:
+    if len(kinds) != 1 or None in kinds:
         return ""
     (kind,) = kinds
     return _OBSERVED[kind]([getattr(split, kind) for split in splits])
