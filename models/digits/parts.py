@@ -154,5 +154,5 @@ def _count_holes(digit: Ink) -> int:
 def crop(ink: Ink) -> Ink:
     """Crops the outer rows and columns that have almost no ink, but never all of them."""
     level = min(EDGE_LEVEL, float(ink.max()) / 2)  # Downscaling makes fine dots faint.
-    (box,) = ndimage.find_objects(ink > level)
+    (box,) = ndimage.find_objects(ink > level, max_label=1)
     return ink[box]
