@@ -103,7 +103,7 @@ def _cut_out_sheet(values: Ink) -> Ink:
     inner = ndimage.minimum_filter(filled, 2 * margin + 1, mode="nearest")
     if not inner.any():
         return values
-    (box,) = ndimage.find_objects(inner)
+    (box,) = ndimage.find_objects(inner, max_label=1)
     nearest = ndimage.distance_transform_edt(
         ~inner[box], return_distances=False, return_indices=True
     )
