@@ -162,14 +162,16 @@ def test_all_interfaces_return_the_same_predictions(fork: Fork, server: RunningS
     assert described["class_names"] == CLASSES
     for label in range(4):
         body = picture(fork, label)
-        response = server.post("/api/classify", data=body).json()
-        assert response["class_name"] == CLASSES[label]
+        classified = server.post("/api/classify", data=body).json()
+        assert classified["class_name"] == CLASSES[label]
+        assert classified["declined"] is None
         instances = [{"b64": base64.b64encode(body).decode()}]
         for signature in ("serving_images", "pictures"):
-            request = {"signature_name": signature, "instances": instances}
+            request = {"signature_name": signature, "inputs": instances}
             response = server.post("/v1/models/color-shapes:predict", json=request)
-            (probabilities,) = response.json()["predictions"]
-            assert probabilities == pytest.approx(response["probabilities"], abs=1e-5)
+            outputs = response.json()["outputs"]
+            (probabilities,) = outputs["probabilities"] if signature == "pictures" else outputs
+            assert probabilities == pytest.approx(classified["probabilities"], abs=1e-5)
 
 
 def test_metrics_name_the_classes(fork: Fork, server: RunningServer) -> None:
