@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,10 +11,10 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page
 from support.accessibility import THEMES, WIDTHS, check_accessibility
 from support.browser_fixture import browser
-from support.report_inputs import EPOCHS, make_history, make_verdict, perfect_matrix
+from support.report_inputs import EPOCHS, make_history, make_mistake, make_verdict, perfect_matrix
 
 from components.common.provenance import ArtifactRecord, Data
-from components.report.content import Bin, Calibration, Prediction, Predictions, Report, Training
+from components.report.content import Bin, Calibration, Predictions, Report, Training
 from components.report.facts import (
     BlessedModel,
     CheckedFeature,
@@ -76,15 +77,7 @@ _TEXTS = """() => {
 
 
 def make_predictions() -> Predictions:
-    sample = Prediction(
-        index=1,
-        label=0,
-        predicted=1,
-        confidence=0.9,
-        second=0,
-        second_confidence=0.1,
-        picture="x.png",
-    )
+    sample = make_mistake()
     bins = tuple(
         Bin(
             lower=i / 5,
@@ -182,19 +175,19 @@ def open_file(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 NAMES = ("blessed", "not blessed", "data rejected", "index")
 
+each_view = pytest.mark.parametrize(
+    ("name", "width", "theme"), [*itertools.product(NAMES, WIDTHS, THEMES)]
+)
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", NAMES)
+
+@each_view
 def test_page_is_accessible(
     pages: dict[str, Path], open_file: Callable[..., Page], name: str, width: int, theme: str
 ) -> None:
     assert check_accessibility(open_file(pages[name], width, theme)) == []
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", NAMES)
+@each_view
 def test_text_is_legible_including_charts(
     pages: dict[str, Path], open_file: Callable[..., Page], name: str, width: int, theme: str
 ) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.model_gate.rules import VERDICT_FILE, Confusion, Evaluated, Verdict, decide
 from components.model_gate.thresholds import Thresholds
+from components.report.content import Prediction
 from models.features import CLASS_NAMES, NUM_CLASSES
 from models.progress import HISTORY_FILE
 
@@ -79,6 +80,19 @@ def make_verdict(
             baseline_tolerance=Decimal(0),
         ),
         "5" * 64,
+    )
+
+
+def make_mistake() -> Prediction:
+    """Creates a wrong prediction with the picture `x.png`."""
+    return Prediction(
+        index=1,
+        label=0,
+        predicted=1,
+        confidence=0.9,
+        second=0,
+        second_confidence=0.1,
+        picture="x.png",
     )
 
 

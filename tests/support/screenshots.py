@@ -17,12 +17,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from pipeline.runs.page import write_newest
+from support.accessibility import THEMES
 from support.browser_fixture import open_browser
 from support.running_server import ROOT, running_server
 
 DIRECTORY = ROOT / "docs" / "images"
-SCHEMES = ("light", "dark")
-FILES = [f"{name}-{scheme}.png" for name in ("report", "page") for scheme in SCHEMES]
+FILES = [f"{name}-{scheme}.png" for name in ("report", "page") for scheme in THEMES]
 _WIDTH, _HEIGHT = 1200, 900
 _MILLISECONDS = 30_000.0
 
@@ -52,7 +52,7 @@ def take_all(pipeline_root: Path, serving_dir: Path, directory: Path = DIRECTORY
         running_server(serving_dir) as server,
     ):
         report = write_newest(pipeline_root, Path(folder) / "report.html")
-        for scheme in SCHEMES:
+        for scheme in THEMES:
             with _open(browser, report.as_uri(), scheme) as page:
                 _save(page, directory / f"report-{scheme}.png")
             with _open(browser, server.url, scheme, zoom=1.2) as page:

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from PIL import Image
 from support.html_check import Page
-from support.report_inputs import EPOCHS, make_history, make_verdict, perfect_matrix
+from support.report_inputs import EPOCHS, make_history, make_mistake, make_verdict, perfect_matrix
 
 from components.common.provenance import ArtifactRecord, Data, Git
 from components.report.content import (
     Calibration,
-    Prediction,
     Predictions,
     Report,
     Training,
@@ -276,15 +275,7 @@ def test_perfect_predictions_have_no_mistakes(tmp_path: Path) -> None:
 
 def test_more_mistakes_than_shown_are_counted(tmp_path: Path) -> None:
     Image.new("L", (4, 4)).save(tmp_path / "x.png")
-    mistake = Prediction(
-        index=1,
-        label=0,
-        predicted=1,
-        confidence=0.9,
-        second=0,
-        second_confidence=0.1,
-        picture="x.png",
-    )
+    mistake = make_mistake()
     predictions = Predictions(
         examples=90,
         correct=87,
