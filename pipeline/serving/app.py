@@ -81,9 +81,7 @@ class _Measured:
         try:
             await self._app(scope, receive, send_on)
         finally:
-            route = _route_name(scope)
-            self._metrics.requests.labels(route, status).inc()
-            self._metrics.seconds.labels(route).observe(time.perf_counter() - began)
+            self._metrics.count_request(_route_name(scope), status, time.perf_counter() - began)
 
 
 def _route_name(scope: Scope) -> str:
@@ -91,13 +89,14 @@ def _route_name(scope: Scope) -> str:
     if "route_name" in scope:
         return scope["route_name"]
     path = scope["path"]
-    if path.startswith("/v1/"):
-        return "model"
-    if path == _TFSERVING_METRICS:
-        return "metrics"
-    if path in ("/healthz", "/readyz", "/metrics", "/api/classify", "/api/model"):
-        return path.removeprefix("/")
-    return "page" if path in ("/", "/page.js", "/page.css") else "other"
+    return "model" if path.startswith("/v1/") else _ROUTE_NAMES.get(path, "other")
+
+
+_ROUTE_NAMES = {
+    **{f"/{name}": name for name in ("healthz", "readyz", "metrics", "api/classify", "api/model")},
+    **dict.fromkeys(("/", "/page.js", "/page.css"), "page"),
+    _TFSERVING_METRICS: "metrics",
+}
 
 
 async def _error_response(request: Request, error: Exception) -> Response:

@@ -64,6 +64,17 @@ class Metrics:
             "serving_model_load_failures", "Versions that could not be served.", registry=registry
         )
 
+    def count_request(self, route: str, status: int | str, seconds: float) -> None:
+        """Counts a finished request and records its duration.
+
+        Args:
+          route: name of the route.
+          status: HTTP status, or name of the gRPC status code.
+          seconds: duration in seconds.
+        """
+        self.requests.labels(route, status).inc()
+        self.seconds.labels(route).observe(seconds)
+
     def count_predictions(
         self, probabilities: npt.NDArray[np.float32], class_names: Sequence[str], source: str
     ) -> None:

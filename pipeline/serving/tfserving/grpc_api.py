@@ -90,9 +90,9 @@ class GrpcApi:
                 _log.exception("gRPC call failed")
                 code, message = grpc.StatusCode.INTERNAL, "Internal error: see the server's log."
             finally:
-                route = f"grpc{method.__name__}"
-                self._service.metrics.requests.labels(route, code.name).inc()
-                self._service.metrics.seconds.labels(route).observe(time.perf_counter() - began)
+                seconds = time.perf_counter() - began
+                metrics = self._service.metrics
+                metrics.count_request(f"grpc{method.__name__}", code.name, seconds)
             if code is not grpc.StatusCode.OK:
                 await context.abort(code, message)
             return response
