@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +19,7 @@ from components.releases.writing import PushError
 from models.definition import DATASET
 from pipeline.cli.console import make_console
 from pipeline.cli.options import directory_option
-from pipeline.runs.summary import format_metrics
+from pipeline.runs.summary import format_metrics, show_time
 
 
 @click.group(invoke_without_command=True)
@@ -167,7 +166,7 @@ def _cells(version: int, release: Release | ManifestError, live: bool) -> list[s
         notes.append(_rollback(release.rollback))
     return [
         str(version),
-        _local(release.created),
+        show_time(release.created.astimezone()),
         _accuracy(release),
         release.data.source or "unknown",
         f"{sum(release.data.counts.values()):,}",
@@ -177,7 +176,7 @@ def _cells(version: int, release: Release | ManifestError, live: bool) -> list[s
 
 def _facts(release: Release, live: bool) -> Iterator[tuple[str, str]]:
     yield "version", f"{release.version}{' (live)' if live else ''}"
-    yield "pushed", _local(release.created)
+    yield "pushed", show_time(release.created.astimezone())
     if release.rollback:
         yield "rollback", _rollback(release.rollback)
     yield "metrics", ", ".join(format_metrics(release.metrics))
@@ -195,10 +194,6 @@ def _facts(release: Release, live: bool) -> Iterator[tuple[str, str]]:
         yield "artifact", f"{role}: {artifact.type} {artifact.id}, {artifact.uri}"
     size = sum(file.bytes for file in release.files.values())
     yield "files", f"{len(release.files)}, {size / 1e6:.1f} MB"
-
-
-def _local(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M %Z}"
 
 
 def _accuracy(release: Release) -> str:

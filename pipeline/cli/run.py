@@ -34,6 +34,7 @@ from pipeline.cli.outcome import (
 )
 from pipeline.exit_status import ExitStatus
 from pipeline.runs.root_lock import PipelineRootBusyError, locked
+from pipeline.runs.summary import show_time
 from pipeline.settings import (
     SCHEMA_FILE,
     Settings,
@@ -252,7 +253,7 @@ def _print_header(
 ) -> None:
     training = settings.training
     console.print(
-        f"{DATASET.title} pipeline, {started:%Y-%m-%d %H:%M %Z}: data {source.source}, "
+        f"{DATASET.title} pipeline, {show_time(started)}: data {source.source}, "
         f"architecture {training.architecture}, epochs {training.epochs:,}, "
         f"accuracy gate {percent(float(settings.gate.accuracy_threshold))}",
         soft_wrap=True,

@@ -12,7 +12,8 @@ from models.definition import DATASET
 from pipeline.runs import metadata
 from pipeline.runs.metadata import Run
 from pipeline.runs.outcome import describe_release, has_report, is_data_rejected
-from pipeline.runs.report_files import index_file, page_file, show_time, write_file
+from pipeline.runs.report_files import index_file, page_file, write_file
+from pipeline.runs.summary import show_time
 from pipeline.stages import REPORT
 
 

@@ -11,7 +11,7 @@ from ml_metadata.proto import metadata_store_pb2
 from components.report.facts import Lineage, LineageEdge, LineageRow
 from components.report.rendering import short_uri
 from pipeline.runs.metadata import component_id, local_time
-from pipeline.runs.report_files import show_time
+from pipeline.runs.summary import show_time
 
 _Event = metadata_store_pb2.Event
 _INPUTS = (_Event.INPUT, _Event.DECLARED_INPUT)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ml_metadata
 
+from components.common.errors import describe_os_error
 from components.common.provenance import Data
 from components.example_gen.splits import SPLITS
 from components.model_gate.rules import VerdictError, read_verdict
@@ -19,7 +20,8 @@ from pipeline.runs.index import write_index
 from pipeline.runs.lineage import read_lineage
 from pipeline.runs.metadata import Artifact, Run, Stage
 from pipeline.runs.outcome import describe_release, has_page, has_report
-from pipeline.runs.report_files import INDEX_PAGE, page_file, show_time, write_file
+from pipeline.runs.report_files import INDEX_PAGE, page_file, write_file
+from pipeline.runs.summary import show_time
 from pipeline.stages import EXAMPLE_GEN, MODEL_GATE, PUSHER, REPORT
 
 _HISTORY = 20
@@ -52,7 +54,7 @@ def write_newest(pipeline_root: Path, output: Path | None = None) -> Path:
         write_file(file, _render(store, run, None if output else f"../{INDEX_PAGE}"))
         write_index(store, pipeline_root)
     except OSError as error:
-        raise ReportError(f"the report of run {run.name}: {error}") from error
+        raise ReportError(f"the report of run {run.name}: {describe_os_error(error)}") from error
     except ReportError as error:
         raise ReportError(f"{error}; run the pipeline again to make a new one") from error
     return file
@@ -67,7 +69,7 @@ def write_all_runs(pipeline_root: Path) -> Path:
     try:
         return write_index(_open_runs(pipeline_root), pipeline_root)
     except OSError as error:
-        raise ReportError(f"the index of runs: {error}") from error
+        raise ReportError(f"the index of runs: {describe_os_error(error)}") from error
 
 
 def _open_runs(pipeline_root: Path) -> ml_metadata.MetadataStore:

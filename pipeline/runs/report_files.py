@@ -1,4 +1,4 @@
-"""Paths of the report files in a pipeline root, and the time format of pages."""
+"""Paths and writing of the report files in a pipeline root."""
 
 from __future__ import annotations
 
@@ -29,8 +29,3 @@ def write_file(file: Path, html: str) -> None:
     partial = file.with_name(f".{file.name}.partial")
     partial.write_text(html, encoding="utf-8")
     partial.replace(file)
-
-
-def show_time(when: datetime) -> str:
-    """Formats a time with its zone: "2026-11-22 17:18 CET"."""
-    return f"{when:%Y-%m-%d %H:%M %Z}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.example_gen.splits import SPLITS
 from components.model_gate.checks import Row
 from components.model_gate.rules import Verdict, read_verdict
+from components.report.rendering import words
 from models.progress import HISTORY_FILE
 from pipeline.stages import (
     BASELINE,
@@ -101,8 +103,12 @@ def format_metrics(metrics: Mapping[str, float | None]) -> Iterator[str]:
     """Formats each metric that has a value, such as "validation accuracy 99.10%"."""
     for name, value in metrics.items():
         if value is not None:
-            label = name.replace("val_", "validation ").replace("_", " ")
-            yield f"{label} {_metric(name, value)}"
+            yield f"{words(name)} {_metric(name, value)}"
+
+
+def show_time(when: datetime) -> str:
+    """Formats a time with its zone: "2026-11-22 17:18 CET"."""
+    return f"{when:%Y-%m-%d %H:%M %Z}"
 
 
 def _metric(name: str, value: float) -> str:
