@@ -1,20 +1,18 @@
 """Network architectures, selected by name.
 
 To add one, write a function like `build_cnn` and register it in ARCHITECTURES. `--architecture`,
-settings files and the Trainer then accept the new name. The builder receives the hyperparameters
-and the total number of training steps, for use in a learning rate schedule. It must return a
-compiled Keras model, Sequential or functional, with
+settings files and the Trainer then accept the new name. The builder receives the hyperparameters.
+It must return a Keras model, Sequential or functional, with
 
   - one input: float32 images of shape (batch, *IMAGE_SHAPE) in [0, 1];
-  - one output: float32 probabilities of shape (batch, NUM_CLASSES), where each row sums to 1;
-  - a loss that accepts int64 labels of shape (batch,);
-  - the metric `accuracy`, because the best epoch is the one with the highest `val_accuracy`.
+  - one output: float32 probabilities of shape (batch, NUM_CLASSES), where each row sums to 1. The
+    last layer needs `dtype="float32"`, because the Trainer may set a policy of lower precision.
 
-The Trainer sets the global seed before it calls the builder. Random layers must come from Keras or
-use a `keras.random.SeedGenerator`. The Trainer reseeds them in each epoch, which makes resumed
-training identical to uninterrupted training. You are free to choose the layers, nested models,
-optimizer, schedule and additional scalar metrics. `reduce_lr_patience` and `reduce_lr_factor` have
-no effect on a model with a learning rate schedule.
+The Trainer calls the builder twice with the same seed: for the network that it trains, and for a
+network in float32 that gets the trained weights and is exported. It compiles the model with the
+optimizer of the hyperparameters (`models.optimization`). Random layers must come from Keras or use
+a `keras.random.SeedGenerator`. The Trainer reseeds them in each epoch, which makes resumed training
+identical to uninterrupted training.
 
 Keras is imported inside the functions because the command line reads the names and must start fast.
 """
@@ -31,39 +29,33 @@ if TYPE_CHECKING:
 
     from models.hyperparameters import Hyperparameters
 
-Builder = Callable[["Hyperparameters", int], "keras.Model"]
-"""Builds a compiled model from the hyperparameters and the total number of training steps."""
+Builder = Callable[["Hyperparameters"], "keras.Model"]
+"""Builds a network from the hyperparameters."""
 
 
-def build_cnn(parameters: Hyperparameters, steps: int) -> keras.Model:  # noqa: ARG001 - no schedule
+def build_cnn(parameters: Hyperparameters) -> keras.Model:
     """Builds a convolutional network (863,082 parameters for MNIST)."""
     import keras
     from keras import layers
 
-    model = keras.Sequential(
+    return keras.Sequential(
         [
             keras.Input(IMAGE_SHAPE, name=IMAGE),
-            *_block(32, convolutions=2),
-            *_block(64, convolutions=2),
-            *_block(128, convolutions=1),
+            *_block(32, 2, parameters.block_dropout),
+            *_block(64, 2, parameters.block_dropout),
+            *_block(128, 1, parameters.block_dropout),
             layers.Flatten(),
             layers.Dense(512, activation="relu"),
-            layers.Dropout(0.5),
+            layers.Dropout(parameters.dense_dropout),
             layers.Dense(256, activation="relu"),
-            layers.Dropout(0.5),
-            layers.Dense(NUM_CLASSES, activation="softmax", name=PROBABILITIES),
+            layers.Dropout(parameters.dense_dropout),
+            layers.Dense(NUM_CLASSES, activation="softmax", dtype="float32", name=PROBABILITIES),
         ],
         name="cnn",
     )
-    model.compile(
-        optimizer=keras.optimizers.Adam(parameters.learning_rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    return model
 
 
-def _block(filters: int, convolutions: int) -> list[keras.Layer]:
+def _block(filters: int, convolutions: int, dropout: float) -> list[keras.Layer]:
     """Returns convolutions that preserve the size, and pooling that halves height and width."""
     from keras import layers
 
@@ -73,7 +65,7 @@ def _block(filters: int, convolutions: int) -> list[keras.Layer]:
             for _ in range(convolutions)
         ),
         layers.MaxPooling2D(),
-        layers.Dropout(0.25),
+        layers.Dropout(dropout),
     ]
 
 

@@ -22,18 +22,15 @@ _SECONDS_BETWEEN_REPORTS = 1.0
 _MONITORED = "val_accuracy"
 
 
-def make_callbacks(
-    model: keras.Model, parameters: Hyperparameters, directory: Path
-) -> list[keras.callbacks.Callback]:
+def make_callbacks(parameters: Hyperparameters, directory: Path) -> list[keras.callbacks.Callback]:
     """Creates all training callbacks except the backup.
 
     They stop training when validation accuracy plateaus (restoring the best weights) or when the
-    loss is not finite, reduce the learning rate on a plateau, and record the history. A learning
-    rate schedule is left unchanged, because Keras can't override its value.
+    loss is not finite, apply the plateau schedule, and record the history. With weight averaging,
+    the averaged weights are in the model from each validation to the start of the next epoch.
 
     Args:
-      model: the compiled model.
-      parameters: the training hyperparameters.
+      parameters: the training hyperparameters, with the precision that training uses.
       directory: where the history and the TensorBoard logs are written.
 
     Returns:
@@ -51,15 +48,15 @@ def make_callbacks(
         patience=parameters.reduce_lr_patience,
         factor=parameters.reduce_lr_factor,
     )
-    settable = isinstance(model.optimizer.learning_rate, keras.Variable)
     return [
         EpochSeeds(parameters.seed),
         keras.callbacks.TerminateOnNaN(),
+        *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if parameters.averaging else []),
         early_stopping,
         LearningRateRecorder(),
-        *([reduce_lr] if settable else []),
+        *([reduce_lr] if parameters.schedule == "plateau" else []),
         keras.callbacks.TensorBoard(str(directory), write_graph=False),
-        HistoryWriter(directory, early_stopping),
+        HistoryWriter(directory, early_stopping, parameters.precision),
         ProgressLogger(),
     ]
 
@@ -120,16 +117,20 @@ class HistoryWriter(keras.callbacks.Callback):
     Each epoch has `epoch` (from 1), every value that Keras logs (`loss`, `learning_rate`, and the
     model's metrics with their `val_` counterparts) and `seconds` (including validation). The JSON
     file has `best_epoch` and `epochs`, with null for non-finite values, and describes the model
-    (`layers`, `parameters`) and the machine (`hardware`). The CSV file has one column per name; the
+    (`layers`, `parameters`), the `precision` and the machine (`hardware`). The CSV file has one column per name; the
     cell is empty if an epoch lacks that value.
 
     Args:
       directory: created if it doesn't exist.
       early_stopping: provides the best epoch; must precede this callback in the list.
+      precision: recorded in the JSON file.
     """
 
-    def __init__(self, directory: Path, early_stopping: keras.callbacks.EarlyStopping) -> None:
+    def __init__(
+        self, directory: Path, early_stopping: keras.callbacks.EarlyStopping, precision: str
+    ) -> None:
         super().__init__()
+        self._precision = precision
         self.epochs: list[dict[str, float]] = []
         self._directory = directory
         self._early_stopping = early_stopping
@@ -165,6 +166,7 @@ class HistoryWriter(keras.callbacks.Callback):
             ],
             "layers": [_describe_layer(layer) for layer in self.model.layers],
             "parameters": self.model.count_params(),
+            "precision": self._precision,
             "hardware": describe_hardware(),
         }
         text = json.dumps(history, indent=2, allow_nan=False)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from tensorflow_transform.output_wrapper import TFTransformOutput
 
+from models.augmentation import augment, augments
 from models.features import IMAGE, IMAGE_BYTES, LABEL
 from models.hyperparameters import Hyperparameters
 
@@ -69,17 +70,18 @@ def training_batches(
     parameters: Hyperparameters,
     epochs: range,
 ) -> tf.data.Dataset:
-    """Streams consecutive epochs, each in a different order.
+    """Streams consecutive epochs, each in a different order and with different augmentation.
 
-    The order depends only on the files, the seed and the epoch number, so resumed training sees the
-    same order as uninterrupted training. If the examples don't fit into the shuffle buffer, the
-    files are shuffled too.
+    Both depend only on the files, the seed, the epoch number and the step, so resumed training sees
+    the same images as uninterrupted training. If the examples don't fit into the shuffle buffer,
+    the files are shuffled too.
 
     Args:
       files: gzipped TFRecord files of raw examples.
       count: number of examples in the files.
       tft_output: the transform graph.
-      parameters: provides `batch_size` and `seed`. The last batch of an epoch may be smaller.
+      parameters: provides `batch_size`, `seed` and the augmentation. The last batch of an epoch
+        may be smaller.
       epochs: epoch numbers, from 0.
 
     Returns:
@@ -95,9 +97,19 @@ def training_batches(
         names = tf.data.Dataset.from_tensor_slices(list(files))
         if count > SHUFFLE_BUFFER:
             names = names.shuffle(len(files), seed=seed)
-        return _transformed(
+        batches = _transformed(
             _records(names).shuffle(SHUFFLE_BUFFER, seed=seed), tft_output, parameters.batch_size
         )
+        if not augments(parameters):
+            return batches
+
+        def augmented(
+            step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            images, labels = batch
+            return augment(images, parameters, tf.stack([seed, step])), labels
+
+        return batches.enumerate().map(augmented, num_parallel_calls=tf.data.AUTOTUNE)
 
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
     return numbers.flat_map(one_epoch).prefetch(tf.data.AUTOTUNE)
@@ -111,6 +123,12 @@ def evaluation_batches(files: Sequence[str], tft_output: TFTransformOutput) -> t
     """
     records = _records(files)
     return _transformed(records, tft_output, EVALUATION_BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
+
+
+def first_images(files: Sequence[str], count: int, tft_output: TFTransformOutput) -> tf.Tensor:
+    """Returns the first images of the files: float32 of shape (count or fewer, *IMAGE_SHAPE)."""
+    images, _ = next(iter(_transformed(_records(files), tft_output, count)))
+    return images
 
 
 def _records(files: Sequence[str] | tf.data.Dataset) -> tf.data.Dataset:

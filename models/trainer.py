@@ -2,8 +2,8 @@
 
 Training is reproducible bit for bit, even if it is killed and resumed, given the same data,
 hyperparameters, packages, processor type and number of threads. A different processor, number of
-threads or package version changes the order in which floats are summed, so the weights differ from
-the first step. The `seconds` in the history and the bytes of the SavedModel's graph always differ.
+threads or package version changes the order in which floats are summed, and the processor type also
+decides the precision, so the weights differ from the first step. The `seconds` in the history and the bytes of the SavedModel's graph always differ.
 
 TensorFlow's `enable_op_determinism` is unnecessary on a CPU: five processes on a busy machine
 produced the same weights without it. It took 5% more CPU time, and it can't be disabled again for
@@ -19,19 +19,25 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 from tensorflow_transform.output_wrapper import TFTransformOutput
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models import input_pipeline
+from models.augmentation import augments, write_samples
 from models.architectures import ARCHITECTURES
 from models.backup import BackupAndRestore, backup_key
 from models.callbacks import make_callbacks
 from models.features import NUM_CLASSES
 from models.hyperparameters import HyperparametersError, TrainerConfig
+from models.optimization import compile_model
+from models.precision import choose_precision
+from models.progress import AUGMENTED_FILE
 from models.signatures import export_saved_model
 
 __all__ = ["ArchitectureError", "HyperparametersError", "TrainingDivergedError", "run_fn"]
+
+
+_SAMPLES = 4
 
 
 class ArchitectureError(ValueError):
@@ -47,7 +53,8 @@ def run_fn(fn_args: FnArgs) -> None:
 
     Reads `train_files` and `eval_files` (glob patterns of gzipped TFRecord files of raw examples)
     and `transform_graph_path`. Writes the SavedModel to `serving_model_dir`, and the history and
-    the TensorBoard logs to `model_run_dir`. If training was resumed, the history contains all
+    the TensorBoard logs to `model_run_dir`, with a sheet of augmented images (`models.augmentation`)
+    if the hyperparameters ask for augmentation. If training was resumed, the history contains all
     epochs, but the TensorBoard logs start at the epoch where it resumed.
 
     Args:
@@ -59,24 +66,28 @@ def run_fn(fn_args: FnArgs) -> None:
       TrainingDivergedError: if there are no finite weights to export.
     """
     config = TrainerConfig.from_config(fn_args.custom_config)
+    config = config.model_copy(update={"precision": choose_precision(config.precision)})
     keras.config.disable_interactive_logging()  # Logs Keras's output instead of printing it.
     tft_output = TFTransformOutput(fn_args.transform_graph_path)
     train_files = input_pipeline.match_files(fn_args.train_files)
     eval_files = input_pipeline.match_files(fn_args.eval_files)
     count = input_pipeline.count_examples(train_files)
     steps = math.ceil(count / config.batch_size)
-    model = _build_model(config, steps * config.epochs)
-    validation = input_pipeline.evaluation_batches(eval_files, tft_output)
-    _check_model(model, config.architecture, validation)
-    callbacks = make_callbacks(model, config, Path(fn_args.model_run_dir))
+    directory = Path(fn_args.model_run_dir)
+    model = _build_network(config, config.precision)
+    compile_model(model, config, config.epochs * steps)
+    callbacks = make_callbacks(config, directory)
     files = [*train_files, *eval_files]
     backup = _make_backup(config, files, fn_args.transform_graph_path, callbacks)
     first_epoch = backup.first_epoch(config.epochs) if backup else 0
+    if augments(config):
+        images = input_pipeline.first_images(train_files, _SAMPLES, tft_output)
+        write_samples(images, config, directory / AUGMENTED_FILE)
     # `fit` requires data even if no epochs remain.
     epochs = range(min(first_epoch, config.epochs - 1), config.epochs)
     model.fit(
         input_pipeline.training_batches(train_files, count, tft_output, config, epochs),
-        validation_data=validation,
+        validation_data=input_pipeline.evaluation_batches(eval_files, tft_output),
         initial_epoch=first_epoch,
         epochs=config.epochs,
         steps_per_epoch=steps,
@@ -84,39 +95,31 @@ def run_fn(fn_args: FnArgs) -> None:
         verbose=0,
     )
     _check_weights(model, config)
-    export_saved_model(model, tft_output, fn_args.serving_model_dir)
+    exported = _build_network(config, "float32")
+    exported.set_weights(model.get_weights())
+    export_saved_model(exported, tft_output, fn_args.serving_model_dir)
     if backup:
         backup.delete()
 
 
-def _build_model(config: TrainerConfig, steps: int) -> keras.Model:
+def _build_network(config: TrainerConfig, precision: str) -> keras.Model:
+    """Builds a network that computes in `precision` and keeps its weights in float32."""
     # Keras derives the seeds of initializers and of layers such as Dropout from Python's `random`.
     keras.utils.set_random_seed(config.seed)
-    return ARCHITECTURES[config.architecture](config, steps)
-
-
-def _check_model(model: keras.Model, name: str, validation: tf.data.Dataset) -> None:
-    """Checks the contract of `models.architectures` before training starts."""
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    try:
+        model = ARCHITECTURES[config.architecture](config)
+    finally:
+        keras.config.set_dtype_policy(previous)
     outputs = [(output.shape, output.dtype) for output in getattr(model, "outputs", ())]
     expected = [((None, NUM_CLASSES), "float32")]
     if outputs != expected:
         raise ArchitectureError(
-            f"architecture {name}: expected a Sequential or functional model whose outputs are "
-            f"{expected}, received {outputs}"
+            f"architecture {config.architecture}: expected a Sequential or functional model whose "
+            f"outputs are {expected}, received {outputs}"
         )
-    # Keras builds metrics lazily: their names are available only after an evaluation.
-    metrics = model.evaluate(validation.take(1), return_dict=True, verbose=0)
-    if "accuracy" not in metrics:
-        raise ArchitectureError(
-            f"architecture {name}: expected the metric accuracy, which selects the best epoch, "
-            f'received {", ".join(metrics)}; compile the model with metrics=["accuracy"]'
-        )
-    vectors = [metric for metric, value in metrics.items() if np.ndim(value)]
-    if vectors:
-        raise ArchitectureError(
-            f"architecture {name}: expected scalar metrics, received vectors from "
-            f"{', '.join(vectors)}; average their values"
-        )
+    return model
 
 
 def _make_backup(

@@ -21,22 +21,21 @@ _BUILDERS = {**ARCHITECTURES, "second": build_second}
 about_mnist = pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 
 
-def _build(builder: Builder, seed: int = 3, learning_rate: float = 0.25) -> keras.Model:
+def _build(builder: Builder, seed: int = 3) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    return builder(Hyperparameters(seed=seed, learning_rate=learning_rate), 10)
+    return builder(Hyperparameters(recipe="notebook", seed=seed))
 
 
 @pytest.mark.parametrize("name", _BUILDERS)
 def test_model_meets_the_contract(name: str) -> None:
     model = _build(_BUILDERS[name])
-    images, labels = synthetic_examples(2)
+    images, _ = synthetic_examples(2)
     probabilities = model(images / np.float32(255)).numpy()
     assert model.input_shape == (None, *IMAGE_SHAPE)
     assert probabilities.shape == (2 * NUM_CLASSES, NUM_CLASSES)
     assert probabilities.dtype == np.float32
     assert (probabilities >= 0).all()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
-    assert "accuracy" in model.evaluate(images, labels, verbose=0, return_dict=True)
 
 
 @pytest.mark.parametrize("name", _BUILDERS)
@@ -76,9 +75,3 @@ def test_cnn_has_the_documented_layers(cnn: keras.Model) -> None:
     assert {(layer.kernel_size, layer.padding) for layer in convolutions} == {((3, 3), "same")}
     activations = [layer.activation for layer in cnn.layers if hasattr(layer, "activation")]
     assert activations == [keras.activations.relu] * 7 + [keras.activations.softmax]
-
-
-@about_mnist
-def test_cnn_is_compiled_with_adam_and_the_given_learning_rate(cnn: keras.Model) -> None:
-    assert isinstance(cnn.optimizer, keras.optimizers.Adam)
-    assert float(cnn.optimizer.learning_rate) == 0.25

@@ -16,6 +16,7 @@ from models import backup
 from models.backup import BackupAndRestore, backup_key
 from models.callbacks import HistoryWriter, make_callbacks
 from models.hyperparameters import Hyperparameters
+from models.optimization import compile_model
 
 _RANDOM = np.random.default_rng(0)
 _LABELS = np.arange(300) % 5
@@ -54,17 +55,22 @@ class _Interruption(keras.callbacks.Callback):
 class _Training:
     """One process's part of a training run."""
 
-    def __init__(self, directory: Path, interruption: _Interruption | None = None) -> None:
+    def __init__(
+        self, directory: Path, interruption: _Interruption | None = None, averaged: float = 0
+    ) -> None:
         keras.utils.set_random_seed(1)
         self.model = keras.Sequential(
             [keras.Input((30,)), layers.Dropout(0.5), layers.Dense(5, activation="softmax")]
         )
-        optimizer = keras.optimizers.Adam(_RATE)
-        self.model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
         parameters = Hyperparameters(
-            epochs=_EPOCHS, early_stopping_patience=3, reduce_lr_patience=2, seed=1
+            recipe="notebook",
+            epochs=_EPOCHS,
+            learning_rate=_RATE,
+            averaging=averaged,
+            seed=1,
         )
-        callbacks = make_callbacks(self.model, parameters, directory / "run")
+        compile_model(self.model, parameters, steps=6 * _EPOCHS)
+        callbacks = make_callbacks(parameters, directory / "run")
         (self.history,) = (item for item in callbacks if isinstance(item, HistoryWriter))
         if interruption:
             callbacks.append(interruption)
@@ -133,6 +139,17 @@ def test_resumed_training_matches_uninterrupted_training(
     _interrupt(tmp_path, epoch, at_end)
     resumed = _Training(tmp_path)
     assert resumed.backup.first_epoch(_EPOCHS) == epoch
+    resumed.fit()
+    assert resumed.result() == uninterrupted.result()
+
+
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_resumed_training_matches_with_averaged_weights(tmp_path: Path, epoch: int) -> None:
+    uninterrupted = _Training(tmp_path / "uninterrupted", averaged=0.1)
+    uninterrupted.fit()
+    with pytest.raises(_InterruptedError):
+        _Training(tmp_path, _Interruption(epoch, at_end=False), averaged=0.1).fit()
+    resumed = _Training(tmp_path, averaged=0.1)
     resumed.fit()
     assert resumed.result() == uninterrupted.result()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from models import callbacks
 from models.callbacks import EpochSeeds, HistoryWriter, make_callbacks
 from models.hardware import describe_hardware
 from models.hyperparameters import Hyperparameters
+from models.optimization import compile_model
 from models.progress import PROGRESS_LOGGER, TrainingProgress
 
 _RANDOM = np.random.default_rng(0)
@@ -29,7 +31,6 @@ def _fit(
     directory: Path,
     rates: Callable[[int], float] | None = None,
     pixels: np.ndarray = _PIXELS,
-    schedule: keras.optimizers.schedules.LearningRateSchedule | None = None,
     **parameters: Any,
 ) -> keras.Model:
     """Trains for up to 6 epochs of 6 steps.
@@ -38,15 +39,13 @@ def _fit(
       directory: where the history is written.
       rates: maps each epoch to its learning rate; defaults to the hyperparameter.
       pixels: the training inputs.
-      schedule: maps each step to its learning rate.
-      **parameters: hyperparameters.
+      **parameters: hyperparameters other than those of the recipe `notebook`.
     """
-    hyperparameters = Hyperparameters(**parameters)
+    hyperparameters = Hyperparameters(**{"recipe": "notebook", "epochs": 6, **parameters})
     keras.utils.set_random_seed(1)
     model = keras.Sequential([keras.Input((30,)), layers.Dense(5, activation="softmax")])
-    optimizer = keras.optimizers.Adam(schedule or hyperparameters.learning_rate)
-    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    callbacks = make_callbacks(model, hyperparameters, directory)
+    compile_model(model, hyperparameters, steps=6 * hyperparameters.epochs)
+    callbacks = make_callbacks(hyperparameters, directory)
     if rates:
         callbacks.insert(0, keras.callbacks.LearningRateScheduler(rates))
     model.fit(
@@ -89,7 +88,7 @@ def test_history_has_each_epoch_as_json_and_csv(tmp_path: Path) -> None:
 def test_history_includes_metrics_that_start_in_a_later_epoch(tmp_path: Path) -> None:
     early_stopping = keras.callbacks.EarlyStopping()
     early_stopping.on_train_begin()
-    writer = HistoryWriter(tmp_path, early_stopping)
+    writer = HistoryWriter(tmp_path, early_stopping, "float32")
     writer.set_model(keras.Sequential([keras.Input((1,)), layers.Dense(1)]))
     for epoch, logs in enumerate([{"loss": 3.0}, {"loss": 2.0, "late": 0.5}, {"loss": 1.0}]):
         writer.on_epoch_begin(epoch)
@@ -104,6 +103,7 @@ def test_history_describes_the_model_and_the_machine(tmp_path: Path) -> None:
     history = _history(tmp_path)
     assert history["layers"] == [{"name": "Dense", "shape": [5], "parameters": 155}]
     assert history["parameters"] == 155
+    assert history["precision"] == "float32"
     assert history["hardware"] == describe_hardware()
 
 
@@ -114,7 +114,7 @@ def test_layer_with_several_outputs_has_no_shape(tmp_path: Path) -> None:
     outputs = layers.Dense(5, activation="softmax")(layers.Add()(doubled(image)))
     early_stopping = keras.callbacks.EarlyStopping()
     early_stopping.on_train_begin()
-    writer = HistoryWriter(tmp_path, early_stopping)
+    writer = HistoryWriter(tmp_path, early_stopping, "float32")
     writer.set_model(keras.Model(image, outputs))
     writer.on_train_end()
     described = {layer["name"]: layer["shape"] for layer in _history(tmp_path)["layers"]}
@@ -156,17 +156,38 @@ def test_history_shows_the_reduced_learning_rate(tmp_path: Path) -> None:
     assert rates == pytest.approx([1e-9, 1e-9, 1e-9, 1e-9 / 4, 1e-9 / 4, 1e-9 / 16])
 
 
-def test_a_schedule_continues_through_a_plateau(
-    tmp_path: Path,
-) -> None:
-    schedule = keras.optimizers.schedules.ExponentialDecay(1e-9, decay_steps=6, decay_rate=0.5)
-    _fit(tmp_path, schedule=schedule, early_stopping_patience=9, reduce_lr_patience=1)
+def test_the_cosine_schedule_continues_through_a_plateau(tmp_path: Path) -> None:
+    _fit(
+        tmp_path,
+        schedule="cosine",
+        learning_rate=1e-9,
+        warmup=1 / 3,
+        early_stopping_patience=9,
+        reduce_lr_patience=1,
+    )
     epochs = _history(tmp_path)["epochs"]
     assert len({epoch["val_accuracy"] for epoch in epochs}) == 1
-    last_steps = [6 * epoch - 1 for epoch in range(1, 7)]
+    # The rate rises for 12 of the 36 steps, and then falls along half a cosine wave.
     assert [epoch["learning_rate"] for epoch in epochs] == pytest.approx(
-        [1e-9 * 0.5 ** (step / 6) for step in last_steps]
+        [
+            1e-9 * (step / 12 if step < 12 else 0.5 + 0.5 * math.cos(math.pi * (step - 12) / 24))
+            for step in (5, 11, 17, 23, 29, 35)
+        ]
     )
+
+
+def test_averaged_weights_are_validated_and_kept(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"learning_rate": 0.3, "early_stopping_patience": 9}
+    plain = _fit(tmp_path / "plain", **options)
+    averaged = _fit(tmp_path / "averaged", averaging=0.2, **options)
+    losses = [
+        [epoch["loss"] for epoch in _history(tmp_path / name)["epochs"]]
+        for name in ("plain", "averaged")
+    ]
+    assert losses[0] == losses[1], "averaging must not change the trained weights"
+    assert _accuracy(averaged) != _accuracy(plain)
+    accuracies = [epoch["val_accuracy"] for epoch in _history(tmp_path / "averaged")["epochs"]]
+    assert _accuracy(averaged) == pytest.approx(max(accuracies))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -3,27 +3,67 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 
 import pytest
 from pydantic import ValidationError
 
 from models.architectures import ARCHITECTURES
 from models.hyperparameters import Hyperparameters, HyperparametersError, TrainerConfig
+from models.recipes import RECIPES
 
 
 @pytest.mark.parametrize("config", [None, {}])
 def test_missing_keys_get_the_documented_defaults(config: dict[str, object] | None) -> None:
     assert TrainerConfig.from_config(config).model_dump() == {
+        "recipe": "augmented",
+        "architecture": "cnn",
+        "seed": 42,
+        "backup_dir": "",
+        **asdict(RECIPES["augmented"]),
+    }
+
+
+def test_the_notebooks_recipe_is_unchanged() -> None:
+    """The values of the notebook, and no technique that it did not use."""
+    assert Hyperparameters(recipe="notebook").model_dump() == {
+        "recipe": "notebook",
         "architecture": "cnn",
         "epochs": 10,
         "batch_size": 64,
         "learning_rate": 0.001,
-        "seed": 42,
-        "early_stopping_patience": 3,
+        "schedule": "plateau",
+        "warmup": 0,
         "reduce_lr_patience": 2,
         "reduce_lr_factor": 0.5,
-        "backup_dir": "",
+        "early_stopping_patience": 3,
+        "averaging": 0,
+        "block_dropout": 0.25,
+        "dense_dropout": 0.5,
+        "rotation": 0,
+        "zoom": 0,
+        "shift": 0,
+        "shear": 0,
+        "precision": "float32",
+        "seed": 42,
     }
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_values_of_each_recipe_are_valid(recipe: str) -> None:
+    parameters = Hyperparameters(recipe=recipe).model_dump()
+    assert parameters.items() >= asdict(RECIPES[recipe]).items()
+
+
+def test_a_value_overrides_that_of_the_recipe() -> None:
+    parameters = Hyperparameters(recipe="notebook", epochs=2)
+    assert (parameters.epochs, parameters.batch_size) == (2, 64)
+
+
+def test_an_unknown_recipe_is_an_error_that_lists_the_known_ones() -> None:
+    message = rf"recipe: expected one of {', '.join(RECIPES)}, received 'fast'$"
+    with pytest.raises(HyperparametersError, match=message):
+        TrainerConfig.from_config({"recipe": "fast"})
 
 
 def test_values_override_the_defaults() -> None:
@@ -56,6 +96,16 @@ def test_only_backup_dir_is_not_a_hyperparameter() -> None:
         ("early_stopping_patience", 0, "Input should be greater than or equal to 1"),
         ("reduce_lr_patience", 0, "Input should be greater than or equal to 1"),
         ("reduce_lr_factor", 1, "Input should be less than 1"),
+        ("schedule", "linear", "Input should be 'cosine' or 'plateau'"),
+        ("precision", "half", "Input should be 'auto', 'bfloat16' or 'float32'"),
+        ("warmup", -1, "Input should be greater than or equal to 0"),
+        ("averaging", -1, "Input should be greater than or equal to 0"),
+        ("block_dropout", 1, "Input should be less than 1"),
+        ("dense_dropout", 1, "Input should be less than 1"),
+        ("rotation", 181, "Input should be less than or equal to 180"),
+        ("zoom", 1, "Input should be less than 1"),
+        ("shift", -0.1, "Input should be greater than or equal to 0"),
+        ("shear", 1, "Input should be less than 1"),
         ("backup_dir", 3, "Input should be a valid string"),
     ],
 )

@@ -38,7 +38,7 @@ def _pairs(pixels: np.ndarray, labels: np.ndarray) -> list[tuple[bytes, int]]:
 def _training_batches(
     files: list[str], tft_output: TFTransformOutput, epochs: range, batch_size: int, seed: int = 5
 ) -> tf.data.Dataset:
-    parameters = Hyperparameters(batch_size=batch_size, seed=seed)
+    parameters = Hyperparameters(recipe="notebook", batch_size=batch_size, seed=seed)
     return input_pipeline.training_batches(files, _COUNT, tft_output, parameters, epochs)
 
 

@@ -1,0 +1,83 @@
+"""Training recipes: named sets of hyperparameters that suit each other.
+
+To add one, add an entry to RECIPES. `--recipe`, settings files and the Trainer then accept its name.
+`models.hyperparameters.Hyperparameters` describes the values. Choose values on the validation split,
+never on the test split, and compare recipes over several seeds: two trainings that differ only in
+their seed can differ by 0.1 points of accuracy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Schedule = Literal["cosine", "plateau"]
+Precision = Literal["auto", "bfloat16", "float32"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The defaults of all hyperparameters except the network and the seed."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: Schedule
+    warmup: float
+    reduce_lr_patience: int
+    reduce_lr_factor: float
+    early_stopping_patience: int
+    averaging: float
+    block_dropout: float
+    dense_dropout: float
+    rotation: float
+    zoom: float
+    shift: float
+    shear: float
+    precision: Precision
+
+
+RECIPES: dict[str, Recipe] = {
+    # More accurate than the notebook's recipe in half its time: random affine transformations
+    # replace most of the dropout, and the averaged weights of large steps replace small ones.
+    "augmented": Recipe(
+        epochs=10,
+        batch_size=256,
+        learning_rate=0.003,
+        schedule="cosine",
+        warmup=0.1,
+        reduce_lr_patience=2,
+        reduce_lr_factor=0.5,
+        early_stopping_patience=5,
+        averaging=0.2,
+        block_dropout=0.125,
+        dense_dropout=0.25,
+        rotation=12,
+        zoom=0.1,
+        shift=0.09,
+        shear=0.1,
+        precision="auto",
+    ),
+    # The recipe of the notebook that this project grew out of.
+    "notebook": Recipe(
+        epochs=10,
+        batch_size=64,
+        learning_rate=0.001,
+        schedule="plateau",
+        warmup=0,
+        reduce_lr_patience=2,
+        reduce_lr_factor=0.5,
+        early_stopping_patience=3,
+        averaging=0,
+        block_dropout=0.25,
+        dense_dropout=0.5,
+        rotation=0,
+        zoom=0,
+        shift=0,
+        shear=0,
+        precision="float32",
+    ),
+}
+"""Recipes, keyed by the name passed to `--recipe`."""
+
+DEFAULT_RECIPE = "augmented"
