@@ -14,14 +14,14 @@ import keras
 import tensorflow as tf
 from typing_extensions import override
 
-from models.callbacks import HistoryWriter
+from models.callbacks import AveragedWeights, HistoryWriter
 
 _WEIGHTS = "model.weights.h5"
 _STATE = "state.json"
 _SAVED_ATTRIBUTES: dict[type, tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("best", "best_epoch", "stopped_epoch", "wait"),
     keras.callbacks.ReduceLROnPlateau: ("best", "cooldown_counter", "wait"),
-    keras.callbacks.SwapEMAWeights: ("_ema_weights_in_model",),
+    AveragedWeights: ("exchanged",),
     HistoryWriter: ("epochs",),
 }
 
@@ -38,8 +38,7 @@ class BackupAndRestore(keras.callbacks.Callback):
       - The backup outlives `fit` until `delete` is called, because the model is not exported yet.
 
     A backup is a directory `epoch-<number>` that contains the weights of the model and of the
-    optimizer, and the callbacks' state. With weight averaging, the model has the averaged weights
-    at the end of an epoch, and the optimizer the others. Only the newest and the best epoch are kept. This must be
+    optimizer, and the callbacks' state. Only the newest and the best epoch are kept. This must be
     the last callback, because it restores state that other callbacks reset in `on_train_begin`.
 
     Args:

@@ -51,7 +51,7 @@ def make_callbacks(parameters: Hyperparameters, directory: Path) -> list[keras.c
     return [
         EpochSeeds(parameters.seed),
         keras.callbacks.TerminateOnNaN(),
-        *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if parameters.averaging else []),
+        *([AveragedWeights()] if parameters.averaging else []),
         early_stopping,
         LearningRateRecorder(),
         *([reduce_lr] if parameters.schedule == "plateau" else []),
@@ -88,6 +88,41 @@ class EpochSeeds(keras.callbacks.Callback):
                 done.add(id(state))
 
 
+class AveragedWeights(keras.callbacks.Callback):
+    """Exchanges the weights of the model with the optimizer's moving averages.
+
+    The averages are in the model from each validation to the start of the next epoch, so later
+    callbacks see them. `keras.callbacks.SwapEMAWeights` computes the exchange with additions, whose
+    rounding changes the trained weights.
+
+    Attributes:
+      exchanged: whether the averages are in the model.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exchanged = False
+
+    @override
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if not self.exchanged:
+            self._exchange()
+
+    @override
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.exchanged:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        # Keras has no public name for the averages.
+        averages = self.model.optimizer._model_variables_moving_average
+        for weight, average in zip(self.model.trainable_variables, averages, strict=True):
+            trained = keras.ops.convert_to_numpy(weight)
+            weight.assign(average)
+            average.assign(trained)
+        self.exchanged = not self.exchanged
+
+
 class LearningRateRecorder(keras.callbacks.Callback):
     """Adds `learning_rate`, the rate of the last step, to the logs of each epoch.
 
@@ -117,8 +152,8 @@ class HistoryWriter(keras.callbacks.Callback):
     Each epoch has `epoch` (from 1), every value that Keras logs (`loss`, `learning_rate`, and the
     model's metrics with their `val_` counterparts) and `seconds` (including validation). The JSON
     file has `best_epoch` and `epochs`, with null for non-finite values, and describes the model
-    (`layers`, `parameters`), the `precision` and the machine (`hardware`). The CSV file has one column per name; the
-    cell is empty if an epoch lacks that value.
+    (`layers`, `parameters`), the `precision` and the machine (`hardware`). The CSV file has one
+    column per name; the cell is empty if an epoch lacks that value.
 
     Args:
       directory: created if it doesn't exist.

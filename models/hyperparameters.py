@@ -48,6 +48,12 @@ class Hyperparameters(Frozen):
         description=f"Network to train: {' or '.join(ARCHITECTURES)}.",
     )
     epochs: int = Field(_DEFAULTS.epochs, ge=1, description="Train for at most this many epochs.")
+    min_steps: int = Field(
+        _DEFAULTS.min_steps,
+        ge=0,
+        description="Train for more epochs if they have fewer than this many steps in total, as "
+        "with a small data set. 0 if epochs are given.",
+    )
     batch_size: int = Field(_DEFAULTS.batch_size, ge=1, description="Images in one training step.")
     learning_rate: float = Field(
         _DEFAULTS.learning_rate,
@@ -145,7 +151,12 @@ class Hyperparameters(Frozen):
     @classmethod
     def _fill_in_recipe(cls, values: Any) -> Any:
         recipe = RECIPES.get(values.get("recipe", DEFAULT_RECIPE))
-        return {**asdict(recipe), **values} if recipe else values
+        if recipe is None:
+            return values
+        defaults = asdict(recipe)
+        if "epochs" in values:
+            defaults["min_steps"] = 0
+        return {**defaults, **values}
 
 
 class TrainerConfig(Hyperparameters):

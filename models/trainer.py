@@ -2,8 +2,9 @@
 
 Training is reproducible bit for bit, even if it is killed and resumed, given the same data,
 hyperparameters, packages, processor type and number of threads. A different processor, number of
-threads or package version changes the order in which floats are summed, and the processor type also
-decides the precision, so the weights differ from the first step. The `seconds` in the history and the bytes of the SavedModel's graph always differ.
+threads or package version changes the order in which floats are summed, and the processor type can
+change the precision, so the weights differ from the first step. The `seconds` in the history and
+the bytes of the SavedModel's graph always differ.
 
 TensorFlow's `enable_op_determinism` is unnecessary on a CPU: five processes on a busy machine
 produced the same weights without it. It took 5% more CPU time, and it can't be disabled again for
@@ -23,8 +24,8 @@ from tensorflow_transform.output_wrapper import TFTransformOutput
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models import input_pipeline
-from models.augmentation import augments, write_samples
 from models.architectures import ARCHITECTURES
+from models.augmentation import augments, write_samples
 from models.backup import BackupAndRestore, backup_key
 from models.callbacks import make_callbacks
 from models.features import NUM_CLASSES
@@ -52,10 +53,9 @@ def run_fn(fn_args: FnArgs) -> None:
     """Trains a network on raw examples and exports the weights of its best epoch.
 
     Reads `train_files` and `eval_files` (glob patterns of gzipped TFRecord files of raw examples)
-    and `transform_graph_path`. Writes the SavedModel to `serving_model_dir`, and the history and
-    the TensorBoard logs to `model_run_dir`, with a sheet of augmented images (`models.augmentation`)
-    if the hyperparameters ask for augmentation. If training was resumed, the history contains all
-    epochs, but the TensorBoard logs start at the epoch where it resumed.
+    and `transform_graph_path`. Writes the SavedModel to `serving_model_dir`, and the history, the
+    TensorBoard logs and AUGMENTED_FILE to `model_run_dir`. If training was resumed, the history
+    contains all epochs, but the TensorBoard logs start at the epoch where it resumed.
 
     Args:
       fn_args: its `custom_config` contains the fields of a `TrainerConfig`.
@@ -66,13 +66,18 @@ def run_fn(fn_args: FnArgs) -> None:
       TrainingDivergedError: if there are no finite weights to export.
     """
     config = TrainerConfig.from_config(fn_args.custom_config)
-    config = config.model_copy(update={"precision": choose_precision(config.precision)})
     keras.config.disable_interactive_logging()  # Logs Keras's output instead of printing it.
     tft_output = TFTransformOutput(fn_args.transform_graph_path)
     train_files = input_pipeline.match_files(fn_args.train_files)
     eval_files = input_pipeline.match_files(fn_args.eval_files)
     count = input_pipeline.count_examples(train_files)
     steps = math.ceil(count / config.batch_size)
+    config = config.model_copy(
+        update={
+            "epochs": max(config.epochs, math.ceil(config.min_steps / steps)),
+            "precision": choose_precision(config.precision),
+        }
+    )
     directory = Path(fn_args.model_run_dir)
     model = _build_network(config, config.precision)
     compile_model(model, config, config.epochs * steps)

@@ -30,6 +30,7 @@ def test_the_notebooks_recipe_is_unchanged() -> None:
         "recipe": "notebook",
         "architecture": "cnn",
         "epochs": 10,
+        "min_steps": 0,
         "batch_size": 64,
         "learning_rate": 0.001,
         "schedule": "plateau",
@@ -58,6 +59,12 @@ def test_the_values_of_each_recipe_are_valid(recipe: str) -> None:
 def test_a_value_overrides_that_of_the_recipe() -> None:
     parameters = Hyperparameters(recipe="notebook", epochs=2)
     assert (parameters.epochs, parameters.batch_size) == (2, 64)
+
+
+def test_given_epochs_are_not_exceeded() -> None:
+    assert Hyperparameters().min_steps > 0
+    assert Hyperparameters(epochs=2).min_steps == 0
+    assert Hyperparameters(epochs=2, min_steps=5).min_steps == 5
 
 
 def test_an_unknown_recipe_is_an_error_that_lists_the_known_ones() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,16 +37,19 @@ def _pairs(pixels: np.ndarray, labels: np.ndarray) -> list[tuple[bytes, int]]:
 
 
 def _training_batches(
-    files: list[str], tft_output: TFTransformOutput, epochs: range, batch_size: int, seed: int = 5
+    files: list[str],
+    tft_output: TFTransformOutput,
+    epochs: range,
+    **options: Any,
 ) -> tf.data.Dataset:
-    parameters = Hyperparameters(recipe="notebook", batch_size=batch_size, seed=seed)
+    parameters = Hyperparameters(**{"recipe": "notebook", "seed": 5, **options})
     return input_pipeline.training_batches(files, _COUNT, tft_output, parameters, epochs)
 
 
 def _epochs(
     files: list[str], tft_output: TFTransformOutput, epochs: range, seed: int = 5
 ) -> list[list[float]]:
-    sums = _sums(_training_batches(files, tft_output, epochs, 32, seed))
+    sums = _sums(_training_batches(files, tft_output, epochs, batch_size=32, seed=seed))
     return [sums[i : i + _COUNT] for i in range(0, len(sums), _COUNT)]
 
 
@@ -89,7 +93,7 @@ def test_an_epoch_yields_each_example_once_with_its_label(
     files: list[str], tft_output: TFTransformOutput
 ) -> None:
     sizes, seen = [], []
-    for images, labels in _training_batches(files, tft_output, range(1), 7):
+    for images, labels in _training_batches(files, tft_output, range(1), batch_size=7):
         sizes.append(len(labels))
         pixels = np.round(images.numpy() * 255).astype(np.uint8)
         seen += _pairs(pixels, labels.numpy())
@@ -99,7 +103,7 @@ def test_an_epoch_yields_each_example_once_with_its_label(
 
 
 def test_batches_do_not_span_epochs(files: list[str], tft_output: TFTransformOutput) -> None:
-    batches = _training_batches(files, tft_output, range(2), _COUNT - 1)
+    batches = _training_batches(files, tft_output, range(2), batch_size=_COUNT - 1)
     assert [len(labels) for _, labels in batches] == [_COUNT - 1, 1, _COUNT - 1, 1]
 
 
@@ -136,6 +140,31 @@ def test_the_order_does_not_depend_on_the_first_epoch(
     files: list[str], tft_output: TFTransformOutput
 ) -> None:
     assert _epochs(files, tft_output, range(2, 4)) == _epochs(files, tft_output, range(4))[2:]
+
+
+def test_augmentation_keeps_the_order_and_the_labels(
+    files: list[str], tft_output: TFTransformOutput
+) -> None:
+    plain = list(_training_batches(files, tft_output, range(2), batch_size=32))
+    augmented = list(_training_batches(files, tft_output, range(2), batch_size=32, shift=0.01))
+    for (images, labels), (others, other_labels) in zip(plain, augmented, strict=True):
+        assert images.dtype == others.dtype == tf.float32
+        np.testing.assert_array_equal(labels, other_labels)
+        assert 0 < np.abs(images - others).mean() < 0.1
+
+
+def test_augmentation_depends_on_seed_epoch_and_step_only(
+    files: list[str], tft_output: TFTransformOutput
+) -> None:
+    def sums(epochs: range, seed: int = 5) -> list[float]:
+        return _sums(
+            _training_batches(files, tft_output, epochs, batch_size=32, seed=seed, shift=0.2)
+        )
+
+    uninterrupted = sums(range(3))
+    assert sums(range(2, 3)) == uninterrupted[2 * _COUNT :]
+    assert len(set(uninterrupted)) > 2 * _COUNT
+    assert sorted(sums(range(1), seed=6)) != sorted(uninterrupted[:_COUNT])
 
 
 def test_files_are_shuffled_if_the_buffer_is_too_small(

@@ -107,7 +107,7 @@ def test_signatures_have_the_documented_names_and_types(exported: tf.Module) -> 
 
 
 def test_only_the_parameters_are_exported(trained: Path) -> None:
-    count = ARCHITECTURES["cnn"](Hyperparameters(), 1).count_params()
+    count = ARCHITECTURES["cnn"](Hyperparameters()).count_params()
     assert sum(tensor.size for tensor in parameters(trained).values()) == count
 
 

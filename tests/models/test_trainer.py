@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import tensorflow as tf
 from support.second_architecture import build_second
 from support.small_trainings import history, serialize, train, train_in_subprocess, weights
 from support.tfds_directory import synthetic_examples
+from tensorflow.python.saved_model import loader_impl
 
 from models import trainer
 from models.architectures import ARCHITECTURES, Builder
 from models.features import IMAGE_SHAPE, NUM_CLASSES, PROBABILITIES
 from models.hyperparameters import Hyperparameters
+from models.progress import AUGMENTED_FILE, HISTORY_FILE
 from models.trainer import HyperparametersError
 
 SMALL = {"epochs": 3, "batch_size": 32, "seed": 7}
@@ -82,6 +85,44 @@ def test_a_second_architecture_can_be_resumed_and_exported(
     model = tf.saved_model.load(str(resumed / "Format-Serving"))
     output = model.signatures["serving_default"](examples=examples)
     assert output[PROBABILITIES].shape == (NUM_CLASSES, NUM_CLASSES)
+
+
+def _types(output: Path) -> set[int]:
+    """Returns the types of all values that the exported graph computes."""
+    graph = loader_impl.parse_saved_model(str(output / "Format-Serving"))
+    nodes = [
+        node
+        for function in graph.meta_graphs[0].graph_def.library.function
+        for node in function.node_def
+    ]
+    return {value.type for node in nodes for value in node.attr.values()}
+
+
+def test_training_in_bfloat16_exports_a_model_in_float32(tmp_path: Path, little_data: Path) -> None:
+    outputs = {
+        precision: train(little_data, tmp_path / precision, **SMALL, precision=precision)
+        for precision in ("bfloat16", "float32")
+    }
+    for precision, output in outputs.items():
+        assert json.loads((output / "run" / HISTORY_FILE).read_text())["precision"] == precision
+        assert tf.bfloat16.as_datatype_enum not in _types(output)
+        assert tf.float32.as_datatype_enum in _types(output)
+    assert weights(outputs["bfloat16"]) != weights(outputs["float32"])
+
+
+def test_a_small_data_set_gets_more_epochs(tmp_path: Path, little_data: Path) -> None:
+    # 20 images of each class make 2 batches of at most 10 images for each class.
+    options = {"batch_size": 10 * NUM_CLASSES, "early_stopping_patience": 9}
+    output = train(little_data, tmp_path, epochs=2, min_steps=5, **options)
+    assert len(history(output)) == 3
+
+
+def test_the_notebooks_recipe_writes_no_augmented_images(
+    tmp_path: Path, little_data: Path, reference: Path
+) -> None:
+    output = train(little_data, tmp_path, **SMALL, recipe="notebook")
+    assert not (output / "run" / AUGMENTED_FILE).exists()
+    assert (reference / "run" / AUGMENTED_FILE).is_file()
 
 
 @pytest.mark.parametrize("seed", [0, 2**31 - 1])
