@@ -6,7 +6,10 @@ import os
 import platform
 from pathlib import Path
 
-from models.hardware import describe_hardware
+import pytest
+import tensorflow as tf
+
+from models.hardware import describe_hardware, supports_bfloat16
 
 
 def test_processor_and_threads_are_named(tmp_path: Path) -> None:
@@ -28,3 +31,42 @@ def test_threads_are_those_that_the_process_may_use() -> None:
 
 def test_unnamed_processor_is_described_by_its_architecture(tmp_path: Path) -> None:
     assert describe_hardware(tmp_path / "none").startswith(f"{platform.machine()}, ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("fpu avx2 avx512f avx512_bf16 avx512_vnni", True),
+        ("fpu avx2 avx512f amx_bf16 amx_tile", True),
+        ("fpu avx2 avx512f avx512_vnni amx_int8", False),
+    ],
+)
+def test_bfloat16_needs_a_processor_with_its_instructions(
+    flags: str, expected: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "cpuinfo"
+    file.write_text(f"model name\t: Abacus\nflags\t\t: {flags}\nvmx flags\t: amx_bf16_x\n")
+    assert supports_bfloat16(file) is expected
+
+
+def test_bfloat16_is_unsupported_if_the_processor_is_unknown(tmp_path: Path) -> None:
+    assert not supports_bfloat16(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [([(8, 0)], True), ([(12, 0), (8, 6)], True), ([(7, 5)], False), ([(9, 0), (7, 5)], False)],
+)
+def test_bfloat16_depends_on_the_gpus_if_there_are_any(
+    capabilities: list[tuple[int, int]],
+    expected: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The devices are stand-ins in the form of TensorFlow's, because tests have no GPU."""
+    details = {f"GPU:{i}": {"compute_capability": c} for i, c in enumerate(capabilities)}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _kind: list(details))
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
+    file = tmp_path / "cpuinfo"
+    file.write_text("flags\t\t: avx512_bf16\n")
+    assert supports_bfloat16(file) is expected
