@@ -10,6 +10,10 @@ from dataclasses import dataclass
 HISTORY_FILE = "history.json"
 """File with the metrics of each epoch, in the Trainer's artifact `model_run`."""
 
+AUGMENTED_FILE = "augmented.png"
+"""Sheet of augmented training images, in the same artifact if the training augments: one row for
+each image, which starts with the original."""
+
 PROGRESS_LOGGER = "models.progress"
 """Name of the logger. Its records have the attribute `progress`."""
 
