@@ -27,8 +27,9 @@ def limit_threads(environ: MutableMapping[str, str] = os.environ) -> None:
     """Sets environment defaults for TensorFlow, which must not have been imported yet.
 
     TensorFlow and OpenBLAS start as many threads as the affinity allows. If control groups limit
-    the process to less processor time, as containers do, more threads than `usable_processors` only
-    compete for it. GPU memory is allocated as needed, so that others can use the GPU, too.
+    the process to less processor time, as containers do, more threads than `usable_processors`
+    compete for it: a training with 64 threads on 2 processors took twice the processor time. GPU
+    memory is allocated as needed, so that other processes can use the GPU, too.
 
     Args:
       environ: the environment; variables that are already set are not changed.
