@@ -109,7 +109,7 @@ def lane_path(edge: LineageEdge, lane_width: float, row_height: float) -> str:
 
 def _warms_up(report: Report) -> bool:
     values = report.hyperparameters
-    return values.get("schedule") == "cosine" and bool(values.get("warmup_epochs"))
+    return values.get("schedule") == "cosine" and bool(values.get("warmup"))
 
 
 def _largest_share(label_counts: Mapping[str, Mapping[int, int]]) -> float:

@@ -66,8 +66,8 @@ def make_history(
 AUGMENTATION = {
     "recipe": "augmented",
     "schedule": "cosine",
-    "warmup_epochs": 1.0,
-    "averaged_epochs": 2.0,
+    "warmup": 0.1,
+    "averaging": 0.2,
     "rotation": 12.0,
     "zoom": 0.1,
     "shift": 0.09,

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from PIL import Image
 from support.html_check import Page
-from support.report_inputs import EPOCHS, make_history, make_mistake, make_verdict, perfect_matrix
+from support.report_inputs import (
+    AUGMENTATION,
+    EPOCHS,
+    make_history,
+    make_mistake,
+    make_verdict,
+    perfect_matrix,
+)
 
 from components.common.provenance import ArtifactRecord, Data, Git
 from components.report.content import (
@@ -39,6 +46,7 @@ from components.report.page import (
 from components.report.rendering import duration, short_uri
 from models.definition import DATASET
 from models.features import CLASS_NAMES
+from models.hyperparameters import Hyperparameters
 
 HOSTILE = "<script>alert('&\"')</script>"
 
@@ -173,6 +181,10 @@ def test_report_of_an_older_version_can_be_read(tmp_path: Path) -> None:
 )
 def test_augmentation_is_described_by_its_limits(values: dict[str, Any], expected: str) -> None:
     assert describe_augmentation(values) == expected
+
+
+def test_hyperparameters_that_the_page_reads_exist() -> None:
+    assert AUGMENTATION.keys() <= Hyperparameters.model_fields.keys()
 
 
 def test_verdict_and_checks_are_shown(tmp_path: Path) -> None:
