@@ -70,7 +70,8 @@ def create_pipeline(settings: Settings) -> Pipeline:
         eval_args=trainer_pb2.EvalArgs(splits=["validation"]),
         custom_config=_trainer_config(settings),
     )
-    model = trainer.outputs["model"]
+    model, model_run = trainer.outputs["model"], trainer.outputs["model_run"]
+    hyperparameters = settings.training.model_dump_json()
 
     baseline = _baseline(settings, model)
     baseline_model = baseline.outputs["model"] if baseline else None
@@ -90,16 +91,18 @@ def create_pipeline(settings: Settings) -> Pipeline:
     report = RunReport(
         examples=examples,
         model=model,
-        model_run=trainer.outputs["model_run"],
+        model_run=model_run,
         blessing=model_gate.outputs["blessing"],
-        hyperparameters=settings.training.model_dump_json(),
+        hyperparameters=hyperparameters,
     )
     pusher = Pusher(
         model=model,
+        model_run=model_run,
         blessing=model_gate.outputs["blessing"],
         examples=examples,
         serving_dir=str(settings.serving_dir.absolute()),
         model_name=DATASET.name,
+        hyperparameters=hyperparameters,
     )
     # The Pusher fails if the model is not blessed, so RunReport must run first.
     pusher.add_upstream_node(report)

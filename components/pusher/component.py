@@ -18,9 +18,11 @@ class PusherSpec(ComponentSpec):
     PARAMETERS = {
         "serving_dir": ExecutionParameter(type=str),
         "model_name": ExecutionParameter(type=str),
+        "hyperparameters": ExecutionParameter(type=str),
     }
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
+        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
         "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
     }
@@ -40,23 +42,28 @@ class Pusher(base_component.BaseComponent):
     SPEC_CLASS = PusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each input
         self,
+        *,
         model: BaseChannel[Any],
+        model_run: BaseChannel[Any],
         blessing: BaseChannel[Any],
         examples: BaseChannel[Any],
         serving_dir: str,
         model_name: str,
+        hyperparameters: str = "{}",
     ) -> None:
         """Validates the destination immediately.
 
         Args:
           model: the Model to push.
+          model_run: the Trainer's output with the training history, which the manifest describes.
           blessing: ModelGate's output for this model.
           examples: the examples that the model was trained on. The split `test` is used for the
             smoke check, and ImageExampleGen's custom properties are copied to the manifest.
           serving_dir: local directory that contains one subdirectory per model.
           model_name: name of the model's subdirectory.
+          hyperparameters: JSON object, recorded in the manifest.
 
         Raises:
           PushError: if serving_dir is a URL, or model_name is not a valid directory name.
@@ -65,10 +72,12 @@ class Pusher(base_component.BaseComponent):
         super().__init__(
             PusherSpec(
                 model=model,
+                model_run=model_run,
                 blessing=blessing,
                 examples=examples,
                 serving_dir=serving_dir,
                 model_name=model_name,
+                hyperparameters=hyperparameters,
                 pushed_model=Channel(type=standard_artifacts.PushedModel),
             )
         )

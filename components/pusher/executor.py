@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tfx.components.evaluator import constants
@@ -21,9 +23,10 @@ from components.common.errors import ModelRejectedError, describe_os_error
 from components.common.roles import ByRole
 from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError, read_verdict
 from components.pusher import smoke_check
-from components.releases.manifest import ReleaseFacts
+from components.releases.manifest import ReleaseFacts, Training
 from components.releases.store import ReleaseStore, RolledBackError, model_directory
 from components.releases.writing import Pushed
+from models.progress import HISTORY_FILE
 
 TEST_SPLIT = "test"
 SMOKE_EXAMPLES = 16
@@ -38,9 +41,9 @@ class Executor(base_executor.BaseExecutor):
         """Pushes the model.
 
         Args:
-          input_dict: model, blessing and examples.
+          input_dict: model, model_run, blessing and examples.
           output_dict: pushed_model.
-          exec_properties: serving_dir and model_name.
+          exec_properties: serving_dir, model_name, and hyperparameters, as JSON.
 
         Raises:
           ModelRejectedError: if the gate didn't bless this model, or the model was rolled back.
@@ -48,10 +51,10 @@ class Executor(base_executor.BaseExecutor):
         """
         inputs = {
             role: artifact_utils.get_single_instance(input_dict[role])
-            for role in ("model", "blessing", "examples")
+            for role in ("model", "model_run", "blessing", "examples")
         }
-        model_name = exec_properties["model_name"]
-        store = ReleaseStore(model_directory(exec_properties["serving_dir"], model_name))
+        directory = model_directory(exec_properties["serving_dir"], exec_properties["model_name"])
+        store = ReleaseStore(directory)
         verdict = _approval(inputs["blessing"], inputs["model"])
         examples = smoke_check.read_examples(
             artifact_utils.get_split_uri([inputs["examples"]], TEST_SPLIT), SMOKE_EXAMPLES
@@ -59,7 +62,7 @@ class Executor(base_executor.BaseExecutor):
         try:
             pushed = store.push(
                 saved_model_path(inputs["model"]),
-                _facts(model_name, verdict, inputs),
+                _facts(exec_properties, verdict, inputs),
                 check=lambda staging: smoke_check.check_model(staging, examples),
             )
         except RolledBackError as error:
@@ -95,16 +98,36 @@ def _approval(blessing: Artifact, model: Artifact) -> Verdict:
     return verdict
 
 
-def _facts(model_name: str, verdict: Verdict, inputs: Mapping[str, Artifact]) -> ReleaseFacts:
+def _facts(
+    exec_properties: Mapping[str, Any], verdict: Verdict, inputs: Mapping[str, Artifact]
+) -> ReleaseFacts:
     return ReleaseFacts(
-        model=model_name,
+        model=exec_properties["model_name"],
         metrics=verdict.metrics,
         checks=verdict.checks,
         data=data_record(inputs["examples"]),
+        training=_training(inputs["model_run"], json.loads(exec_properties["hyperparameters"])),
         git=provenance.git_state(),
         packages=provenance.package_versions(),
         ml_metadata={role: artifact_record(artifact) for role, artifact in inputs.items()},
     )
+
+
+def _training(model_run: Artifact, hyperparameters: Mapping[str, Any]) -> Training | None:
+    """Reads the Trainer's history. An unreadable history does not stop the push."""
+    path = Path(model_run.uri) / HISTORY_FILE
+    try:
+        history = json.loads(path.read_text(encoding="utf-8"))
+        return Training(
+            hyperparameters=dict(hyperparameters),
+            epochs=len(history["epochs"]),
+            best_epoch=history["best_epoch"],
+            precision=history.get("precision"),
+            hardware=history["hardware"],
+        )
+    except (OSError, ValueError, KeyError):
+        _log.warning("The manifest can't describe the training", exc_info=True)
+        return None
 
 
 def _record(artifact: Artifact, pushed: Pushed) -> None:

@@ -46,6 +46,24 @@ class Rollback(Frozen):
     reason: str
 
 
+class Training(Frozen):
+    """How the model was trained.
+
+    Attributes:
+      hyperparameters: JSON values, by name, including the name of the `recipe`.
+      epochs: number of epochs.
+      best_epoch: epoch of the exported weights, from 1.
+      precision: type of number that training computed with; None if unknown.
+      hardware: the machine that trained the model.
+    """
+
+    hyperparameters: dict[str, Any]
+    epochs: int
+    best_epoch: int
+    precision: str | None
+    hardware: str
+
+
 class ReleaseFacts(Frozen):
     """The fields of a manifest that are known before the release has a version.
 
@@ -55,6 +73,7 @@ class ReleaseFacts(Frozen):
       metrics: metrics from the gate's verdict.
       checks: checks from the gate's verdict.
       data: the data that the model was trained on, and how to use the model.
+      training: None if unknown, as in manifests before format 3.
       git: None if the code is not in a Git repository.
       packages: package versions, by name.
       ml_metadata: artifacts, by their role in the push.
@@ -62,11 +81,12 @@ class ReleaseFacts(Frozen):
         the version that it restores.
     """
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     model: str
     metrics: dict[str, int | float | None]
     checks: tuple[Check, ...]
     data: Data
+    training: Training | None = None
     git: Git | None
     packages: dict[str, str]
     ml_metadata: dict[str, ArtifactRecord]
@@ -74,11 +94,12 @@ class ReleaseFacts(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _complete_format_1(cls, values: Any) -> Any:
-        """Adds the data definition to format 1, which supported only MNIST."""
-        if isinstance(values, dict) and values.get("format") == 1:
-            return {**values, "format": 2, "data": {**values["data"], **_FACTS_OF_FORMAT_1}}
-        return values
+    def _upgrade(cls, values: Any) -> Any:
+        """Adds the data definition to format 1, which supported only MNIST; accepts format 2."""
+        if not isinstance(values, dict) or values.get("format") not in (1, 2):
+            return values
+        added = _FACTS_OF_FORMAT_1 if values["format"] == 1 else {}
+        return {**values, "format": 3, "data": {**values["data"], **added}}
 
 
 _FACTS_OF_FORMAT_1 = {

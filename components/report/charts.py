@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from components.report.content import Bin, Calibration, Training
 from components.report.facts import BlessedModel
-from components.report.rendering import number
+from components.report.rendering import number, words
 
 WIDTH = 264
 LEFT = 52
@@ -26,6 +26,8 @@ _BAR_SHARE = 0.84
 
 _DIGITS = 4
 _SMALLEST = 1e-12  # Smaller differences are not shown.
+
+_LEARNING_RATE = "learning_rate"
 
 Scale = Callable[[float], float]
 Show = Callable[..., str]
@@ -104,10 +106,18 @@ class ReliabilityDiagram:
     bars: tuple[Bar, ...]
 
 
-def training_charts(training: Training) -> list[LineChart]:
-    """Lays out one chart per metric, with the training and validation values by epoch."""
+def training_charts(training: Training, warm_up: bool = False) -> list[LineChart]:
+    """Lays out one chart per metric, with the training and validation values by epoch.
+
+    Args:
+      training: the training history.
+      warm_up: whether the learning rate rose from 0 at the start of the first epoch.
+    """
     metrics = dict.fromkeys(name.removeprefix("val_") for name in training.metrics)
-    return [_training_chart(training, metric) for metric in metrics]
+    return [
+        _training_chart(training, metric, from_zero=warm_up and metric == _LEARNING_RATE)
+        for metric in metrics
+    ]
 
 
 def history_chart(models: Sequence[BlessedModel]) -> LineChart:
@@ -173,19 +183,19 @@ def _numbers_of(bin_: Bin) -> str:
     )
 
 
-def _training_chart(training: Training, metric: str) -> LineChart:
-    numbers = range(1, len(training.epochs) + 1)
+def _training_chart(training: Training, metric: str, from_zero: bool) -> LineChart:
+    numbers = range(0 if from_zero else 1, len(training.epochs) + 1)
     names = {metric: "training", f"val_{metric}": "validation"}
     values = {
-        label: [epoch.get(name) for epoch in training.epochs]
+        label: [*([0.0] if from_zero else []), *(epoch.get(name) for epoch in training.epochs)]
         for name, label in names.items()
         if name in training.metrics
     }
     show = _percent if metric.endswith("accuracy") else number
     x_of = _x_scale(numbers[0], numbers[-1])
-    bottom = [0.0] if metric == "learning_rate" else []
+    bottom = [0.0] if metric == _LEARNING_RATE else []
     y_ticks, y_of = _y_axis([*bottom, *(v for row in values.values() for v in row)], show)
-    title = metric.replace("_", " ").capitalize()
+    title = words(metric).capitalize()
     return LineChart(
         title=title,
         x_title="epoch",

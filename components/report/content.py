@@ -104,6 +104,7 @@ class Training(Frozen):
       layers: layers of the network.
       parameters: number of weights.
       hardware: the machine that trained the model.
+      precision: type of number that training computed with; None in older histories.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -113,6 +114,7 @@ class Training(Frozen):
     layers: tuple[Layer, ...]
     parameters: int
     hardware: str
+    precision: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -140,7 +142,7 @@ class Report(Frozen):
     """Everything known after the gate's decision. Sections that failed are None or empty.
 
     Attributes:
-      format: version of this format.
+      format: version of this format. Version 3 has no precision and no augmented picture.
       model: the candidate.
       data: the data that the model was trained and tested on.
       label_counts: number of examples, by split and label.
@@ -152,11 +154,13 @@ class Report(Frozen):
       warnings: contradictions between sections.
       problems: error messages, by section of the page that failed.
       class_pictures: PNG files with a row of training examples, by label.
+      augmented_picture: PNG file with rows of augmented training examples, each starting with the
+        original; None if the training did not augment.
       git: the code version; None if the code is not in a Git repository.
       packages: package versions, by name.
     """
 
-    format: Literal[3] = 3
+    format: Literal[3, 4] = 4
     model: ArtifactRecord
     data: Data
     label_counts: dict[str, dict[int, int]] = {}
@@ -168,6 +172,7 @@ class Report(Frozen):
     warnings: tuple[str, ...] = ()
     problems: dict[str, str] = {}
     class_pictures: dict[int, str] = {}
+    augmented_picture: str | None = None
     git: Git | None = None
     packages: dict[str, str] = {}
 

@@ -27,9 +27,9 @@ from components.report.content import (
 )
 from components.report.inference import first_of_each_class, run_inference
 from components.report.page import render
-from components.report.pictures import write_classes, write_predictions
+from components.report.pictures import write_augmented, write_classes, write_predictions
 from components.report.predictions import calibration
-from models.progress import HISTORY_FILE
+from models.progress import AUGMENTED_FILE, HISTORY_FILE
 
 TRAIN_SPLIT = "train"
 TEST_SPLIT = "test"
@@ -99,6 +99,9 @@ def make_report(
         "predictions", lambda: _predictions(model, examples, data, directory)
     )
     pictures = sections.attempt("classes", lambda: _class_pictures(examples, data, directory))
+    augmented = sections.attempt(
+        "augmented", lambda: _augmented_picture(inputs["model_run"], data, directory)
+    )
     return Report(
         model=artifact_record(model),
         data=data,
@@ -111,6 +114,7 @@ def make_report(
         warnings=_contradictions(verdict, predictions),
         problems=sections.problems,
         class_pictures=pictures or {},
+        augmented_picture=augmented,
         git=provenance.git_state(),
         packages=provenance.package_versions(),
     )
@@ -146,6 +150,11 @@ def _class_pictures(examples: Artifact, data: Data, directory: Path) -> dict[int
     split = artifact_utils.get_split_uri([examples], TRAIN_SPLIT)
     images = first_of_each_class(split, data.image_shape, len(data.class_names), CLASS_SAMPLES)
     return write_classes(images, CLASS_SAMPLES, directory)
+
+
+def _augmented_picture(model_run: Artifact, data: Data, directory: Path) -> str | None:
+    sheet = Path(model_run.uri) / AUGMENTED_FILE
+    return write_augmented(sheet, data.image_shape, directory) if sheet.exists() else None
 
 
 def _contradictions(verdict: Verdict | None, predictions: Predictions | None) -> tuple[str, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from components.common.provenance import Data
 from components.report import charts
@@ -20,6 +21,14 @@ _LARGEST_MATRIX = 40
 """Largest number of classes with a confusion matrix; with more, common mistakes are listed."""
 
 _COMMON_MISTAKES = 20
+
+_LIMITS: dict[str, Callable[[float], str]] = {
+    "rotation": lambda degrees: f"rotation up to ±{degrees:g}°",
+    "zoom": lambda share: f"scaling up to ±{100 * share:.3g}%",
+    "shift": lambda share: f"shift up to ±{100 * share:.3g}% of height and width",
+    "shear": lambda pixels: f"slant up to ±{pixels:g} pixels per pixel of height",
+}
+"""Describe the largest random changes of an image, by the hyperparameter that sets them."""
 
 
 def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
@@ -46,7 +55,8 @@ def render(report: Report, directory: Path, run: RunFacts | None = None) -> str:
         lane_path=lane_path,
         shade=shade,
         charts=charts,
-        curves=charts.training_charts(training) if training else [],
+        curves=charts.training_charts(training, _warms_up(report)) if training else [],
+        augmentation=describe_augmentation(report.hyperparameters),
         matrix=matrix if len(matrix) <= _LARGEST_MATRIX else (),
         mistakes=common_mistakes(matrix),
         largest_share=_largest_share(report.label_counts),
@@ -78,6 +88,12 @@ def common_mistakes(matrix: tuple[tuple[int, ...], ...]) -> list[CommonMistake]:
     return sorted(mistakes, key=lambda mistake: -mistake.count)[:_COMMON_MISTAKES]
 
 
+def describe_augmentation(hyperparameters: Mapping[str, Any]) -> str:
+    """Describes the random changes of training images; empty if no hyperparameter sets one."""
+    limits = {name: hyperparameters.get(name) or 0 for name in _LIMITS}
+    return ", ".join(_LIMITS[name](limit) for name, limit in limits.items() if limit)
+
+
 def shade(count: int, most: int) -> int:
     """Returns the shade of a matrix cell: 0 without mistakes, else 1 to 5; `most` gets 5."""
     return ceil(_SHADES * count / most) if count else 0
@@ -89,6 +105,11 @@ def lane_path(edge: LineageEdge, lane_width: float, row_height: float) -> str:
     y0, y1 = ((row + 0.5) * row_height for row in (edge.top, edge.bottom))
     bend, middle = y0 + row_height, y0 + row_height / 2
     return f"M{x0:g} {y0:g}C{x0:g} {middle:g} {x1:g} {middle:g} {x1:g} {bend:g}V{y1:g}"
+
+
+def _warms_up(report: Report) -> bool:
+    values = report.hyperparameters
+    return values.get("schedule") == "cosine" and bool(values.get("warmup"))
 
 
 def _largest_share(label_counts: Mapping[str, Mapping[int, int]]) -> float:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from components.report.content import Prediction
 from components.report.predictions import Classified
+from models.progress import AUGMENTED_FILE
 
 LONGEST_SIDE = 128
 """Longest side of a written image, in pixels. Limits the size of the page, which embeds them."""
@@ -47,6 +48,30 @@ def write_classes(
         names[label] = f"class-{label}.png"
         row.save(directory / names[label], optimize=True)
     return names
+
+
+def write_augmented(sheet: Path, image_shape: tuple[int, int, int], directory: Path) -> str:
+    """Writes the Trainer's sheet of augmented images, with a gap after the original images.
+
+    Args:
+      sheet: PNG file with rows of images of equal size; the first image of a row is the original.
+      image_shape: height, width and channels of an image.
+      directory: target directory.
+
+    Returns:
+      File name.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    height, width, _ = image_shape
+    with Image.open(sheet) as picture:
+        columns, rows = picture.width // width, picture.height // height
+        picture.thumbnail((columns * LONGEST_SIDE, rows * LONGEST_SIDE))
+        first, gap = picture.width // columns, picture.width // columns // 4
+        spread = Image.new("RGBA", (picture.width + gap, picture.height))
+        spread.paste(picture.crop((0, 0, first, picture.height)), (0, 0))
+        spread.paste(picture.crop((first, 0, *picture.size)), (first + gap, 0))
+    spread.save(directory / AUGMENTED_FILE, optimize=True)
+    return AUGMENTED_FILE
 
 
 def write_predictions(

@@ -86,6 +86,8 @@ def _difference(report: Report, previous: Report, metric: str) -> float | None:
 def _settings(report: Report) -> dict[str, str]:
     hyperparameters = {name.replace("_", " "): str(v) for name, v in report.hyperparameters.items()}
     git = report.git
+    if report.training and report.training.precision:  # "auto" in the hyperparameters.
+        hyperparameters["precision"] = report.training.precision
     return hyperparameters | {
         "data": f"{report.data.source or 'unknown'} {(report.data.fingerprint or '')[:8]}".strip(),
         "images": f"{sum(report.data.counts.values()):,}",

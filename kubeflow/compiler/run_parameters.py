@@ -16,7 +16,11 @@ from pipeline import stages
 RUN_PARAMETERS: dict[str, tuple[tuple[str, str], ...]] = {
     "data": ((stages.EXAMPLE_GEN, "source"),),
     "data_version": ((stages.EXAMPLE_GEN, "data_version"),),
-    "epochs": ((stages.TRAINER, "custom_config"), (stages.REPORT, "hyperparameters")),
+    "epochs": (
+        (stages.TRAINER, "custom_config"),
+        (stages.REPORT, "hyperparameters"),
+        (stages.PUSHER, "hyperparameters"),
+    ),
     "accuracy_threshold": ((stages.MODEL_GATE, "thresholds"),),
 }
 """The stages that use each setting, with the name of the component's parameter.

@@ -19,6 +19,7 @@ from mnist_kubeflow.entrypoint.contract import (
     adapt_output,
     output_file,
 )
+from models.hardware import limit_threads
 
 TERMINATION_LOG = Path("/dev/termination-log")
 _TERMINATION_BYTES = 2048
@@ -32,6 +33,7 @@ def main() -> None:
     executor_input = json.loads(arguments.json_serialized_invocation_args)
     inputs_spec = json.loads(arguments.json_serialized_inputs_spec_args or "{}")
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    limit_threads()
     try:
         _run(arguments.executor_class_path, executor_input, inputs_spec, beam_args)
     except Exception as error:

@@ -9,12 +9,14 @@ from typing import NoReturn
 import click
 from pydantic import ValidationError
 
+from models.hardware import limit_threads
 from models.validation import problems
 from pipeline.exit_status import ExitStatus
 
 
 def main() -> None:
     """Runs the command line. Invalid settings or data definitions exit with status USAGE."""
+    limit_threads()
     try:
         import models.definition  # noqa: F401 - importing it validates the definition
     except ValidationError as error:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import click
 from rich.table import Table
 
-from components.releases.manifest import ManifestError, Release, Rollback
+from components.releases.manifest import ManifestError, Release, Rollback, Training
 from components.releases.rollback import RollbackError
 from components.releases.store import ReleaseStore
 from components.releases.versions import parse_version
@@ -154,7 +154,7 @@ _COLUMNS: dict[str, Literal["left", "right"]] = {
 def _record(version: int, release: Release | ManifestError, live: bool) -> dict[str, Any]:
     if isinstance(release, ManifestError):
         return {"version": version, "live": live, "error": str(release)}
-    fields = {"created", "model_sha256", "metrics", "data", "rollback"}
+    fields = {"created", "model_sha256", "metrics", "data", "training", "rollback"}
     return {"version": version, "live": live, **release.model_dump(mode="json", include=fields)}
 
 
@@ -185,6 +185,9 @@ def _facts(release: Release, live: bool) -> Iterator[tuple[str, str]]:
     counts = ", ".join(f"{count:,} {split}" for split, count in release.data.counts.items())
     yield "data", f"{release.data.source or 'unknown'}: {counts}"
     yield "fingerprint", release.data.fingerprint or "unknown"
+    if training := release.training:
+        yield "training", _training(training)
+        yield "hardware", training.hardware
     yield "model", release.model_sha256
     git = release.git
     dirty = " with uncommitted changes" if git and git.dirty else ""
@@ -199,6 +202,15 @@ def _facts(release: Release, live: bool) -> Iterator[tuple[str, str]]:
 def _accuracy(release: Release) -> str:
     accuracy = release.metrics.get("accuracy")
     return "unknown" if accuracy is None else f"{accuracy:.2%}"
+
+
+def _training(training: Training) -> str:
+    recipe = training.hyperparameters.get("recipe", "unknown")
+    precision = training.precision or "unknown"
+    return (
+        f"recipe {recipe}, precision {precision}, "
+        f"best epoch {training.best_epoch} of {training.epochs}"
+    )
 
 
 def _rollback(rollback: Rollback) -> str:

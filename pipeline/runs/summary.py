@@ -89,6 +89,7 @@ def run_facts(stages: Mapping[str, Stage]) -> dict[str, Any]:
     verdict = read_run_verdict(stages)
     return {
         "data": _data_facts(done[EXAMPLE_GEN]) if EXAMPLE_GEN in done else None,
+        "training": _training_facts(done[TRAINER]) if TRAINER in done else None,
         "metrics": verdict.metrics if verdict else {},
         "checks": [check.model_dump() for check in verdict.checks] if verdict else [],
         "release": _release_facts(done[PUSHER]) if PUSHER in done else None,
@@ -133,6 +134,12 @@ def _data_facts(outputs: Outputs) -> dict[str, Any]:
     return {key: properties[key] for key in ("source", "fingerprint")} | {"counts": counts}
 
 
+def _training_facts(outputs: Outputs) -> dict[str, Any]:
+    history = _read(outputs["model_run"][0], HISTORY_FILE)
+    names = ("best_epoch", "precision", "hardware")
+    return {"epochs": len(history["epochs"])} | {name: history.get(name) for name in names}
+
+
 def _release_facts(outputs: Outputs) -> dict[str, Any]:
     properties = outputs["pushed_model"][0].properties
     return {
@@ -161,7 +168,11 @@ def _training(outputs: Outputs) -> str:
     accuracy = history["epochs"][best - 1]["val_accuracy"]
     epochs = len(history["epochs"])
     plural = "" if epochs == 1 else "s"
-    return f"{epochs} epoch{plural}, best validation accuracy {accuracy:.2%} in epoch {best}"
+    precision = f" in {history['precision']}" if history.get("precision") else ""
+    return (
+        f"{epochs} epoch{plural}{precision}, "
+        f"best validation accuracy {accuracy:.2%} in epoch {best}"
+    )
 
 
 def _baseline(outputs: Outputs) -> str:

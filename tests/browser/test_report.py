@@ -11,7 +11,15 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page
 from support.accessibility import THEMES, WIDTHS, check_accessibility
 from support.browser_fixture import browser
-from support.report_inputs import EPOCHS, make_history, make_mistake, make_verdict, perfect_matrix
+from support.report_inputs import (
+    AUGMENTATION,
+    EPOCHS,
+    make_history,
+    make_mistake,
+    make_verdict,
+    perfect_matrix,
+    write_augmented_sheet,
+)
 
 from components.common.provenance import ArtifactRecord, Data
 from components.report.content import Bin, Calibration, Predictions, Report, Training
@@ -26,8 +34,9 @@ from components.report.facts import (
     StageTime,
 )
 from components.report.page import render, render_rejection
+from components.report.pictures import write_augmented
 from components.report.run_index import RunRow, render_index
-from models.features import NUM_CLASSES
+from models.features import IMAGE_SHAPE, NUM_CLASSES
 
 __all__ = ["browser"]
 
@@ -109,10 +118,11 @@ def make_report(blessed: bool) -> Report:
         label_counts=splits,
         verdict=make_verdict(matrix),
         training=Training.model_validate(make_history(EPOCHS)),
-        hyperparameters={"architecture": "cnn", "batch_size": 64},
+        hyperparameters={"architecture": "cnn", "batch_size": 64, **AUGMENTATION},
         predictions=make_predictions(),
         problems={} if blessed else {"classes": "OSError: lost"},
         class_pictures={0: "x.png"} if blessed else {},
+        augmented_picture="augmented.png" if blessed else None,
         packages={"tfx": "1.2.3"},
     )
 
@@ -138,6 +148,8 @@ def make_facts(checks: DataChecks = CHECKS) -> RunFacts:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("pages")
     Image.new("L", (28, 28)).save(directory / "x.png")
+    write_augmented_sheet(directory / "sheet.png")
+    write_augmented(directory / "sheet.png", IMAGE_SHAPE, directory)
     good, bad = make_report(blessed=True), make_report(blessed=False)
     rows = [
         RunRow("2026-11-22 17:18 UTC", "a/report.html", "", "released as version 17", good, ""),

@@ -1,6 +1,7 @@
 """Executors for the tests of the entrypoint."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class Reporter(BaseExecutor):
             "parameters": exec_properties,
             "tmp": self._get_tmp_dir(),
             "extra_flags": self._extra_flags,
+            "gpu_growth": os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH"),
             "span": [artifact.span for artifact in input_dict.get("examples", [])],
         }
         (Path(evaluation.uri) / "report.json").write_text(json.dumps(report))

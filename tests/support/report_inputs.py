@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -10,11 +11,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from components.model_gate.rules import VERDICT_FILE, Confusion, Evaluated, Verdict, decide
 from components.model_gate.thresholds import Thresholds
 from components.report.content import Prediction
-from models.features import CLASS_NAMES, NUM_CLASSES
-from models.progress import HISTORY_FILE
+from models.features import CLASS_NAMES, IMAGE_SHAPE, NUM_CLASSES
+from models.progress import AUGMENTED_FILE, HISTORY_FILE
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
@@ -48,6 +51,7 @@ FACTS: dict[str, object] = {
     ],
     "parameters": 12345,
     "hardware": "Abacus, 2 threads, no GPU",
+    "precision": "bfloat16",
 }
 """Fields of the history other than `epochs`."""
 
@@ -57,6 +61,35 @@ def make_history(
 ) -> dict[str, object]:
     """Creates the Trainer's history, as JSON values."""
     return {"best_epoch": best_epoch, "epochs": epochs, **FACTS}
+
+
+AUGMENTATION = {
+    "recipe": "augmented",
+    "schedule": "cosine",
+    "warmup": 0.1,
+    "averaging": 0.2,
+    "rotation": 12.0,
+    "zoom": 0.1,
+    "shift": 0.09,
+    "shear": 0.0,
+}
+"""Hyperparameters of a recipe that augments."""
+
+
+def write_augmented_sheet(
+    file: Path, image_shape: tuple[int, int, int] = IMAGE_SHAPE, rows: int = 4, columns: int = 8
+) -> None:
+    """Writes augmented images in the layout of the Trainer: originals in the first column.
+
+    The images of a row have the same shade, which is darker in the original.
+    """
+    height, width, channels = image_shape
+    sheet = Image.new("L" if channels == 1 else "RGB", (columns * width, rows * height))
+    for row, column in itertools.product(range(rows), range(columns)):
+        shade = 60 * (row + 1) - (30 if column == 0 else column)
+        box = (column * width + 2, row * height + 2, (column + 1) * width, (row + 1) * height)
+        sheet.paste(shade if channels == 1 else (shade, 0, 0), box)
+    sheet.save(file)
 
 
 def make_verdict(
@@ -138,6 +171,9 @@ class Inputs:
         Path(self.blessing.uri).mkdir()
         self.verdict = Path(self.blessing.uri) / VERDICT_FILE
         self.write_verdict(cases)
+
+    def write_augmented_sheet(self, **layout: Any) -> None:
+        write_augmented_sheet(Path(self.model_run.uri) / AUGMENTED_FILE, **layout)
 
     def write_history(self, epochs: Sequence[Mapping[str, float | None]]) -> None:
         self.history.write_text(json.dumps(make_history(epochs)))

@@ -161,6 +161,10 @@ class ReleasePipeline:
         trainer = Importer(source_uri=model_uri, artifact_type=standard_artifacts.Model).with_id(
             "Trainer"
         )
+        # The model has no history.
+        history = Importer(source_uri=model_uri, artifact_type=standard_artifacts.ModelRun).with_id(
+            "History"
+        )
         examples, model = example_gen.outputs["result"], trainer.outputs["result"]
         baseline = Resolver(
             strategy_class=NewestOtherBlessedModel,
@@ -191,6 +195,7 @@ class ReleasePipeline:
         )
         pusher = Pusher(
             model=model,
+            model_run=history.outputs["result"],
             blessing=model_gate.outputs["blessing"],
             examples=examples,
             serving_dir=str(self.root / "serving"),
@@ -199,7 +204,7 @@ class ReleasePipeline:
         return Pipeline(
             pipeline_name="release",
             pipeline_root=str(self.root / "root"),
-            components=[example_gen, trainer, baseline, evaluator, model_gate, pusher],
+            components=[example_gen, trainer, history, baseline, evaluator, model_gate, pusher],
             enable_cache=True,
             metadata_connection_config=metadata.sqlite_metadata_connection_config(
                 str(self.root / "metadata.sqlite")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.report_inputs import EPOCHS, make_history
 from tfx.types import Channel, standard_artifacts
 
 from components.common.checksums import directory_sha256, model_sha256
@@ -13,9 +14,10 @@ from components.model_gate.rules import VERDICT_FILE, Confusion, Evaluated, Verd
 from components.model_gate.thresholds import Thresholds
 from components.pusher.component import Pusher
 from components.pusher.executor import Executor
-from components.releases.manifest import read_release
+from components.releases.manifest import Training, read_release
 from components.releases.store import ReleaseStore
 from components.releases.writing import PushError
+from models.progress import HISTORY_FILE
 
 
 class PusherInputs:
@@ -24,6 +26,12 @@ class PusherInputs:
     def __init__(self, toy: Any) -> None:
         self.model = toy.model(model_id=5)
         self.examples = toy.examples(toy.cases(right=20))
+        self.model_run = standard_artifacts.ModelRun()
+        self.model_run.uri = str(toy.directory / "model_run")
+        self.model_run.id = 8
+        self.history = Path(self.model_run.uri) / HISTORY_FILE
+        self.history.parent.mkdir()
+        self.history.write_text(json.dumps(make_history(EPOCHS, best_epoch=2)))
         self.blessing = standard_artifacts.ModelBlessing()
         self.blessing.uri = str(toy.directory / "blessing")
         self.blessing.id = 6
@@ -51,9 +59,18 @@ class PusherInputs:
     def push(self) -> Any:
         pushed = standard_artifacts.PushedModel()
         Executor().Do(
-            {"model": [self.model], "blessing": [self.blessing], "examples": [self.examples]},
+            {
+                "model": [self.model],
+                "model_run": [self.model_run],
+                "blessing": [self.blessing],
+                "examples": [self.examples],
+            },
             {"pushed_model": [pushed]},
-            {"serving_dir": str(self.serving), "model_name": "models"},
+            {
+                "serving_dir": str(self.serving),
+                "model_name": "models",
+                "hyperparameters": json.dumps({"recipe": "augmented", "epochs": 9}),
+            },
         )
         return pushed
 
@@ -89,12 +106,33 @@ def test_the_manifest_records_provenance(inputs: PusherInputs) -> None:
     assert release.data.counts == {"test": 20}
     assert {role: artifact.id for role, artifact in release.ml_metadata.items()} == {
         "model": 5,
+        "model_run": 8,
         "blessing": 6,
         "examples": 7,
     }
     assert release.ml_metadata["model"].uri == inputs.model.uri
     assert release.ml_metadata["model"].type == "Model"
     assert "tensorflow" in release.packages
+
+
+def test_the_manifest_describes_the_training(inputs: PusherInputs) -> None:
+    release = read_release(Path(inputs.push().get_string_custom_property("pushed_destination")))
+    assert release.training == Training(
+        hyperparameters={"recipe": "augmented", "epochs": 9},
+        epochs=2,
+        best_epoch=2,
+        precision="bfloat16",
+        hardware="Abacus, 2 threads, no GPU",
+    )
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", '{"best_epoch": "x", "epochs": []}'])
+def test_an_unreadable_history_does_not_stop_the_push(
+    inputs: PusherInputs, text: str | None
+) -> None:
+    inputs.history.unlink() if text is None else inputs.history.write_text(text)
+    release = read_release(Path(inputs.push().get_string_custom_property("pushed_destination")))
+    assert release.training is None
 
 
 def test_missing_artifact_properties_are_recorded_as_unknown(inputs: PusherInputs) -> None:
@@ -187,6 +225,7 @@ def test_the_component_rejects_a_url_immediately() -> None:
     with pytest.raises(PushError, match="received 'gs://bucket'"):
         Pusher(
             model=Channel(type=standard_artifacts.Model),
+            model_run=Channel(type=standard_artifacts.ModelRun),
             blessing=Channel(type=standard_artifacts.ModelBlessing),
             examples=Channel(type=standard_artifacts.Examples),
             serving_dir="gs://bucket",

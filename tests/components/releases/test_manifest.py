@@ -27,7 +27,7 @@ def version_dir(make_model: MakeModel, tmp_path: Path) -> Path:
 
 def test_the_manifest_lists_every_file_with_size_and_checksum(version_dir: Path) -> None:
     release = read_release(version_dir)
-    assert release.format == 2
+    assert release.format == 3
     assert release.version == 1000
     assert release.created.isoformat() == "1970-01-01T00:16:40+00:00"
     assert {name: file.bytes for name, file in release.files.items()} == {
@@ -96,16 +96,27 @@ def test_a_manifest_of_format_1_describes_mnist_regardless_of_the_definition(
     data = {name: manifest["data"][name] for name in ("source", "fingerprint", "counts")}
     path.write_text(json.dumps({**manifest, "format": 1, "data": data}))
     release = read_release(version_dir)
-    assert release.format == 2
+    assert release.format == 3
     assert release.data.title == "MNIST"
     assert release.data.class_names == tuple("0123456789")
     assert release.data.image_shape == (28, 28, 1)
 
 
+def test_a_manifest_of_format_2_is_intact_without_its_training(version_dir: Path) -> None:
+    path = version_dir / RELEASE_FILE
+    manifest = json.loads(path.read_text())
+    del manifest["training"]
+    path.write_text(json.dumps({**manifest, "format": 2}))
+    release = verified_release(version_dir)
+    assert release
+    assert (release.format, release.training) == (3, None)
+    assert release.data.class_names == DATASET.class_names
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"format": 3}, "format: Input should be 2"),
+        ({"format": 4}, "format: Input should be 3"),
         ({"version": "newest"}, "version: Input should be a valid integer"),
         ({"created": "2024-01-01T00:00:00"}, "created: Input should have timezone info"),
         ({"unknown": 1}, "unknown: Extra inputs are not permitted"),

@@ -76,6 +76,20 @@ def test_learning_rate_starts_at_zero() -> None:
     assert chart.y_ticks[0].text == "0"
 
 
+def test_learning_rate_with_a_warm_up_rises_from_zero_before_the_first_epoch() -> None:
+    numbers = [0.003, 0.002, 1e-9]
+    epochs = [{"epoch": i, "learning_rate": n, "loss": 1} for i, n in enumerate(numbers, 1)]
+    training = Training.model_validate(make_history(epochs, best_epoch=2))
+    loss, rate = training_charts(training, warm_up=True)
+    (line,) = rate.series
+    assert len(line.points) == 4
+    assert line.points[0] == (charts.LEFT + 6, charts.BOTTOM)
+    assert line.points[1][1] == min(y for _, y in line.points)
+    assert [tick.text for tick in rate.x_ticks] == ["0", "1", "2", "3"]
+    assert rate.marked == line.points[2][0]
+    assert [tick.text for tick in loss.x_ticks] == ["1", "2", "3"]
+
+
 def test_best_epoch_is_marked_at_its_points() -> None:
     (chart,) = draw({"loss": 3}, {"loss": 2}, {"loss": 4}, best_epoch=2)
     assert chart.marked == chart.series[0].points[1][0]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.html_check import Page
-from support.report_inputs import EPOCHS, Inputs
+from support.report_inputs import AUGMENTATION, EPOCHS, Inputs
 from support.tfx_executors import run_executor
 from tfx.types import Channel, standard_artifacts
 
@@ -34,7 +34,7 @@ def make(inputs: Inputs, name: str = "report") -> tuple[Report, Page, Path]:
         inputs.directory / name,
         inputs.by_role(),
         {"report": artifact},
-        {"hyperparameters": json.dumps({"epochs": 2, "learning_rate": 0.001})},
+        {"hyperparameters": json.dumps({"epochs": 2, "learning_rate": 0.001, **AUGMENTATION})},
     )
     directory = Path(artifact.uri)
     html = (directory / "report.html").read_text(encoding="utf-8")
@@ -203,6 +203,7 @@ def test_invalid_predictions_are_counted(toy: Any) -> None:
         ("training", lambda inputs: inputs.history.write_text('{"epochs": []}')),
         ("verdict", lambda inputs: inputs.verdict.write_text("{}")),
         ("classes", lambda inputs: shutil.rmtree(Path(inputs.examples.uri) / "Split-train")),
+        ("augmented", lambda inputs: Path(inputs.model_run.uri, "augmented.png").write_text("x")),
         ("data", lambda inputs: inputs.examples.set_string_custom_property("label_counts", "x")),
     ],
 )
@@ -227,6 +228,42 @@ def test_model_card_has_the_facts_of_definition_training_and_verdict(inputs: Inp
     assert "12,345 parameters" in page.text
     assert "2 epochs in 3.5 s on Abacus, 2 threads, no GPU" in page.text
     assert "Flatten 4 0 Dense 10 12,345" in page.text
+
+
+def test_model_card_names_recipe_and_precision(inputs: Inputs) -> None:
+    _, page, _ = make(inputs)
+    assert "recipe augmented" in page.text
+    assert "averaged over the steps before" in page.text
+    assert "precision bfloat16 in training, float32 in the exported model" in page.text
+
+
+def test_history_without_a_precision_is_shown(inputs: Inputs) -> None:
+    history = json.loads(inputs.history.read_text())
+    inputs.history.write_text(json.dumps({k: v for k, v in history.items() if k != "precision"}))
+    report, page, _ = make(inputs)
+    assert not report.problems
+    assert "in the exported model" not in page.text
+
+
+def test_augmented_images_are_shown_with_their_settings(inputs: Inputs) -> None:
+    inputs.write_augmented_sheet()
+    report, page, directory = make(inputs)
+    assert not report.problems
+    assert report.augmented_picture == "augmented.png"
+    height, width, _ = DATASET.image_shape
+    with Image.open(directory / "augmented.png") as picture:
+        assert picture.size == (8 * width + width // 4, 4 * height)
+    limits = "rotation up to ±12°, scaling up to ±10%, shift up to ±9% of height and width"
+    assert f"as training sees them ({limits})." in page.text
+    assert sum("augmented variants" in (image["alt"] or "") for image in page.having("img")) == 1
+
+
+def test_training_that_did_not_augment_has_no_pictures_of_it(inputs: Inputs) -> None:
+    report, page, directory = make(inputs)
+    assert not report.problems
+    assert report.augmented_picture is None
+    assert "Augmented" not in page.text
+    assert not (directory / "augmented.png").exists()
 
 
 def test_missing_input_is_an_error(inputs: Inputs) -> None:

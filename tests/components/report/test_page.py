@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 from support.html_check import Page
-from support.report_inputs import EPOCHS, make_history, make_mistake, make_verdict, perfect_matrix
+from support.report_inputs import (
+    AUGMENTATION,
+    EPOCHS,
+    make_history,
+    make_mistake,
+    make_verdict,
+    perfect_matrix,
+)
 
 from components.common.provenance import ArtifactRecord, Data, Git
 from components.report.content import (
@@ -29,6 +37,7 @@ from components.report.facts import (
 )
 from components.report.page import (
     common_mistakes,
+    describe_augmentation,
     lane_path,
     render,
     render_rejection,
@@ -37,6 +46,7 @@ from components.report.page import (
 from components.report.rendering import duration, short_uri
 from models.definition import DATASET
 from models.features import CLASS_NAMES
+from models.hyperparameters import Hyperparameters
 
 HOSTILE = "<script>alert('&\"')</script>"
 
@@ -148,6 +158,33 @@ def test_external_text_is_escaped(tmp_path: Path) -> None:
     assert not page.having("script")
     assert html.count("&lt;script&gt;") >= 20
     assert HOSTILE in page.text
+
+
+def test_report_of_an_older_version_can_be_read(tmp_path: Path) -> None:
+    content = json.loads(make_report().to_json())
+    del content["training"]["precision"], content["augmented_picture"]
+    report = Report.from_json(json.dumps({**content, "format": 3}))
+    assert report.training
+    assert report.training.precision is None
+    _, page = rendered(tmp_path, report)
+    assert "✓ blessed" in page.text
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, ""),
+        ({"rotation": 0.0, "zoom": None}, ""),
+        ({"shear": 0.1}, "slant up to ±0.1 pixels per pixel of height"),
+        ({"zoom": 0.125, "rotation": 7.5}, "rotation up to ±7.5°, scaling up to ±12.5%"),
+    ],
+)
+def test_augmentation_is_described_by_its_limits(values: dict[str, Any], expected: str) -> None:
+    assert describe_augmentation(values) == expected
+
+
+def test_hyperparameters_that_the_page_reads_exist() -> None:
+    assert AUGMENTATION.keys() <= Hyperparameters.model_fields.keys()
 
 
 def test_verdict_and_checks_are_shown(tmp_path: Path) -> None:

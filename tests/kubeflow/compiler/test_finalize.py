@@ -68,7 +68,11 @@ def spec() -> Spec:
             stages.TRAINER: {"custom_config": '{"seed": 42, "epochs": 10}'},
             stages.MODEL_GATE: {"thresholds": '{"accuracy_threshold": "0.95", "max_loss": "0.25"}'},
             stages.REPORT: {"hyperparameters": '{"epochs": 10}'},
-            stages.PUSHER: {"serving_dir": "/serving", "model_name": "mnist"},
+            stages.PUSHER: {
+                "serving_dir": "/serving",
+                "model_name": "mnist",
+                "hyperparameters": '{"epochs": 10}',
+            },
         }
     )
 
@@ -120,8 +124,9 @@ def test_run_parameter_replaces_a_number_in_a_json_parameter(spec: Spec) -> None
 
 def test_run_parameter_reaches_every_stage_that_uses_it(spec: Spec) -> None:
     final, _ = finalize(spec, KFP)
-    report = launch(final, "RunReport", {"epochs": "5"})
-    assert json.loads(report["hyperparameters"]) == {"epochs": 5}
+    for stage in ("RunReport", "Pusher"):
+        launched = launch(final, stage, {"epochs": "5"})
+        assert json.loads(launched["hyperparameters"]) == {"epochs": 5}
 
 
 def test_output_with_a_type_of_kfp_gets_a_schema_title(spec: Spec) -> None:
@@ -330,7 +335,7 @@ def test_vertex_requires_a_serving_dir_in_a_bucket(spec: Spec, serving_dir: str)
 
 @pytest.mark.parametrize("serving_dir", ["/gcs/bucket", "/gcs/bucket/serving"])
 def test_vertex_has_no_platform_document(spec: Spec, serving_dir: str) -> None:
-    add_task(spec, "Pusher", {"serving_dir": serving_dir})
+    add_task(spec, "Pusher", {"serving_dir": serving_dir, "hyperparameters": '{"epochs": 10}'})
     assert finalize(spec, VERTEX)[1] == {}
 
 

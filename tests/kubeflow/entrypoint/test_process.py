@@ -152,6 +152,15 @@ def test_value_artifact_is_written_to_a_file_and_a_parameter(run: Run, tmp_path:
     assert (tmp_path / "task" / "count").read_text() == "41"
 
 
+def test_tensorflow_gets_its_environment_before_the_executor_runs(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "restored after the test")
+    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH")
+    run("Reporter")
+    assert report(tmp_path)["gpu_growth"] == "true"
+
+
 def test_failed_retry_removes_the_output_of_an_earlier_attempt(run: Run, tmp_path: Path) -> None:
     run("Reporter")
     assert (tmp_path / "task" / "output_metadata.json").exists()

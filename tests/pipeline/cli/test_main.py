@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from support.forks import ROOT, Fork
 
+from pipeline.cli.main import main
 from pipeline.exit_status import ExitStatus
 
 DEFINITION = (ROOT / "models" / "definition.py").read_text()
@@ -36,6 +38,15 @@ def test_error_about_several_fields_of_the_data_definition_gets_a_line(tmp_path:
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert line.startswith("Error: models/definition.py: expected a bundled_sample of ")
+
+
+def test_every_command_sets_defaults_for_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "restored after the test")
+    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH")
+    monkeypatch.setattr(sys, "argv", ["mnist-pipeline", "releases", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
 
 
 def test_help_imports_neither_tensorflow_nor_tfx() -> None:

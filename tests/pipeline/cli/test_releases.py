@@ -12,10 +12,18 @@ from support.release_fixtures import no_check, release_facts
 
 from components.common.provenance import Data, Git
 from components.model_gate.checks import Check
-from components.releases.manifest import RELEASE_FILE
+from components.releases.manifest import RELEASE_FILE, Training
 from components.releases.store import ReleaseStore
 from models.definition import DATASET
 from pipeline.cli.releases import releases
+
+TRAINING = Training(
+    hyperparameters={"recipe": "augmented"},
+    epochs=10,
+    best_epoch=9,
+    precision="bfloat16",
+    hardware="Abacus, 2 threads, no GPU",
+)
 
 
 @pytest.fixture
@@ -40,6 +48,7 @@ def serving(tmp_path: Path) -> Path:
             data=Data(source="tfds:mnist/3.0.1", fingerprint="f00d", counts={"train": 54000}),
             git=Git(commit="c0ffee", dirty=True),
             packages={"tfx": "1.16.0"},
+            training=TRAINING if version == 200 else None,
         )
         store = ReleaseStore(tmp_path / "serving" / DATASET.name)
         store.push(model, facts, no_check, lambda version=version: float(version))  # type: ignore[misc]
@@ -94,6 +103,16 @@ def test_show_prints_the_facts_of_the_manifest(serving: Path, version: str) -> N
     assert "None" not in result.output
     assert "c0ffee with uncommitted changes" in result.output
     assert "f00d" in result.output
+
+
+def test_show_describes_the_training_if_the_manifest_does(serving: Path) -> None:
+    assert (
+        "training    recipe augmented, precision bfloat16, best epoch 9 of 10\n"
+        "hardware    Abacus, 2 threads, no GPU\n"
+    ) in call(serving, "show", "200").output
+    assert "training" not in call(serving, "show", "100").output
+    (old, new) = json.loads(call(serving, "--json").output)
+    assert (old["training"], new["training"]["epochs"]) == (None, 10)
 
 
 def test_show_as_json_is_the_manifest(serving: Path) -> None:

@@ -32,14 +32,14 @@ def index(runs: Any) -> Page:
 
 def test_newest_run_is_first_and_compared_with_the_previous_one(runs: Any) -> None:
     runs.whole_run("2026-11-22T10:00:00", **content(wrong=9, batch_size=64))
-    runs.whole_run("2026-11-22T11:00:00", **content(batch_size=32))
+    runs.whole_run("2026-11-22T11:00:00", **content(batch_size=32, recipe="made"))
     page = index(runs)
     newest, oldest = page.text.split("released as version 17")[:2]
     assert f"{DATASET.title} runs" in page.text
     points = 900 / sum(map(sum, perfect_matrix()))
-    assert f"✓ blessed 100.00% +{points:.2f} points 0.1 +0.0000 2 cnn 32 0.001" in newest
+    assert f"✓ blessed 100.00% +{points:.2f} points 0.1 +0.0000 made 2 cnn 32 0.001" in newest
     assert "batch size 64 → 32" in newest
-    assert "2 cnn 64 0.001 -" in oldest
+    assert "- 2 cnn 64 0.001 -" in oldest
     assert "→" not in oldest
 
 
@@ -85,6 +85,18 @@ def test_comparison_lists_all_changes(runs: Any) -> None:
         "code unknown → cccccccc with changes",
     )
     assert compare(before, before).settings == ()
+
+
+def test_precision_of_the_training_is_compared_instead_of_the_setting(runs: Any) -> None:
+    def report(precision: str | None) -> Report:
+        training = Training.model_validate(make_history(EPOCHS) | {"precision": precision})
+        id_ = runs.report(**content(precision="auto") | {"training": training})
+        return Report.from_json((runs.uri(id_) / REPORT_CONTENT).read_text(encoding="utf-8"))
+
+    float32, bfloat16, unknown = map(report, ("float32", "bfloat16", None))
+    assert compare(bfloat16, float32).settings == ("precision float32 → bfloat16",)
+    assert compare(bfloat16, bfloat16).settings == ()
+    assert compare(bfloat16, unknown).settings == ("precision auto → bfloat16",)
 
 
 def test_external_text_is_escaped() -> None:

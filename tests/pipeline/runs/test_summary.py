@@ -51,6 +51,24 @@ def test_training_is_described_by_its_best_epoch(trained: Stage) -> None:
     assert describe_stage(trained) == "3 epochs, best validation accuracy 75.00% in epoch 2"
 
 
+def test_precision_of_the_training_is_described_if_known(trained: Stage) -> None:
+    file = Path(trained.outputs["model_run"][0].uri, "history.json")
+    history = json.loads(file.read_text()) | {"precision": "bfloat16", "hardware": "Abacus"}
+    file.write_text(json.dumps(history))
+    assert describe_stage(trained).startswith("3 epochs in bfloat16, best validation accuracy 75.")
+    assert run_facts({TRAINER: trained})["training"] == {
+        "epochs": 3,
+        "best_epoch": 2,
+        "precision": "bfloat16",
+        "hardware": "Abacus",
+    }
+
+
+def test_facts_about_a_training_without_precision_are_null(trained: Stage) -> None:
+    facts = run_facts({TRAINER: trained})["training"]
+    assert facts == {"epochs": 3, "best_epoch": 2, "precision": None, "hardware": None}
+
+
 def test_verdict_is_described(rejected: Stage) -> None:
     assert describe_stage(rejected) == "NOT BLESSED: 5 of 6 checks passed"
 
@@ -98,6 +116,7 @@ def test_pusher_that_skipped_a_rejected_model_is_not_among_the_stage_times(rejec
 def test_facts_of_a_run_that_stopped_early_are_empty() -> None:
     assert run_facts({EXAMPLE_GEN: _stage(EXAMPLE_GEN, state="FAILED")}) == {
         "data": None,
+        "training": None,
         "metrics": {},
         "checks": [],
         "release": None,
