@@ -99,9 +99,7 @@ def load(source: str, limit: int) -> tuple[Examples, Examples, float]:
         return (images[~test], labels[~test]), (images[test], labels[test]), 1 / 8
     import tensorflow_datasets as tfds
 
-    loaded = tfds.load(
-        "mnist:3.0.1", split=["train", "test"], as_supervised=True, batch_size=-1
-    )
+    loaded = tfds.load("mnist:3.0.1", split=["train", "test"], as_supervised=True, batch_size=-1)
     train, test = tfds.as_numpy(loaded)
     kept = limit * 6 // 7 or None, limit // 7 or None
     return (train[0][: kept[0]], train[1][: kept[0]]), (test[0][: kept[1]], test[1][: kept[1]]), 0.1

@@ -27,7 +27,6 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
-
 from benchmarks import plain_keras
 
 IMAGE = "image"
@@ -92,9 +91,7 @@ def run(directory: Path, root: Path, counts: Mapping[str, int], epochs: int, see
 
     # The benchmark reads the start and end of each component from TFX's log.
     logging.set_verbosity(logging.INFO)
-    tfx.orchestration.LocalDagRunner().run(
-        create_pipeline(directory, root, counts, epochs, seed)
-    )
+    tfx.orchestration.LocalDagRunner().run(create_pipeline(directory, root, counts, epochs, seed))
     (evaluation,) = (root / "Evaluator" / "evaluation").iterdir()
     accuracy = _read_accuracy(evaluation)
     if not any((root / "serving").iterdir()):
@@ -141,9 +138,7 @@ def create_pipeline(
         examples=examples,
         schema=schema,
         preprocessing_fn="benchmarks.stock_tfx.preprocessing_fn",
-        splits_config=tfx.proto.SplitsConfig(
-            analyze=["train"], transform=["train", "validation"]
-        ),
+        splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=["train", "validation"]),
     )
     trainer = tfx.components.Trainer(
         run_fn="benchmarks.stock_tfx.run_fn",
@@ -224,12 +219,12 @@ def preprocessing_fn(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 def run_fn(fn_args: Any) -> None:
     """Trains on the transformed examples and exports a model of serialized raw examples."""
     import keras
-    import tensorflow_transform as tft
+    from tensorflow_transform.output_wrapper import TFTransformOutput
     from tfx_bsl.public import tfxio
 
     config = fn_args.custom_config
     keras.utils.set_random_seed(config["seed"])
-    transform = tft.TFTransformOutput(fn_args.transform_graph_path)
+    transform = TFTransformOutput(fn_args.transform_graph_path)
     spec = transform.transformed_metadata.schema
 
     def read(files: list[str], training: bool) -> tf.data.Dataset:

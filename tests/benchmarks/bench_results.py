@@ -1,0 +1,313 @@
+"""The results of `bench_pipeline.py`: their format, statistics, and tables in Markdown.
+
+    python -m benchmarks.bench_results
+
+renders tests/benchmarks/results/full.json into README.md and docs/benchmarks.md, between the
+comments `<!-- benchmark: … -->` and `<!-- end of benchmark -->`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from components.report.intervals import wilson_interval
+
+ROOT = Path(__file__).parents[2]
+RESULTS = Path(__file__).with_name("results") / "full.json"
+PLAIN = "plain"
+STOCK = "stock"
+FIT = "fit"
+"""The step that `model.fit` takes, on its own or within the Trainer."""
+
+_TITLES = {PLAIN: "plain Keras script", STOCK: "stock TFX components"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a contender.
+
+    Attributes:
+      contender: PLAIN, STOCK, or the recipe of this pipeline.
+      round: from 0. The runs of a round follow one another, so only they are compared.
+      seconds: wall time of the process.
+      cpu_seconds: CPU time of the process and its children.
+      peak_bytes: largest sum of the resident memory of the process and its children.
+      steps: wall and CPU seconds by step or component, in order. CPU is None if unknown.
+      epochs: validation accuracy of each epoch, and seconds since the start of the process.
+      train_images: images in one epoch.
+      correct: test images that were classified correctly.
+      test_images: number of test images.
+      rerun_seconds: wall time of the same run again, fully cached; None without a cache.
+      commit: the code that ran.
+    """
+
+    contender: str
+    round: int
+    seed: int
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    steps: dict[str, list[float | None]]
+    epochs: list[list[float]]
+    train_images: int
+    correct: int
+    test_images: int
+    rerun_seconds: float | None
+    commit: str
+
+    @property
+    def fit_seconds(self) -> float:
+        """Wall time of `model.fit`."""
+        return self.steps[FIT][0] or 0.0
+
+    @property
+    def outside_seconds(self) -> float:
+        """Wall time outside `model.fit`."""
+        return self.seconds - self.fit_seconds
+
+    @property
+    def images_per_second(self) -> float:
+        """Training images per second of `model.fit`, which includes validation."""
+        return self.train_images * len(self.epochs) / self.fit_seconds
+
+    def seconds_to(self, accuracy: float) -> float | None:
+        """Seconds until the validation accuracy first reached a value; None if it never did."""
+        return next((seconds for value, seconds in self.epochs if value >= accuracy), None)
+
+
+def read_runs(lines: Iterable[str]) -> list[Run]:
+    """Parses one JSON object per line."""
+    return [Run(**json.loads(line)) for line in lines if line.strip()]
+
+
+def make_results(runs: Sequence[Run], facts: dict[str, Any]) -> dict[str, Any]:
+    """Combines the runs and their statistics.
+
+    Args:
+      runs: in the order in which they ended.
+      facts: `command`, `target` (a validation accuracy), `default` (a recipe), `machine`,
+        `versions`, and `commands` (seconds by command).
+
+    Returns:
+      JSON values: the facts, `commits`, `contenders` (see `summarize`), and `runs`.
+    """
+    names = dict.fromkeys(run.contender for run in runs)
+    return {
+        **facts,
+        "commits": sorted({run.commit for run in runs}),
+        "contenders": {name: summarize(name, runs, facts["target"]) for name in names},
+        "runs": [asdict(run) for run in runs],
+    }
+
+
+def summarize(name: str, runs: Sequence[Run], target: float) -> dict[str, Any]:
+    """Returns the statistics of a contender.
+
+    The accuracy is the mean over the runs. Its interval is that of one model on these test images,
+    because more seeds don't give more test images. Other values are medians over the runs, except
+    `peak_bytes` (largest) and the ratios (see `ratio`).
+    """
+    own = [run for run in runs if run.contender == name]
+    accuracies = [run.correct / run.test_images for run in own]
+    images = own[0].test_images
+    interval = wilson_interval(round(mean(accuracies) * images), images)
+    reached = [seconds for run in own if (seconds := run.seconds_to(target)) is not None]
+    reruns = [run.rerun_seconds for run in own if run.rerun_seconds is not None]
+
+    def to_target(run: Run) -> float | None:
+        return run.seconds_to(target)
+
+    return {
+        "seeds": [run.seed for run in own],
+        "accuracy": mean(accuracies),
+        "accuracy_interval": interval,
+        "lowest_accuracy": min(accuracies),
+        "seconds": median(run.seconds for run in own),
+        "cpu_seconds": median(run.cpu_seconds for run in own),
+        "outside_seconds": median(run.outside_seconds for run in own),
+        "images_per_second": median(run.images_per_second for run in own),
+        "peak_bytes": max(run.peak_bytes for run in own),
+        "target_reached": len(reached),
+        "target_seconds": median(reached) if reached else None,
+        "rerun_seconds": median(reruns) if reruns else None,
+        "steps": {step: _median_step(step, own) for step in own[0].steps},
+        "plain_ratio": ratio(runs, name, PLAIN, lambda run: run.seconds),
+        "plain_cpu_ratio": ratio(runs, name, PLAIN, lambda run: run.cpu_seconds),
+        "plain_target_ratio": ratio(runs, name, PLAIN, to_target),
+        "stock_ratio": ratio(runs, name, STOCK, lambda run: run.seconds),
+        "stock_cpu_ratio": ratio(runs, name, STOCK, lambda run: run.cpu_seconds),
+    }
+
+
+def ratio(
+    runs: Sequence[Run], name: str, base: str, measure: Callable[[Run], float | None]
+) -> float | None:
+    """Returns the median over the rounds of a contender's value divided by that of `base`.
+
+    Dividing within a round cancels slow changes of the machine's load. None if no round has both.
+    """
+    values = {(run.round, run.contender): measure(run) for run in runs}
+    pairs = [
+        (values.get((number, name)), values.get((number, base)))
+        for number in sorted({run.round for run in runs})
+    ]
+    quotients = [own / other for own, other in pairs if own is not None and other is not None]
+    return median(quotients) if quotients else None
+
+
+def _median_step(step: str, runs: Sequence[Run]) -> list[float | None]:
+    columns = zip(*(run.steps[step] for run in runs if step in run.steps), strict=True)
+    return [None if None in column else median(column) for column in columns]
+
+
+def summary_table(results: dict[str, Any]) -> str:
+    """Returns one row per contender, and the times of commands."""
+    target = f"{results['target']:.4g}"
+    header = (
+        "contender",
+        "test accuracy (95% interval)",
+        "total time",
+        "÷ plain",
+        "÷ stock",
+        f"validation ≥ {100 * float(target):g}%",
+        "÷ plain",
+        "outside training",
+        "training images/s",
+        "peak memory",
+    )
+    rows = [
+        (
+            title(name, results["default"]),
+            _accuracy(facts),
+            _seconds(facts["seconds"]),
+            _ratio(facts["plain_ratio"]),
+            _ratio(facts["stock_ratio"]),
+            _seconds(facts["target_seconds"]),
+            _ratio(facts["plain_target_ratio"]),
+            _seconds(facts["outside_seconds"]),
+            f"{facts['images_per_second']:,.0f}",
+            f"{facts['peak_bytes'] / 2**30:.2f} GiB",
+        )
+        for name, facts in results["contenders"].items()
+    ]
+    return _table(header, rows)
+
+
+def step_table(results: dict[str, Any]) -> str:
+    """Returns one row per step, with wall and CPU seconds of each contender."""
+    contenders = results["contenders"]
+    steps = dict.fromkeys(step for facts in contenders.values() for step in facts["steps"])
+    ordered = [step for step in steps if step != FIT]
+    header = ("stage", *(title(name, results["default"]) for name in contenders))
+    rows = [
+        (step, *(_step(facts["steps"].get(step)) for facts in contenders.values()))
+        for step in ordered
+    ]
+    rows += [
+        ("start-up and exit", *(_step(_rest(facts)) for facts in contenders.values())),
+        (
+            "total",
+            *(_step([facts["seconds"], facts["cpu_seconds"]]) for facts in contenders.values()),
+        ),
+        (
+            "of which `model.fit`",
+            *(_step(facts["steps"].get(FIT)) for facts in contenders.values()),
+        ),
+    ]
+    return _table(header, rows)
+
+
+def provenance(results: dict[str, Any]) -> str:
+    """Returns a sentence on how the results were measured."""
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    runs = len(results["runs"])
+    return (
+        f"`{results['command']}`, {runs} runs on {results['machine']['hardware']} "
+        f"({versions}; commit {', '.join(results['commits'])})."
+    )
+
+
+def commands(results: dict[str, Any]) -> str:
+    """Returns a sentence with the times of cached reruns and of commands."""
+    default = results["contenders"].get(results["default"], {})
+    times = {"a rerun with no changes": default.get("rerun_seconds"), **results["commands"]}
+    parts = [f"{name} {seconds:.2g} s" for name, seconds in times.items() if seconds is not None]
+    return f"Wall time of {', '.join(parts)}." if parts else ""
+
+
+def title(name: str, default: str) -> str:
+    """Returns the name of a contender for people."""
+    if name in _TITLES:
+        return _TITLES[name]
+    return f"this pipeline, `{name}`{' (default)' if name == default else ''}"
+
+
+def _rest(facts: dict[str, Any]) -> list[float | None]:
+    """Returns the wall and CPU seconds outside the steps; `fit` may be within the Trainer."""
+    nested = {FIT} if "Trainer" in facts["steps"] else set()
+    steps = [values for step, values in facts["steps"].items() if step not in nested]
+    totals = facts["seconds"], facts["cpu_seconds"]
+    return [
+        max(0.0, total - sum(values[index] or 0.0 for values in steps))
+        for index, total in enumerate(totals)
+    ]
+
+
+def _accuracy(facts: dict[str, Any]) -> str:
+    low, high = facts["accuracy_interval"]
+    text = f"{facts['accuracy']:.2%} ({100 * low:.2f} to {100 * high:.2f})"
+    seeds = len(set(facts["seeds"]))
+    return text if seeds == 1 else f"{text}, {seeds} seeds, lowest {facts['lowest_accuracy']:.2%}"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.{0 if seconds >= 10 else 1}f} s"
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _step(values: Sequence[float | None] | None) -> str:
+    if values is None:
+        return ""
+    return " / ".join("-" if value is None else f"{value:.1f}" for value in values)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+BLOCKS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "summary": lambda results: (
+        f"{summary_table(results)}\n{provenance(results)} {commands(results)}\n"
+    ),
+    "stages": step_table,
+}
+"""Rendered text by the name in the opening comment."""
+
+PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+_BLOCK = re.compile(r"(<!-- benchmark: (\w+) -->\n).*?(<!-- end of benchmark -->\n)", re.DOTALL)
+
+
+def render(page: str, results: dict[str, Any]) -> str:
+    """Returns the text of a page with its benchmark blocks renewed."""
+    return _BLOCK.sub(lambda found: f"{found[1]}{BLOCKS[found[2]](results)}{found[3]}", page)
+
+
+def main() -> None:
+    """Renews the pages."""
+    results = json.loads(RESULTS.read_text())
+    for page in PAGES:
+        page.write_text(render(page.read_text(), results))
+
+
+if __name__ == "__main__":
+    main()
