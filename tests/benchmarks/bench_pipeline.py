@@ -14,6 +14,7 @@ as a table and written as JSON (`bench_results.make_results`).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -25,15 +26,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import psutil
 from benchmarks import bench_results
 from benchmarks.bench_results import FIT, PLAIN, ROOT, STOCK, Run
+from typing_extensions import override
 
 from models.hyperparameters import Hyperparameters
 from models.progress import HISTORY_FILE
@@ -53,22 +56,29 @@ _SECONDS_BETWEEN_SAMPLES = 0.2
 
 
 class Measured(NamedTuple):
-    """A process that ended, with the lines of its standard error that `EVENT` matches.
+    """A process that ended.
 
     Attributes:
-      events: wall seconds and CPU seconds since the start, and the line.
+      seconds: wall time.
+      cpu_seconds: including that of its children.
+      peak_bytes: largest sum of the resident memory of the process and its children.
+      lines: lines of standard error, with the wall seconds since the start.
+      cpu_samples: wall seconds and CPU seconds since the start, in order.
+      stdout: standard output.
     """
 
     seconds: float
     cpu_seconds: float
     peak_bytes: int
-    events: list[tuple[float, float, str]]
+    lines: list[tuple[float, str]]
+    cpu_samples: list[tuple[float, float]]
     stdout: str
 
-
-EVENT = re.compile(r"Component \S+ is (?:running|finished)\.|val_accuracy")
-_STEP = re.compile(r"Component (\S+) is (running|finished)\.")
-_EPOCH = re.compile(r"epoch (\d+).*val_accuracy ([\d.]+)")
+    def step(self, start: float, end: float) -> list[float]:
+        """Returns the wall and CPU seconds between two times."""
+        times, values = np.transpose(self.cpu_samples)
+        cpu = np.interp([start, end], times, values)
+        return [round(end - start, 3), round(float(cpu[1] - cpu[0]), 3)]
 
 
 def main() -> None:
@@ -80,9 +90,8 @@ def main() -> None:
         log.unlink(missing_ok=True)
     runs = bench_results.read_runs(log.read_text().splitlines()) if log.exists() else []
     done = {(run.contender, run.round) for run in runs}
-    machine = describe_machine()
-    data = [f"--data={options.data}", f"--limit={options.limit}"]
-    _module("benchmarks.stock_tfx", "prepare", str(options.work / "examples"), *data)
+    machine = describe_machine(options.work)
+    _prepare(options)
     schedule = [
         (name, number)
         for name, number in make_schedule(options.contenders, options.rounds, options.seeds)
@@ -149,10 +158,10 @@ def is_full(options: argparse.Namespace) -> bool:
 
 def recipes() -> list[str]:
     """Returns the names of the recipes."""
-    try:
-        from models.recipes import RECIPES
-    except ImportError:
+    if "recipe" not in Hyperparameters.model_fields:
         return [default_recipe()]
+    from models.recipes import RECIPES
+
     return list(RECIPES)
 
 
@@ -176,24 +185,29 @@ def make_schedule(contenders: Sequence[str], rounds: int, seeds: int) -> Iterato
         yield from ((default_recipe(), number) for number in range(rounds, seeds))
 
 
+def _prepare(options: argparse.Namespace) -> None:
+    """Writes the examples for the stock components. Also downloads the data if needed."""
+    command = [
+        *(sys.executable, "-m", "benchmarks.stock_tfx", "prepare"),
+        str(options.work / "examples"),
+        f"--data={options.data}",
+        f"--limit={options.limit}",
+    ]
+    measure(command, options.work / "prepare.log")
+
+
 def run_contender(name: str, number: int, options: argparse.Namespace) -> Run:
     """Runs a contender in a fresh directory. The round determines the seed."""
     directory = options.work / name
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     seed = FIRST_SEED + number
-    if name in (PLAIN, STOCK):
-        command, rerun = _other_command(name, seed, directory, options), None
-        measured = measure(command, directory / "stderr.log")
-        steps, epochs = read_events(measured.events)
-        facts = json.loads(measured.stdout.splitlines()[-1])
-    else:
-        command = _own_command(name, seed, directory, options)
-        measured = measure(command, directory / "stderr.log")
-        rerun = measure(command, directory / "rerun.log").seconds
-        steps, epochs = read_events(measured.events)
-        facts = _own_facts(json.loads(measured.stdout))
-        steps[FIT], epochs = _read_history(directory / "root", epochs)
+    own = name not in (PLAIN, STOCK)
+    make_command = _own_command if own else _other_command
+    command = make_command(name, seed, directory, options)
+    measured = measure(command, directory / "stderr.log")
+    facts = read_own(measured, directory / "root") if own else read_other(measured)
+    rerun = measure(command, directory / "rerun.log").seconds if own else None
     return Run(
         contender=name,
         round=number,
@@ -201,8 +215,6 @@ def run_contender(name: str, number: int, options: argparse.Namespace) -> Run:
         seconds=round(measured.seconds, 3),
         cpu_seconds=round(measured.cpu_seconds, 3),
         peak_bytes=measured.peak_bytes,
-        steps=steps,
-        epochs=epochs,
         rerun_seconds=rerun and round(rerun, 3),
         commit=_commit(),
         **facts,
@@ -233,18 +245,26 @@ def _other_command(name: str, seed: int, directory: Path, options: argparse.Name
 
 
 def _own_command(recipe: str, seed: int, directory: Path, options: argparse.Namespace) -> list[str]:
-    selected = {"recipe": recipe} if "recipe" in Hyperparameters.model_fields else {}
-    epochs = scaled(Hyperparameters(**selected).epochs, options.epochs)
+    epochs = scaled(hyperparameters(recipe).epochs, options.epochs)
     return [
-        *(sys.executable, "-m", "pipeline", "run", "--json", "--verbose"),
+        *(sys.executable, "-m", "pipeline", "run", "--json"),
         f"--data={options.data}",
         f"--limit={options.limit}",
         f"--seed={seed}",
         f"--pipeline-root={directory / 'root'}",
         f"--serving-dir={directory / 'serving'}",
-        *(f"--{key}={value}" for key, value in selected.items()),
+        *(f"--{key}={value}" for key, value in _selected(recipe).items()),
         *([] if is_full(options) else [f"--epochs={epochs}", *LOOSE_GATES]),
     ]
+
+
+def hyperparameters(recipe: str) -> Hyperparameters:
+    """Returns a recipe's hyperparameters."""
+    return Hyperparameters(**_selected(recipe))
+
+
+def _selected(recipe: str) -> dict[str, Any]:
+    return {"recipe": recipe} if "recipe" in Hyperparameters.model_fields else {}
 
 
 def scaled(epochs: int, share: float) -> int:
@@ -252,43 +272,60 @@ def scaled(epochs: int, share: float) -> int:
     return max(1, round(epochs * share))
 
 
-def _own_facts(outcome: dict[str, Any]) -> dict[str, int]:
-    """Reads the JSON of `mnist-pipeline run --json`."""
+_STEP = re.compile(r"Component (\S+) is (running|finished)\.")
+_EPOCH = re.compile(r"^epoch \d+: val_accuracy ([\d.]+)")
+
+
+def read_other(measured: Measured) -> dict[str, Any]:
+    """Returns the facts for a `Run` of a script that prints `_STEP` and `_EPOCH` lines.
+
+    The last line of its standard output is a JSON object with further facts.
+    """
+    started: dict[str, float] = {}
+    steps = {}
+    epochs = []
+    for seconds, line in measured.lines:
+        if found := _STEP.search(line):
+            name, state = found.groups()
+            if state == "running":
+                started[name] = seconds
+            else:
+                steps[name] = measured.step(started[name], seconds)
+        elif found := _EPOCH.search(line):
+            epochs.append([float(found[1]), round(seconds, 3)])
+    return {"steps": steps, "epochs": epochs, **json.loads(measured.stdout.splitlines()[-1])}
+
+
+_STAGE_ENDED = re.compile(r"^(\w+) +done +[\d.]+ s")
+_EPOCH_ENDED = re.compile(r"^ +epoch \d+/\d+ .*validation accuracy")
+
+
+def read_own(measured: Measured, root: Path) -> dict[str, Any]:
+    """Returns the facts for a `Run` of `mnist-pipeline run --json`, with its pipeline root.
+
+    The lines on standard error give the times at which stages and epochs end, the JSON object and
+    the training history their durations.
+    """
+    outcome = json.loads(measured.stdout)
+    durations = {stage["name"]: stage["seconds"] for stage in outcome["stages"]}
+    steps = {
+        found[1]: measured.step(seconds - durations[found[1]], seconds)
+        for seconds, line in measured.lines
+        if (found := _STAGE_ENDED.search(line))
+    }
+    (history,) = root.glob(f"Trainer/model_run/*/{HISTORY_FILE}")
+    rows = json.loads(history.read_text())["epochs"]
+    ends = [seconds for seconds, line in measured.lines if _EPOCH_ENDED.search(line)]
+    steps[FIT] = measured.step(ends[0] - rows[0]["seconds"], ends[-1])
     return {
+        "steps": steps,
+        "epochs": [
+            [row["val_accuracy"], round(end, 3)] for row, end in zip(rows, ends, strict=True)
+        ],
         "train_images": outcome["data"]["counts"]["train"],
         "correct": outcome["metrics"]["correct"],
         "test_images": outcome["metrics"]["examples"],
     }
-
-
-def _read_history(
-    root: Path, epochs: list[list[float]]
-) -> tuple[list[float | None], list[list[float]]]:
-    """Returns the seconds of `model.fit`, and the epochs with their exact accuracies."""
-    (path,) = root.glob(f"Trainer/model_run/*/{HISTORY_FILE}")
-    rows = json.loads(path.read_text())["epochs"]
-    exact = [[row["val_accuracy"], time] for row, (_, time) in zip(rows, epochs, strict=True)]
-    return [round(sum(row["seconds"] for row in rows), 3), None], exact
-
-
-def read_events(
-    events: Sequence[tuple[float, float, str]],
-) -> tuple[dict[str, list[float | None]], list[list[float]]]:
-    """Returns the wall and CPU seconds of each step, and the accuracy and time of each epoch."""
-    started: dict[str, tuple[float, float]] = {}
-    steps: dict[str, list[float | None]] = {}
-    epochs = []
-    for seconds, cpu_seconds, line in events:
-        if step := _STEP.search(line):
-            name, state = step.groups()
-            if state == "running":
-                started[name] = seconds, cpu_seconds
-            else:
-                wall, cpu = started[name]
-                steps[name] = [round(seconds - wall, 3), round(cpu_seconds - cpu, 3)]
-        elif epoch := _EPOCH.search(line):
-            epochs.append([float(epoch[2]), round(seconds, 3)])
-    return steps, epochs
 
 
 def measure(command: Sequence[str], log: Path) -> Measured:
@@ -302,7 +339,7 @@ def measure(command: Sequence[str], log: Path) -> Measured:
       RuntimeError: if the exit status is not 0.
     """
     began = time.perf_counter()
-    events = []
+    lines = []
     with tempfile.TemporaryFile("w+") as stdout, log.open("w") as copy:
         process = subprocess.Popen(
             command,
@@ -313,66 +350,61 @@ def measure(command: Sequence[str], log: Path) -> Measured:
             text=True,
             errors="replace",
         )
-        tree = _ProcessTree(process.pid)
-        sampler = _Sampler(tree)
+        sampler = _Sampler(process.pid, began)
         sampler.start()
         assert process.stderr is not None
         for line in process.stderr:
+            lines.append((time.perf_counter() - began, line))
             copy.write(line)
-            if EVENT.search(line):
-                events.append((time.perf_counter() - began, tree.cpu_seconds(), line))
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
-        peak = max(sampler.stop(), usage.ru_maxrss * 1024)
+        sampler.stop()
         stdout.seek(0)
         output = stdout.read()
     if process.returncode:
         raise RuntimeError(f"exit status {process.returncode} of {command}: see {log}")
-    return Measured(seconds, usage.ru_utime + usage.ru_stime, peak, events, output)
-
-
-class _ProcessTree:
-    """A process and its children."""
-
-    def __init__(self, pid: int) -> None:
-        self._root = psutil.Process(pid)
-
-    def cpu_seconds(self) -> float:
-        """User and system time so far, including that of children that ended."""
-        return self._sum(lambda process: sum(process.cpu_times()[:4]))
-
-    def resident_bytes(self) -> int:
-        """Resident memory. Pages that processes share count once for each."""
-        return int(self._sum(lambda process: process.memory_info().rss))
-
-    def _sum(self, value: Callable[[psutil.Process], float]) -> float:
-        total = 0.0
-        try:
-            for process in (self._root, *self._root.children(recursive=True)):
-                total += value(process)
-        except psutil.NoSuchProcess:
-            pass  # It ended in the meantime.
-        return total
+    cpu_seconds = usage.ru_utime + usage.ru_stime
+    return Measured(
+        seconds,
+        cpu_seconds,
+        max(sampler.peak_bytes, usage.ru_maxrss * 1024),
+        lines,
+        [(0.0, 0.0), *sampler.cpu_samples, (seconds, cpu_seconds)],
+        output,
+    )
 
 
 class _Sampler(threading.Thread):
-    """Samples the memory of a process tree until `stop`, which returns the largest value."""
+    """Samples CPU time and memory of a process and its children until `stop`.
 
-    def __init__(self, tree: _ProcessTree) -> None:
+    Attributes:
+      cpu_samples: see `Measured`.
+      peak_bytes: pages that processes share count once for each.
+    """
+
+    def __init__(self, pid: int, began: float) -> None:
         super().__init__(daemon=True)
-        self._tree = tree
+        self.cpu_samples: list[tuple[float, float]] = []
+        self.peak_bytes = 0
+        self._process = psutil.Process(pid)
+        self._began = began
         self._stopped = threading.Event()
-        self._peak = 0
 
+    @override
     def run(self) -> None:
         while not self._stopped.wait(_SECONDS_BETWEEN_SAMPLES):
-            self._peak = max(self._peak, self._tree.resident_bytes())
+            with contextlib.suppress(psutil.NoSuchProcess):  # One ended in the meantime.
+                tree = [self._process, *self._process.children(recursive=True)]
+                cpu_seconds = sum(sum(process.cpu_times()[:4]) for process in tree)
+                self.cpu_samples.append((time.perf_counter() - self._began, cpu_seconds))
+                used = sum(process.memory_info().rss for process in tree)
+                self.peak_bytes = max(self.peak_bytes, used)
 
-    def stop(self) -> int:
+    def stop(self) -> None:
+        """Returns when no more samples are taken."""
         self._stopped.set()
         self.join()
-        return self._peak
 
 
 def time_commands(work: Path) -> dict[str, float]:
@@ -394,34 +426,26 @@ def time_commands(work: Path) -> dict[str, float]:
     }
 
 
-def describe_machine() -> dict[str, str]:
+def describe_machine(work: Path) -> dict[str, str]:
     """Describes the machine. Also brings TensorFlow's and TFX's files into the page cache."""
     code = (
         "import tfx.v1; from models.hardware import describe_hardware; print(describe_hardware())"
     )
-    hardware = _run([sys.executable, "-c", code]).splitlines()[-1]
+    described = measure([sys.executable, "-c", code], work / "machine.log").stdout
     flags = Path("/proc/cpuinfo").read_text().split()
     fast = [name for name in ("amx_bf16", "avx512_bf16") if name in flags]
     return {
-        "hardware": hardware,
+        "hardware": described.splitlines()[-1],
         "bfloat16": ", ".join(fast) or "none",
         "python": platform.python_version(),
     }
 
 
 def _commit() -> str:
-    return _run(["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude", "*"]).strip()
-
-
-def _module(name: str, *arguments: str) -> None:
-    _run([sys.executable, "-m", name, *arguments])
-
-
-def _run(command: Sequence[str]) -> str:
-    done = subprocess.run(
-        command, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, text=True, check=True
-    )
-    return done.stdout
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude", "*"]
+    return subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.strip()
 
 
 def _environment() -> dict[str, str]:

@@ -38,7 +38,7 @@ class Run:
       seconds: wall time of the process.
       cpu_seconds: CPU time of the process and its children.
       peak_bytes: largest sum of the resident memory of the process and its children.
-      steps: wall and CPU seconds by step or component, in order. CPU is None if unknown.
+      steps: wall and CPU seconds by step or component, in order; FIT may be within the Trainer.
       epochs: validation accuracy of each epoch, and seconds since the start of the process.
       train_images: images in one epoch.
       correct: test images that were classified correctly.
@@ -53,7 +53,7 @@ class Run:
     seconds: float
     cpu_seconds: float
     peak_bytes: int
-    steps: dict[str, list[float | None]]
+    steps: dict[str, list[float]]
     epochs: list[list[float]]
     train_images: int
     correct: int
@@ -64,7 +64,7 @@ class Run:
     @property
     def fit_seconds(self) -> float:
         """Wall time of `model.fit`."""
-        return self.steps[FIT][0] or 0.0
+        return self.steps[FIT][0]
 
     @property
     def outside_seconds(self) -> float:
@@ -97,11 +97,14 @@ def make_results(runs: Sequence[Run], facts: dict[str, Any]) -> dict[str, Any]:
     Returns:
       JSON values: the facts, `commits`, `contenders` (see `summarize`), and `runs`.
     """
-    names = dict.fromkeys(run.contender for run in runs)
+    names = dict.fromkeys([PLAIN, STOCK, *(run.contender for run in runs)])
+    done = {run.contender for run in runs}
     return {
         **facts,
         "commits": sorted({run.commit for run in runs}),
-        "contenders": {name: summarize(name, runs, facts["target"]) for name in names},
+        "contenders": {
+            name: summarize(name, runs, facts["target"]) for name in names if name in done
+        },
         "runs": [asdict(run) for run in runs],
     }
 
@@ -161,21 +164,19 @@ def ratio(
     return median(quotients) if quotients else None
 
 
-def _median_step(step: str, runs: Sequence[Run]) -> list[float | None]:
-    columns = zip(*(run.steps[step] for run in runs if step in run.steps), strict=True)
-    return [None if None in column else median(column) for column in columns]
+def _median_step(step: str, runs: Sequence[Run]) -> list[float]:
+    return [median(column) for column in zip(*(run.steps[step] for run in runs), strict=True)]
 
 
 def summary_table(results: dict[str, Any]) -> str:
     """Returns one row per contender, and the times of commands."""
-    target = f"{results['target']:.4g}"
     header = (
         "contender",
         "test accuracy (95% interval)",
         "total time",
         "÷ plain",
         "÷ stock",
-        f"validation ≥ {100 * float(target):g}%",
+        f"time to {100 * results['target']:g}% validation",
         "÷ plain",
         "outside training",
         "training images/s",
@@ -200,27 +201,37 @@ def summary_table(results: dict[str, Any]) -> str:
 
 
 def step_table(results: dict[str, Any]) -> str:
-    """Returns one row per step, with wall and CPU seconds of each contender."""
-    contenders = results["contenders"]
-    steps = dict.fromkeys(step for facts in contenders.values() for step in facts["steps"])
-    ordered = [step for step in steps if step != FIT]
-    header = ("stage", *(title(name, results["default"]) for name in contenders))
-    rows = [
-        (step, *(_step(facts["steps"].get(step)) for facts in contenders.values()))
-        for step in ordered
-    ]
-    rows += [
-        ("start-up and exit", *(_step(_rest(facts)) for facts in contenders.values())),
-        (
-            "total",
-            *(_step([facts["seconds"], facts["cpu_seconds"]]) for facts in contenders.values()),
-        ),
-        (
-            "of which `model.fit`",
-            *(_step(facts["steps"].get(FIT)) for facts in contenders.values()),
-        ),
-    ]
-    return _table(header, rows)
+    """Returns one row per step, with wall and CPU seconds of each contender, and the totals."""
+    columns = [_step_column(facts) for facts in results["contenders"].values()]
+    # The longest column first, because it has all stages in order.
+    rows = dict.fromkeys(row for column in sorted(columns, key=len, reverse=True) for row in column)
+    ordered = [*(row for row in rows if row not in _TOTALS), *_TOTALS]
+    header = ("stage", *(title(name, results["default"]) for name in results["contenders"]))
+    return _table(header, [(row, *(column.get(row, "") for column in columns)) for row in ordered])
+
+
+_TOTALS = ("start-up and exit", "total", "of which `model.fit`", "total ÷ plain", "total ÷ stock")
+
+
+def _step_column(facts: dict[str, Any]) -> dict[str, str]:
+    """Returns wall and CPU values by row of the table. Similar components share a row."""
+    total = [facts["seconds"], facts["cpu_seconds"]]
+    nested = {FIT} if "Trainer" in facts["steps"] else set()
+    steps = {
+        re.sub("^(Import|Image)(?=ExampleGen|SchemaGen)", "", name): values
+        for name, values in facts["steps"].items()
+        if name not in nested
+    }
+    rest = [max(0.0, total[i] - sum(values[i] for values in steps.values())) for i in (0, 1)]
+    steps.pop(FIT, None)
+    times = {**steps, **dict(zip(_TOTALS, (rest, total, facts["steps"][FIT]), strict=False))}
+    ratios = {
+        row: [facts[f"{base}_ratio"], facts[f"{base}_cpu_ratio"]]
+        for base, row in zip((PLAIN, STOCK), _TOTALS[3:], strict=True)
+    }
+    return {name: f"{wall:.1f} / {cpu:.1f}" for name, (wall, cpu) in times.items()} | {
+        name: f"{wall:.2f} / {cpu:.2f}" for name, (wall, cpu) in ratios.items() if wall is not None
+    }
 
 
 def provenance(results: dict[str, Any]) -> str:
@@ -248,17 +259,6 @@ def title(name: str, default: str) -> str:
     return f"this pipeline, `{name}`{' (default)' if name == default else ''}"
 
 
-def _rest(facts: dict[str, Any]) -> list[float | None]:
-    """Returns the wall and CPU seconds outside the steps; `fit` may be within the Trainer."""
-    nested = {FIT} if "Trainer" in facts["steps"] else set()
-    steps = [values for step, values in facts["steps"].items() if step not in nested]
-    totals = facts["seconds"], facts["cpu_seconds"]
-    return [
-        max(0.0, total - sum(values[index] or 0.0 for values in steps))
-        for index, total in enumerate(totals)
-    ]
-
-
 def _accuracy(facts: dict[str, Any]) -> str:
     low, high = facts["accuracy_interval"]
     text = f"{facts['accuracy']:.2%} ({100 * low:.2f} to {100 * high:.2f})"
@@ -272,12 +272,6 @@ def _seconds(seconds: float | None) -> str:
 
 def _ratio(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
-
-
-def _step(values: Sequence[float | None] | None) -> str:
-    if values is None:
-        return ""
-    return " / ".join("-" if value is None else f"{value:.1f}" for value in values)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
