@@ -353,9 +353,10 @@ def measure(command: Sequence[str], log: Path) -> Measured:
         sampler = _Sampler(process.pid, began)
         sampler.start()
         assert process.stderr is not None
-        for line in process.stderr:
-            lines.append((time.perf_counter() - began, line))
-            copy.write(line)
+        with process.stderr:
+            for line in process.stderr:
+                lines.append((time.perf_counter() - began, line))
+                copy.write(line)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
