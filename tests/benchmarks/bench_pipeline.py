@@ -142,13 +142,17 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--target", type=float, default=0.9957, help="validation accuracy whose time is reported"
     )
-    parser.add_argument("--work", type=Path, default=Path("output/benchmark"))
-    parser.add_argument("--output", type=Path, default=Path("output/benchmark/results.json"))
+    parser.add_argument("--work", type=_absolute, default="output/benchmark")
+    parser.add_argument("--output", type=_absolute, default="output/benchmark/results.json")
     parser.add_argument("--resume", action="store_true", help="skip the runs that are done")
     options = parser.parse_args(arguments)
     if unknown := set(options.contenders) - set(known):
         parser.error(f"expected contenders of {', '.join(known)}, received {', '.join(unknown)}")
     return options
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).absolute()
 
 
 def is_full(options: argparse.Namespace) -> bool:
@@ -189,11 +193,16 @@ def _prepare(options: argparse.Namespace) -> None:
     """Writes the examples for the stock components. Also downloads the data if needed."""
     command = [
         *(sys.executable, "-m", "benchmarks.stock_tfx", "prepare"),
-        str(options.work / "examples"),
+        str(_examples(options)),
         f"--data={options.data}",
         f"--limit={options.limit}",
     ]
     measure(command, options.work / "prepare.log")
+
+
+def _examples(options: argparse.Namespace) -> Path:
+    path: Path = options.work / f"examples-{options.data}-{options.limit}"
+    return path
 
 
 def run_contender(name: str, number: int, options: argparse.Namespace) -> Run:
@@ -222,24 +231,19 @@ def run_contender(name: str, number: int, options: argparse.Namespace) -> Run:
 
 
 def _other_command(name: str, seed: int, directory: Path, options: argparse.Namespace) -> list[str]:
-    from benchmarks.plain_keras import EPOCHS
-
-    script = {
+    scripts = {
         PLAIN: ["benchmarks.plain_keras"],
         STOCK: [
-            "benchmarks.stock_tfx",
-            "run",
-            str(options.work / "examples"),
+            *("benchmarks.stock_tfx", "run"),
+            str(_examples(options)),
             f"--root={directory / 'root'}",
         ],
-    }[name]
+    }
     return [
-        sys.executable,
-        "-m",
-        *script,
+        *(sys.executable, "-m", *scripts[name]),
         f"--data={options.data}",
         f"--limit={options.limit}",
-        f"--epochs={scaled(EPOCHS, options.epochs)}",
+        f"--epochs={scaled(hyperparameters('notebook').epochs, options.epochs)}",
         f"--seed={seed}",
     ]
 
@@ -411,18 +415,14 @@ class _Sampler(threading.Thread):
 def time_commands(work: Path) -> dict[str, float]:
     """Returns the shortest wall seconds of `--help` and, if a model was released, `releases`."""
     commands = {"`mnist-pipeline --help`": ["--help"]}
-    if released := next(iter(work.glob("*/serving")), None):
+    if released := next(work.glob("*/serving"), None):
         commands["`releases`"] = ["releases", f"--serving-dir={released}"]
+
+    def seconds(arguments: list[str]) -> float:
+        return measure([sys.executable, "-m", "pipeline", *arguments], work / "command.log").seconds
+
     return {
-        name: round(
-            min(
-                measure(
-                    [sys.executable, "-m", "pipeline", *arguments], work / "command.log"
-                ).seconds
-                for _ in range(COMMAND_REPEATS)
-            ),
-            3,
-        )
+        name: round(min(seconds(arguments) for _ in range(COMMAND_REPEATS)), 3)
         for name, arguments in commands.items()
     }
 

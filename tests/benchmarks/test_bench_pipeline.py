@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -10,7 +12,10 @@ from benchmarks.bench_pipeline import Measured, default_recipe, make_schedule, m
 from benchmarks.bench_results import PLAIN, STOCK
 
 from models.definition import DATASET
-from models.progress import HISTORY_FILE
+from models.progress import HISTORY_FILE, TrainingProgress
+from pipeline.cli.console import RunConsole, make_console
+from pipeline.runs.metadata import Stage
+from pipeline.stages import EVALUATOR
 
 DEFAULT = default_recipe()
 
@@ -63,29 +68,39 @@ def test_steps_and_epochs_of_this_pipeline(tmp_path: Path) -> None:
     epochs = [{"val_accuracy": 0.912345, "seconds": 2.0}, {"val_accuracy": 0.95, "seconds": 3.0}]
     (directory / HISTORY_FILE).write_text(json.dumps({"epochs": epochs}))
     outcome = {
-        "stages": [{"name": "Trainer", "state": "COMPLETE", "seconds": 8.0}],
+        "stages": [{"name": EVALUATOR, "state": "COMPLETE", "seconds": 2.0}],
         "data": {"counts": {"train": 54_000, "validation": 6_000, "test": 10_000}},
         "metrics": {"correct": 9_938, "examples": 10_000},
     }
-    facts = bench_pipeline.read_own(
-        measured(
-            [
-                (11.0, f"{'':18}epoch 1/2  accuracy 80.00%  validation accuracy 91.23%\n"),
-                (14.0, f"{'':18}epoch 2/2  accuracy 90.00%  validation accuracy 95.00%\n"),
-                (16.0, f"{'Trainer':18}done           8.0 s  2 epochs, best validation …\n"),
-                (17.0, "training     2 epochs, best validation accuracy 95.00% in epoch 2\n"),
-            ],
-            json.dumps(outcome),
-        ),
-        tmp_path,
-    )
+    lines = [
+        *((time, line) for time in (11.0, 14.0) for line in printed_epoch()),
+        (16.0, printed_stage(Stage(EVALUATOR, 9, "COMPLETE", 2.0))),
+        (17.0, "training     2 epochs, best validation accuracy 95.00% in epoch 2\n"),
+    ]
+    facts = bench_pipeline.read_own(measured(lines, json.dumps(outcome)), tmp_path)
     assert facts == {
-        "steps": {"Trainer": [8.0, 12.0], "fit": [5.0, 8.0]},
+        "steps": {EVALUATOR: [2.0, 4.0], "fit": [5.0, 8.0]},
         "epochs": [[0.912345, 11.0], [0.95, 14.0]],
         "train_images": 54_000,
         "correct": 9_938,
         "test_images": 10_000,
     }
+
+
+def printed_stage(stage: Stage) -> str:
+    stream = io.StringIO()
+    RunConsole(make_console(stream)).ended(stage)
+    return stream.getvalue()
+
+
+def printed_epoch() -> list[str]:
+    """The lines of an epoch of two steps."""
+    stream = io.StringIO()
+    console = RunConsole(make_console(stream))
+    for step, metrics in ((1, {"accuracy": 0.8}), (2, {"accuracy": 0.9, "val_accuracy": 0.91})):
+        record = logging.makeLogRecord({"progress": TrainingProgress(1, 2, step, 2, metrics)})
+        console.emit(record)
+    return stream.getvalue().splitlines(keepends=True)
 
 
 BUSY_CHILDREN = """
