@@ -117,7 +117,7 @@ def main() -> None:
     }
     results = bench_results.make_results(runs, facts)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(results, indent=1) + "\n")
+    options.output.write_text(bench_results.to_text(results))
     print()
     print(bench_results.BLOCKS["summary"](results))
     print(bench_results.BLOCKS["stages"](results))

@@ -109,6 +109,12 @@ def make_results(runs: Sequence[Run], facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def to_text(results: dict[str, Any]) -> str:
+    """Returns JSON, with short lists on one line."""
+    text = json.dumps(results, indent=1)
+    return re.sub(r"\[[^][{}]*]", lambda found: " ".join(found[0].split()), text) + "\n"
+
+
 def summarize(name: str, runs: Sequence[Run], target: float) -> dict[str, Any]:
     """Returns the statistics of a contender.
 
@@ -169,9 +175,9 @@ def _median_step(step: str, runs: Sequence[Run]) -> list[float]:
 
 
 def summary_table(results: dict[str, Any]) -> str:
-    """Returns one row per contender, and the times of commands."""
+    """Returns one row per contender. Pairs separated by a slash are of wall and CPU time."""
     header = (
-        "contender",
+        "wall / CPU time",
         "test accuracy (95% interval)",
         "total time",
         "÷ plain",
@@ -186,12 +192,12 @@ def summary_table(results: dict[str, Any]) -> str:
         (
             title(name, results["default"]),
             _accuracy(facts),
-            _seconds(facts["seconds"]),
-            _ratio(facts["plain_ratio"]),
-            _ratio(facts["stock_ratio"]),
-            _seconds(facts["target_seconds"]),
-            _ratio(facts["plain_target_ratio"]),
-            _seconds(facts["outside_seconds"]),
+            f"{facts['seconds']:.0f} / {facts['cpu_seconds']:.0f} s",
+            _pair(facts["plain_ratio"], facts["plain_cpu_ratio"]),
+            _pair(facts["stock_ratio"], facts["stock_cpu_ratio"]),
+            "" if facts["target_seconds"] is None else f"{facts['target_seconds']:.0f} s",
+            _pair(facts["plain_target_ratio"]),
+            f"{facts['outside_seconds']:.0f} s",
             f"{facts['images_per_second']:,.0f}",
             f"{facts['peak_bytes'] / 2**30:.2f} GiB",
         )
@@ -210,28 +216,21 @@ def step_table(results: dict[str, Any]) -> str:
     return _table(header, [(row, *(column.get(row, "") for column in columns)) for row in ordered])
 
 
-_TOTALS = ("start-up and exit", "total", "of which `model.fit`", "total ÷ plain", "total ÷ stock")
+_TOTALS = ("start-up and exit", "total", "of which `model.fit`")
 
 
 def _step_column(facts: dict[str, Any]) -> dict[str, str]:
-    """Returns wall and CPU values by row of the table. Similar components share a row."""
+    """Returns wall and CPU seconds by row of the table. Similar components share a row."""
+    steps = dict(facts["steps"])
+    fit = steps[FIT]
+    if "Trainer" in steps:
+        del steps[FIT]
     total = [facts["seconds"], facts["cpu_seconds"]]
-    nested = {FIT} if "Trainer" in facts["steps"] else set()
-    steps = {
-        re.sub("^(Import|Image)(?=ExampleGen|SchemaGen)", "", name): values
-        for name, values in facts["steps"].items()
-        if name not in nested
-    }
     rest = [max(0.0, total[i] - sum(values[i] for values in steps.values())) for i in (0, 1)]
     steps.pop(FIT, None)
-    times = {**steps, **dict(zip(_TOTALS, (rest, total, facts["steps"][FIT]), strict=False))}
-    ratios = {
-        row: [facts[f"{base}_ratio"], facts[f"{base}_cpu_ratio"]]
-        for base, row in zip((PLAIN, STOCK), _TOTALS[3:], strict=True)
-    }
-    return {name: f"{wall:.1f} / {cpu:.1f}" for name, (wall, cpu) in times.items()} | {
-        name: f"{wall:.2f} / {cpu:.2f}" for name, (wall, cpu) in ratios.items() if wall is not None
-    }
+    rows = {re.sub("^(Import|Image)", "", name): values for name, values in steps.items()}
+    rows |= zip(_TOTALS, (rest, total, fit), strict=True)
+    return {name: f"{wall:.1f} / {cpu:.1f}" for name, (wall, cpu) in rows.items()}
 
 
 def provenance(results: dict[str, Any]) -> str:
@@ -239,7 +238,8 @@ def provenance(results: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     runs = len(results["runs"])
     return (
-        f"`{results['command']}`, {runs} runs on {results['machine']['hardware']} "
+        f"`{results['command']}`, {runs} runs on {results['machine']['hardware']}, "
+        f"bfloat16 instructions: {results['machine']['bfloat16']} "
         f"({versions}; commit {', '.join(results['commits'])})."
     )
 
@@ -266,12 +266,8 @@ def _accuracy(facts: dict[str, Any]) -> str:
     return text if seeds == 1 else f"{text}, {seeds} seeds, lowest {facts['lowest_accuracy']:.2%}"
 
 
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.{0 if seconds >= 10 else 1}f} s"
-
-
-def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+def _pair(*ratios: float | None) -> str:
+    return " / ".join(f"{value:.2f}" for value in ratios if value is not None)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
