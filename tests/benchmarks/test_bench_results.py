@@ -87,9 +87,19 @@ def test_statistics_of_several_seeds() -> None:
 
 
 def test_target_time_counts_only_the_runs_that_reached_it() -> None:
-    runs = [make_run(PLAIN), make_run(PLAIN, 1, epochs=[[0.9, 40.0]])]
-    facts = make_results(runs, FACTS)["contenders"][PLAIN]
+    runs = [make_run("augmented"), make_run("augmented", 1, epochs=[[0.9, 40.0]])]
+    results = make_results(runs, FACTS)
+    facts = results["contenders"]["augmented"]
     assert (facts["target_reached"], facts["target_seconds"]) == (1, 90)
+    assert "| 90 s (1 of 2 runs) |" in bench_results.summary_table(results)
+
+
+def test_target_that_the_plain_script_never_reaches_bounds_the_ratio() -> None:
+    runs = [make_run(PLAIN, seconds=180, epochs=[[0.9, 40.0]]), make_run("augmented")]
+    results = make_results(runs, FACTS)
+    plain, own = bench_results.summary_table(results).splitlines()[2:]
+    assert "| never |  |" in plain
+    assert "| 90 s | < 0.50 |" in own
 
 
 @pytest.fixture(name="results")
