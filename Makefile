@@ -1,11 +1,12 @@
 # Each target runs the set-up if needed. STACK=compat or STACK=current overrides the chosen stack.
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test test-all test-current lint format golden screenshots lock image \
-	clean
+.PHONY: help setup browser run test test-all test-current lint format golden screenshots bench bench-full \
+	bench-tables lock image clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
 DOCKER := docker
+BENCHMARK := PYTHONPATH=.:tests $(PYTHON) -m benchmarks
 option = $(if $($(2)),--$(1) '$($(2))')
 
 help: ## Show this help
@@ -45,6 +46,17 @@ golden: setup ## Regenerate the tests' golden pipelines and the table of setting
 
 screenshots: setup browser ## Take the README's screenshots from the last run in output/
 	@PYTHONPATH=.:tests $(PYTHON) -m support.screenshots $(ARGS)
+
+bench: setup ## Compare with a plain script and stock TFX on 5,000 digits; takes ARGS=
+	@$(BENCHMARK).bench_pipeline --data bundled --epochs 0.5 --target 0.95 $(ARGS)
+
+bench-full: setup ## The same on MNIST, about an hour; takes ARGS=--resume
+	@$(BENCHMARK).bench_pipeline --rounds 2 --seeds 5 --work output/benchmark-full \
+		--output tests/benchmarks/results/full.json $(ARGS)
+	@$(BENCHMARK).bench_results
+
+bench-tables: setup ## Render tests/benchmarks/results/full.json into the README and docs
+	@$(BENCHMARK).bench_results
 
 lock: setup ## Update the lock files; takes ARGS=--upgrade
 	@sh stacks/lock.sh $(ARGS)

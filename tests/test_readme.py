@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks import bench_results
 from click.testing import CliRunner
 from support import documentation
 from support.documentation import PAGES, Command
@@ -48,6 +50,22 @@ def table(page: str, heading: str) -> dict[str, str]:
 @ABOUT_MNIST
 def test_table_of_settings_is_up_to_date() -> None:
     assert f"{HEADER}{settings_table()}\n" in PAGE.read_text(), "run `make golden`"
+
+
+def test_benchmark_tables_agree_with_the_results() -> None:
+    results = json.loads(bench_results.RESULTS.read_text())
+    pages = {page: page.read_text() for page in bench_results.PAGES}
+    blocks = re.findall(r"<!-- benchmark: (\w+) -->", "".join(pages.values()))
+    assert sorted(blocks) == sorted(bench_results.BLOCKS)
+    for page, text in pages.items():
+        assert bench_results.render(text, results) == text, f"{page}: run `make bench-tables`"
+
+
+def test_benchmark_statistics_agree_with_their_runs() -> None:
+    results = json.loads(bench_results.RESULTS.read_text())
+    runs = [bench_results.Run(**run) for run in results["runs"]]
+    again = bench_results.make_results(runs, results)
+    assert json.loads(json.dumps(again)) == results
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/operations.md"])
