@@ -11,6 +11,7 @@ from tensorflow_transform.output_wrapper import TFTransformOutput
 
 from models.features import IMAGE, IMAGE_SHAPE, LABEL, NUM_CLASSES, PROBABILITIES, SCORES
 from models.preprocessing import normalize_pixels
+from models.warm_up import write_warm_up_requests
 
 _LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in luma: ITU-R BT.601, as in Pillow and JPEG."""
@@ -242,7 +243,7 @@ def export_saved_model(model: keras.Model, tft_output: TFTransformOutput, direct
     """Writes a SavedModel that can be served without Keras and without this package.
 
     The methods of `ServingModel` become its signatures `serving_default`, `serving_images`,
-    `predict_images` and `transform_features`.
+    `predict_images` and `transform_features`. Warm-up requests for each of them are included.
 
     Args:
       model: trained.
@@ -260,6 +261,7 @@ def export_saved_model(model: keras.Model, tft_output: TFTransformOutput, direct
             "transform_features": serving.transform_features,
         },
     )
+    write_warm_up_requests(directory)
 
 
 def _opaque(rgb: tf.Tensor) -> tf.Tensor:
