@@ -150,7 +150,8 @@ def _warm_up(served: ServedModel, version_dir: Path) -> None:
     with _failure_logged(served.version), contextlib.suppress(PictureError):
         height, width, _ = served.data.image_shape
         encoded = io.BytesIO()
-        Image.fromarray(sample_image((height, width, 3))).save(encoded, "PNG")
+        # Larger than the data's images, which the preprocessing may leave as they are.
+        Image.fromarray(sample_image((4 * height, 4 * width, 3))).save(encoded, "PNG")
         served.classify([served.prepare(open_picture(encoded.getvalue()))])
 
 

@@ -11,15 +11,26 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.release_fixtures import UNKNOWN_DATA
 from support.running_server import RunningServer, free_port, running_server
-from support.served_models import SHADES, encode, push_digits, push_model, store_in
+from support.served_models import (
+    SHADES,
+    encode,
+    push_digits,
+    push_model,
+    shade_model,
+    store_in,
+)
 from support.tfds_directory import real_digits
 from support.warm_up import predict_request, write_requests
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
 from models.definition import DATASET
+from models.digits import familiarity
 from models.features import PROBABILITIES
 from models.warm_up import WARM_UP_FILE
+from pipeline.serving.live_model import load_live_model
+from pipeline.serving.served_model import live_release
 
 
 class CallCounter(tf.Module):
@@ -80,12 +91,11 @@ def test_a_model_with_invalid_requests_is_served_with_a_warning(
 
 @pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 def test_first_requests_import_no_large_packages(tmp_path: Path) -> None:
-    """The picture preprocessing, for example, imports its reference images."""
     push_digits(tmp_path)
     port = free_port()
     environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
     server = RunningServer(tmp_path, "--grpc-port", str(port), environment=environment)
-    picture = encode(real_digits()[0][0])
+    picture = encode(real_digits()[0][0].repeat(9, axis=0).repeat(9, axis=1))
     instance = {"b64": base64.b64encode(picture).decode()}
     try:
         server.wait_until(server.responds)
@@ -104,6 +114,14 @@ def test_first_requests_import_no_large_packages(tmp_path: Path) -> None:
     finally:
         server.stop()
     assert set(imported) <= {"anyio", "encodings"}, "these take few milliseconds"
+
+
+@pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
+def test_picture_preprocessing_is_warmed_up(tmp_path: Path) -> None:
+    push_model(shade_model(tmp_path / "model", UNKNOWN_DATA), tmp_path, UNKNOWN_DATA)
+    familiarity._examples.cache_clear()
+    load_live_model(live_release(store_in(tmp_path)))
+    assert familiarity._examples.cache_info().currsize == 1, "the reference images are loaded"
 
 
 def test_requests_are_part_of_the_release(counter: Path, tmp_path: Path) -> None:
