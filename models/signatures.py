@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import math
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -11,6 +11,7 @@ from tensorflow_transform.output_wrapper import TFTransformOutput
 
 from models.features import IMAGE, IMAGE_SHAPE, LABEL, NUM_CLASSES, PROBABILITIES, SCORES
 from models.preprocessing import normalize_pixels
+from models.warm_up import write_warm_up_requests
 
 _LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in luma: ITU-R BT.601, as in Pillow and JPEG."""
@@ -30,10 +31,7 @@ class ServingModel(tf.Module):
 
     def __init__(self, model: keras.Model, tft_output: TFTransformOutput) -> None:
         super().__init__()
-        # Not the model itself: that would also export its optimizer, whose state is large, and its
-        # default signature, which fails for a model with random layers.
-        self.model_variables = list(model.variables)
-        self._network = functools.partial(model, training=False)
+        self._network = _frozen(model)
         self.transform = tft_output.transform_features_layer()
         raw_spec = tft_output.raw_feature_spec()
         self._image_spec = {IMAGE: raw_spec[IMAGE]}
@@ -117,6 +115,24 @@ class ServingModel(tf.Module):
         return {PROBABILITIES: tf.ensure_shape(probabilities, (None, NUM_CLASSES))}
 
 
+def _frozen(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the network as one function of images, with its weights as constants.
+
+    oneDNN reorders constant weights once, but variables in each call. TensorFlow Serving can't find
+    the variables of Keras models in a `tf.Module`.
+    """
+    trainable = [variable.numpy() for variable in model.trainable_variables]
+    other = [variable.numpy() for variable in model.non_trainable_variables]
+
+    def network(images: tf.Tensor) -> tf.Tensor:
+        constants = ([tf.constant(value) for value in values] for values in (trainable, other))
+        outputs, _ = model.stateless_call(*constants, images, training=False)
+        return outputs
+
+    images = tf.TensorSpec((None, *IMAGE_SHAPE), tf.float32, name=IMAGE)
+    return tf.function(network, input_signature=[images], autograph=False)
+
+
 def as_image_batch(images: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
     """Checks pixel arrays and reshapes them to (batch, *image_shape).
 
@@ -141,18 +157,27 @@ def _check_shape(images: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Ope
     # Shapes of different ranks can be compared as strings only.
     received = tf.strings.reduce_join(tf.strings.as_string(tf.shape(images)), separator=",")
     expected = " or ".join(f"[batch,{name}]" for name in names)
-    return tf.debugging.Assert(
+    return _check(
         tf.strings.regex_full_match(received, rf"\d+,({'|'.join(names)})"),
-        [tf.strings.join([f"Expected images of shape {expected}, received [", received, "]"])],
+        lambda: tf.strings.join(
+            [f"Expected images of shape {expected}, received [", received, "]"]
+        ),
     )
 
 
 def _check_range(images: tf.Tensor) -> tf.Operation:
-    message = tf.strings.format(
-        "Expected pixel values in [0, 1], received {} to {}: divide 8-bit values by 255",
-        (tf.reduce_min(images), tf.reduce_max(images)),
+    return _check(
+        tf.reduce_all((images >= 0) & (images <= 1)),
+        lambda: tf.strings.format(
+            "Expected pixel values in [0, 1], received {} to {}: divide 8-bit values by 255",
+            (tf.reduce_min(images), tf.reduce_max(images)),
+        ),
     )
-    return tf.debugging.Assert(tf.reduce_all((images >= 0) & (images <= 1)), [message])
+
+
+def _check(condition: tf.Tensor, message: Callable[[], tf.Tensor]) -> tf.Operation:
+    """Asserts a condition. The message is only computed if the condition is false."""
+    return tf.cond(condition, tf.no_op, lambda: tf.debugging.Assert(False, [message()]))
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
@@ -193,7 +218,13 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     colors = rgba[..., :3]
     if IMAGE_SHAPE[2] == 1:
         colors = tf.reduce_sum(colors * _LUMA, axis=-1, keepdims=True)
-    return _resize_and_pad(tf.round(colors * rgba[..., 3:] / 255.0))
+    pixels = tf.round(colors * rgba[..., 3:] / 255.0)
+    # Not `tf.ensure_shape`: Grappler then assumes this shape in the other branch, too.
+    return tf.cond(
+        tf.reduce_all(tf.shape(pixels)[:2] == IMAGE_SHAPE[:2]),
+        lambda: tf.reshape(pixels, IMAGE_SHAPE),
+        lambda: _resize_and_pad(pixels),
+    )
 
 
 def _resize_and_pad(pixels: tf.Tensor) -> tf.Tensor:
@@ -212,7 +243,7 @@ def export_saved_model(model: keras.Model, tft_output: TFTransformOutput, direct
     """Writes a SavedModel that can be served without Keras and without this package.
 
     The methods of `ServingModel` become its signatures `serving_default`, `serving_images`,
-    `predict_images` and `transform_features`.
+    `predict_images` and `transform_features`. Warm-up requests for each of them are included.
 
     Args:
       model: trained.
@@ -230,6 +261,7 @@ def export_saved_model(model: keras.Model, tft_output: TFTransformOutput, direct
             "transform_features": serving.transform_features,
         },
     )
+    write_warm_up_requests(directory)
 
 
 def _opaque(rgb: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Loads a model before its release and runs inference on a few examples."""
+"""Loads a model before its release, and runs it on a few examples and the warm-up requests."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from components.releases.writing import PushError
 from models import features
 from models.definition import DATASET
 from models.pictures import check_preprocessing
+from models.warm_up import replay_warm_up_requests
 
 SIGNATURE = "serving_default"
 _TOLERANCE = 1e-3
@@ -29,26 +30,28 @@ def read_examples(split_uri: str, count: int) -> list[bytes]:
 
 
 def check_model(model_dir: Path, examples: Sequence[bytes]) -> None:
-    """Loads a SavedModel as a server would and runs its default signature.
+    """Loads a SavedModel as a server would, and runs its default signature and warm-up requests.
 
     Args:
       model_dir: directory of the SavedModel.
       examples: serialized raw tf.Examples, at least one.
 
     Raises:
-      PushError: if the model fails to load or run, or doesn't return NUM_CLASSES finite
-        probabilities that sum to 1 for each example.
+      PushError: if the model fails to load or run, doesn't return NUM_CLASSES finite
+        probabilities that sum to 1 for each example, or has a warm-up request that fails.
     """
     _check_preprocessing()
     if not examples:
         raise PushError("The smoke check needs at least one test example. Nothing was pushed.")
     try:
-        signature = tf.saved_model.load(str(model_dir)).signatures[SIGNATURE]
-        outputs = signature(examples=tf.constant(list(examples)))[features.PROBABILITIES].numpy()
+        model = tf.saved_model.load(str(model_dir))
+        outputs = model.signatures[SIGNATURE](examples=tf.constant(list(examples)))
+        probabilities = outputs[features.PROBABILITIES].numpy()
+        replay_warm_up_requests(model_dir, model.signatures)
     except Exception as error:  # TensorFlow raises many types; all of them are fatal here.
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", _REASON_CHARACTERS)
         raise PushError(f"The model can't be served ({reason}). Nothing was pushed.") from error
-    _check_probabilities(outputs, len(examples))
+    _check_probabilities(probabilities, len(examples))
 
 
 def _check_preprocessing() -> None:

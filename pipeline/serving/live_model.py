@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import io
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from components.common.provenance import Data
 from models.features import PROBABILITIES
+from models.pictures import PictureError, open_picture
 from pipeline.serving.batching import Work
 from pipeline.serving.errors import invalid
 from pipeline.serving.served_model import ServedModel
@@ -35,6 +40,8 @@ does not have this signature.
 
 DECLINED = "declined"
 """Second output of PICTURES: the reason why a picture does not clearly show one class, or ""."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +117,8 @@ class LiveModel:
 def load_live_model(version_dir: Path) -> LiveModel:
     """Verifies, loads and warms up a release, which takes seconds.
 
+    If warming up fails, the first requests are slow, but the model may work: this is only logged.
+
     Args:
       version_dir: directory of the version.
 
@@ -119,6 +128,7 @@ def load_live_model(version_dir: Path) -> LiveModel:
       OSError: if the version is deleted during loading.
     """
     served = ServedModel.load(version_dir)
+    _warm_up(served, version_dir)
     own = read_signatures(version_dir)
     added = {PICTURES: _pictures_json(len(served.data.class_names))}
     signature_json = dict(sorted({**added, **own}.items()))
@@ -128,6 +138,30 @@ def load_live_model(version_dir: Path) -> LiveModel:
         if name in served.signatures or name not in own
     }
     return LiveModel(served, signatures, signature_json)
+
+
+def _warm_up(served: ServedModel, version_dir: Path) -> None:
+    """Replays the release's warm-up requests, and classifies a picture."""
+    from models.warm_up import replay_warm_up_requests, sample_image
+
+    with _failure_logged(served.version):
+        count = replay_warm_up_requests(version_dir, served.signatures)
+        _log.info("Replayed %d warm-up requests of version %d.", count, served.version)
+    with _failure_logged(served.version), contextlib.suppress(PictureError):
+        height, width, _ = served.data.image_shape
+        encoded = io.BytesIO()
+        # Larger than the data's images, which the preprocessing may leave as they are.
+        Image.fromarray(sample_image((4 * height, 4 * width, 3))).save(encoded, "PNG")
+        served.classify([served.prepare(open_picture(encoded.getvalue()))])
+
+
+@contextlib.contextmanager
+def _failure_logged(version: int) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - TensorFlow raises many types
+        reason = " ".join(str(error).split())[:300]
+        _log.warning("Version %d is served, but its warm-up failed: %s", version, reason)
 
 
 def _pictures_json(classes: int) -> dict[str, Any]:

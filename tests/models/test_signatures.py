@@ -106,9 +106,11 @@ def test_signatures_have_the_documented_names_and_types(exported: tf.Module) -> 
     }
 
 
-def test_only_the_parameters_are_exported(trained: Path) -> None:
+def test_only_the_parameters_are_exported_once_as_constants(trained: Path) -> None:
     count = ARCHITECTURES["cnn"](Hyperparameters()).count_params()
     assert sum(tensor.size for tensor in parameters(trained).values()) == count
+    files = [path for path in (trained / "Format-Serving").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 4 * count + 250_000
 
 
 def test_most_unseen_images_are_classified_correctly(exported: tf.Module) -> None:
@@ -243,6 +245,19 @@ def test_loads_without_keras_and_without_this_project(trained: Path, tmp_path: P
     command = [sys.executable, "-c", script, str(trained / "Format-Serving"), str(IMAGE_BYTES)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, f"(1, {NUM_CLASSES})\n"), done.stderr
+
+
+def test_runs_in_a_session_like_in_tensorflow_serving(
+    trained: Path, exported: tf.Module, images: np.ndarray
+) -> None:
+    examples = [_image_only(image) for image in images]
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(trained / "Format-Serving"))
+        signature = loaded.signature_def["serving_default"]
+        (probabilities,) = session.run(
+            [signature.outputs[PROBABILITIES].name], {signature.inputs["examples"].name: examples}
+        )
+    np.testing.assert_array_equal(probabilities, _classify_examples(exported, examples))
 
 
 @pytest.fixture(params=SHAPES, ids=str)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models import features
@@ -133,14 +134,21 @@ def history(output: Path) -> list[dict[str, float]]:
 
 
 def parameters(output: Path) -> dict[str, np.ndarray]:
-    """Reads the float32 variables of an exported model, by their names in the checkpoint."""
-    checkpoint = tf.train.load_checkpoint(str(output / "Format-Serving/variables/variables"))
-    tensors = {name: checkpoint.get_tensor(name) for name in checkpoint.get_variable_to_shape_map()}
-    return {
-        name: tensor
-        for name, tensor in tensors.items()
-        if isinstance(tensor, np.ndarray) and tensor.dtype == np.float32
+    """Reads the network's float32 constants from an exported model, by their names in its graph."""
+    saved_model = saved_model_pb2.SavedModel()
+    saved_model.ParseFromString((output / "Format-Serving" / "saved_model.pb").read_bytes())
+    functions = saved_model.meta_graphs[0].graph_def.library.function
+    (network,) = (
+        function
+        for function in functions
+        if function.signature.name.startswith("__inference_network")
+    )
+    constants = {
+        node.name: tf.make_ndarray(node.attr["value"].tensor)
+        for node in network.node_def
+        if node.op == "Const"
     }
+    return {name: value for name, value in constants.items() if value.dtype == np.float32}
 
 
 def weights(output: Path) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.warm_up import predict_request, write_requests
 
 from components.pusher import smoke_check
 from components.pusher.smoke_check import check_model, read_examples
@@ -65,6 +66,17 @@ def test_a_model_that_cannot_parse_the_examples_is_rejected(toy, tmp_path: Path)
     with pytest.raises(PushError, match=r"InvalidArgumentError: .*Could not parse example") as e:
         check_model(toy.saved_model(tmp_path / "model"), [b"not a tf.Example"])
     assert "\n" not in str(e.value), "TensorFlow's multi-line message must become one line"
+
+
+def test_warm_up_requests_must_succeed(toy, examples, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """TensorFlow Serving refuses a model whose warm-up requests fail."""
+    valid, invalid = (toy.saved_model(tmp_path / name) for name in ("valid", "invalid"))
+    requests = examples(1)
+    write_requests(valid, [predict_request("serving_default", examples=requests)])
+    write_requests(invalid, [predict_request("serving_default", examples=[b"not a tf.Example"])])
+    check_model(valid, requests)
+    with pytest.raises(PushError, match=r"The model can't be served \(InvalidArgumentError: "):
+        check_model(invalid, requests)
 
 
 def test_a_check_without_examples_is_an_error(toy, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
