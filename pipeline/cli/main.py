@@ -28,7 +28,7 @@ def main() -> None:
     except SettingsError as error:
         _reject(str(error).splitlines())
     finally:
-        # A last collection of everything that TensorFlow and TFX created would take 2 seconds.
+        # At exit, Python would visit everything that TensorFlow and TFX created, for seconds.
         gc.freeze()
 
 
