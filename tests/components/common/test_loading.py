@@ -21,7 +21,7 @@ def restored() -> Iterator[None]:
 def test_collection_is_paused_and_later_skips_the_objects_created_meanwhile() -> None:
     with collection_paused():
         assert not gc.isenabled()
-        created = [[]]
+        created: list[list[int]] = [[]]
     assert gc.isenabled()
     assert not any(found is created for found in gc.get_objects())
 
