@@ -20,6 +20,7 @@ Other files that the code opens are not covered. Pass their paths as parameters 
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
 import re
@@ -93,7 +94,7 @@ def source_closure(modules: Iterable[str], root: Path = ROOT) -> list[Path]:
         for path in _source_files(pending.pop(), root):
             if path not in found:
                 found.add(path)
-                pending.extend(_imported_names(path))
+                pending.extend(_imported_names(path, path.read_bytes()))
     return sorted(found)
 
 
@@ -125,11 +126,16 @@ def _source_files(module: str, root: Path) -> Iterator[Path]:
                 yield path
 
 
-def _imported_names(path: Path) -> Iterator[str]:
-    """Finds the dotted names in a file's imports, including those in functions, and in strings."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+@functools.cache
+def _imported_names(path: Path, source: bytes) -> tuple[str, ...]:
+    """Finds the dotted names in a file's imports, including those in functions, and in strings.
+
+    Components share most files, so the result is cached, for exactly this content.
+    """
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.level or not node.module:
                 raise ValueError(
@@ -137,10 +143,11 @@ def _imported_names(path: Path) -> Iterator[str]:
                     "relative import; use the full module name"
                 )
             # The imported name may itself be a module.
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and _DOTTED_PATH.fullmatch(str(node.value)):
             # The code may pass the name to importlib.
-            yield str(node.value)
+            names.append(str(node.value))
+    return tuple(names)
 
 
 def _file_digest(path: Path) -> str:

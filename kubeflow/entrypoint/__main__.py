@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from components.common.loading import collection_paused
 from mnist_kubeflow.entrypoint.contract import (
     Json,
     adapt_input,
@@ -85,7 +86,8 @@ def _run(
     # Keeps the launcher from publishing the output of an earlier attempt in the same pod.
     result.unlink(missing_ok=True)
 
-    from mnist_kubeflow.entrypoint.execution import execute
+    with collection_paused():
+        from mnist_kubeflow.entrypoint.execution import execute
 
     output = execute(executor_class_path, adapted, inputs_spec, beam_args)
     result.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from components.common.loading import collection_paused
 from models.definition import DATASET
 from pipeline.cli.console import make_console, spinner
 from pipeline.cli.options import directory_option
@@ -82,7 +83,8 @@ def _classify(
         os.environ.setdefault(variable, value)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = _load(model_dir)
+        with collection_paused():  # TensorFlow is imported with the model.
+            model = _load(model_dir)
         prepared, errors = _read_all(names, model)
         if not prepared:
             return {}, errors, model.data.noun

@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from components.common.errors import describe_os_error
+from components.common.loading import collection_paused
 from components.example_gen.sources import (
     ResolvedSource,
     SourceUnavailableError,
@@ -190,9 +191,10 @@ def _run_logged(
 
 def _load_and_run(settings: Settings, source: ResolvedSource, run_console: RunConsole) -> RunResult:
     run_console.began("loading TFX")
-    from pipeline.cache_keys import add_cache_keys
-    from pipeline.graph import create_pipeline
-    from pipeline.runs.local_runner import run_locally
+    with collection_paused():
+        from pipeline.cache_keys import add_cache_keys
+        from pipeline.graph import create_pipeline
+        from pipeline.runs.local_runner import run_locally
 
     pipeline = create_pipeline(with_data(settings, source, run_console))
     outside = {

@@ -59,6 +59,16 @@ def test_help_imports_neither_tensorflow_nor_tfx() -> None:
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
+def test_exit_skips_garbage_collection() -> None:
+    code = (
+        "import atexit, gc, sys; from pipeline.cli.main import main\n"
+        "atexit.register(lambda: print(len(gc.get_objects())))\n"
+        "sys.argv = ['mnist-pipeline', '--version']; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(ended.stdout.splitlines()[-1]) < 1000
+
+
 def test_interrupt_outside_a_run_has_its_own_exit_status() -> None:
     code = (
         "import signal, click; from pipeline.cli.commands import cli\n"
