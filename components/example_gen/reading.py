@@ -121,8 +121,7 @@ class TfdsReader:
             images = tf.unstack(tf.gather(encoded["image"], indices), num=BATCH_SIZE)
             return tf.stack([image.decode_example(one) for one in images])[:count], encoded["label"]
 
-        for images, labels in self._read(part, decode):
-            yield images, labels
+        yield from self._read(part, decode)
 
     def _builder(self) -> Any:
         import tensorflow_datasets as tfds
@@ -131,7 +130,7 @@ class TfdsReader:
 
     def _read(
         self, part: Slice, decode: Callable[[dict[str, Any]], tuple[Any, ...]]
-    ) -> Iterator[tuple[np.ndarray, ...]]:
+    ) -> Iterator[Any]:
         """Yields decoded batches in file order. Raises DataRejectedError if the files are damaged.
 
         Parses batches, because TFDS parses one example at a time: for small images, this takes ten
