@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from components.data_gate.schema import Measured, propose_schema
 from components.example_gen import sources
 from models.definition import DATASET
 from pipeline.stages import EVALUATOR, MODEL_GATE, STAGES
@@ -115,6 +116,11 @@ def _measure_here(data_dir: Path, options: argparse.Namespace) -> None:
     from pipeline.runs.local_runner import run_locally
     from pipeline.settings import make_settings
 
+    options.root.mkdir(parents=True)
+    schema = options.root / "schema.pbtxt"
+    # Accepts all values of the statistics, because shifted images violate the bound of the border.
+    anything = dict.fromkeys(DATASET.image_statistics, Measured(minimum=0, maximum=1, mean=0.5))
+    schema.write_text(propose_schema(anything))
     fit = keras.Model.fit
 
     def fit_few_steps(model: Any, data: Any, *, steps_per_epoch: int, **arguments: Any) -> Any:
@@ -129,6 +135,7 @@ def _measure_here(data_dir: Path, options: argparse.Namespace) -> None:
         "serving_dir": str(options.root / "serving"),
         "epochs": 1,
         "baseline": "none",
+        "schema_file": str(schema),
         **({"beam_args": options.beam_args} if options.beam_args else {}),
     }
     meter = _Meter(STAGES[STAGES.index(options.until) + 1])
