@@ -7,7 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -15,6 +15,7 @@ from components.common.errors import DataRejectedError
 from components.example_gen.reading import Reader
 from components.example_gen.splits import SPLITS, Plan, Slice, SliceCount
 from models import features
+from models.definition import DATASET
 from models.image_statistics import describe_images
 
 # Takes a third of the default level's time; the files are 10% larger.
@@ -74,13 +75,14 @@ def write_slice(part: Slice, reader: Reader, uris: dict[str, str], plan: Plan) -
         return SliceSummary(part, error=plan.error)
     labels: dict[str, Counter[int]] = {split: Counter() for split in plan.splits(part.official)}
     digest = hashlib.sha256()
+    serializer = _Serializer()
     try:
         with contextlib.ExitStack() as stack:
             writers = {
                 split: stack.enter_context(_open_shard(uris[split], part.shard)) for split in labels
             }
             for example in _assign(part, reader, plan):
-                writers[example.split].write(_serialize(example))
+                writers[example.split].write(serializer.serialize(example))
                 labels[example.split][example.label] += 1
                 digest.update(f"{example.split} {example.label} ".encode() + example.image)
     except DataRejectedError as error:
@@ -117,14 +119,27 @@ def _assign(part: Slice, reader: Reader, plan: Plan) -> Iterator[_Assigned]:
                 yield _Assigned(split, label, images[row].tobytes(), values)
 
 
-def _serialize(assigned: _Assigned) -> bytes:
-    example = tf.train.Example()
-    columns = example.features.feature
-    for name, value in assigned.scalars.items():
-        columns[name].float_list.value.append(value)
-    columns[features.IMAGE].bytes_list.value.append(assigned.image)
-    columns[features.LABEL].int64_list.value.append(assigned.label)
-    return example.SerializeToString(deterministic=True)
+class _Serializer:
+    """Serializes tf.Examples in one message, which takes half the time of creating a new one."""
+
+    def __init__(self) -> None:
+        self._example = tf.train.Example()
+        columns = self._example.features.feature
+        self._image = columns[features.IMAGE].bytes_list.value
+        self._label = columns[features.LABEL].int64_list.value
+        self._scalars: dict[str, Any] = {
+            name: columns[name].float_list.value for name in DATASET.image_statistics
+        }
+        self._image.append(b"")
+        for values in (self._label, *self._scalars.values()):
+            values.append(0)
+
+    def serialize(self, assigned: _Assigned) -> bytes:
+        self._image[0] = assigned.image
+        self._label[0] = assigned.label
+        for name, value in assigned.scalars.items():
+            self._scalars[name][0] = value
+        return self._example.SerializeToString(deterministic=True)
 
 
 @contextlib.contextmanager

@@ -205,9 +205,10 @@ def test_beam_options_are_split_like_shell_words(value: object) -> None:
 
 
 def test_beam_runs_in_this_process_by_default() -> None:
-    runner, image = make_settings().beam_args
+    runner, *others = make_settings().beam_args
     assert runner.endswith(".FnApiRunner")
-    assert image == "--sdk_container_image=unused"
+    assert "--sdk_container_image=unused" in others
+    assert not any(other.startswith("--direct_") for other in others)
 
 
 def test_open_quotation_in_beam_options_is_rejected() -> None:

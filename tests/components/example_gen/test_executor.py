@@ -1,3 +1,4 @@
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -149,6 +150,48 @@ def test_the_slice_size_changes_the_files_but_not_the_splits(
     assert len(files_of(sliced)) == train + train + test
     for split in SPLITS:
         assert read(sliced, split) == read(ingested, split)
+
+
+def test_a_split_in_several_files_is_read_in_order(
+    ingest: Ingest,
+    ingested: "Artifact",
+    originals: tuple[Examples, Examples],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(executor, "EXAMPLES_PER_SLICE", 70)
+    directory = write_tfds_dataset(tmp_path / "data", *originals)
+    _divide_file(directory, "train", [100, 1, TRAIN - 101])
+    examples = ingest("tfds", tmp_path / "data")
+    for split in SPLITS:
+        assert read(examples, split) == read(ingested, split)
+
+
+def _divide_file(directory: Path, split: str, lengths: list[int]) -> None:
+    single = records_path(directory, split)
+    records = tf.data.TFRecordDataset(str(single)).as_numpy_iterator()
+    for number, length in enumerate(lengths):
+        name = single.name.replace("00000-of-00001", f"{number:05d}-of-{len(lengths):05d}")
+        with tf.io.TFRecordWriter(str(single.with_name(name))) as writer:
+            for record in itertools.islice(records, length):
+                writer.write(record)
+    path = directory / "dataset_info.json"
+    info = json.loads(path.read_text())
+    (described,) = (item for item in info["splits"] if item["name"] == split)
+    described["shardLengths"] = list(map(str, lengths))
+    path.write_text(json.dumps(info))
+
+
+def test_another_file_format_is_rejected(
+    ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
+) -> None:
+    info = write_tfds_dataset(tmp_path / "data", *originals) / "dataset_info.json"
+    changed = {**json.loads(info.read_text()), "fileFormat": "array_record"}
+    info.write_text(json.dumps(changed))
+    with pytest.raises(
+        DataRejectedError, match=r"the file format must be tfrecord .* array_record"
+    ):
+        ingest("tfds", tmp_path / "data")
 
 
 def test_a_limit_keeps_the_first_of_each_class(
