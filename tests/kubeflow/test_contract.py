@@ -188,12 +188,18 @@ def test_manifest_has_the_artifact_ids_and_uris_of_ml_metadata(
     manifest = cluster.release(first_version)["ml_metadata"]
     outputs = {
         "model": first_run.outputs[TRAINER]["model"],
+        "model_run": first_run.outputs[TRAINER]["model_run"],
         "blessing": first_run.outputs[MODEL_GATE]["blessing"],
         "examples": first_run.outputs[EXAMPLE_GEN]["examples"],
     }
     assert {role: (artifact["id"], artifact["uri"]) for role, artifact in manifest.items()} == {
         role: (int(artifact["name"]), artifact["uri"]) for role, artifact in outputs.items()
     }
+
+
+def test_manifest_has_the_hyperparameters_of_the_run(cluster: Cluster, first_version: str) -> None:
+    training = cluster.release(first_version)["training"]
+    assert training["epochs"] == training["hyperparameters"]["epochs"] == 3
 
 
 @pytest.mark.parametrize(
