@@ -257,7 +257,8 @@ def _print_header(
     training = settings.training
     console.print(
         f"{DATASET.title} pipeline, {show_time(started)}: data {source.source}, "
-        f"architecture {training.architecture}, epochs {training.epochs:,}, "
+        f"recipe {training.recipe}, architecture {training.architecture}, "
+        f"epochs {training.epochs:,}, "
         f"accuracy gate {percent(float(settings.gate.accuracy_threshold))}",
         soft_wrap=True,
     )

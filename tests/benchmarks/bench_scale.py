@@ -119,7 +119,8 @@ def _measure_here(data_dir: Path, options: argparse.Namespace) -> None:
     options.root.mkdir(parents=True)
     schema = options.root / "schema.pbtxt"
     # Accepts all values of the statistics, because shifted images violate the bound of the border.
-    anything = dict.fromkeys(DATASET.image_statistics, Measured(minimum=0, maximum=1, mean=0.5))
+    names: tuple[str, ...] = DATASET.image_statistics
+    anything = dict.fromkeys(names, Measured(minimum=0, maximum=1, mean=0.5))
     schema.write_text(propose_schema(anything))
     fit = keras.Model.fit
 

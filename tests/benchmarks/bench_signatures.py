@@ -139,7 +139,7 @@ def export_variants(directory: Path) -> list[Path]:
 
     write_transform_graph(directory / "transform_graph")
     tft_output = TFTransformOutput(str(directory / "transform_graph"))
-    model = ARCHITECTURES["cnn"](Hyperparameters(), 1)
+    model = ARCHITECTURES["cnn"](Hyperparameters())
     paths = []
     for name, kind in (("variables", WithVariables), ("constants", ServingModel)):
         serving = kind(model, tft_output)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 
 def test_network_computes_the_same_as_the_pipelines() -> None:
     parameters = hyperparameters("notebook")
-    own = ARCHITECTURES[parameters.architecture](parameters, 1)
+    own = ARCHITECTURES[parameters.architecture](parameters)
     plain = plain_keras.build_network()
     assert plain.count_params() == own.count_params() == 863_082
     plain.set_weights(own.get_weights())
