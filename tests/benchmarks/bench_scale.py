@@ -8,7 +8,7 @@ up to the Evaluator in a process of its own, with one epoch of at most --steps t
 the full validation split. Prints the wall and CPU seconds and the peak memory of each stage, which
 include Beam's worker processes. The ratios compare the larger data set with the original.
 
-Needs the full data set, prepared by TFDS (TFDS_DATA_DIR), and 7 GB of disk space for ten MNISTs.
+Needs the full data set, prepared by TFDS (TFDS_DATA_DIR), and 0.5 GB of disk space for ten MNISTs.
 `--until Transform` measures the data stages only; --beam-args compares Beam options, and `taskset`
 before the command restricts it to some cores.
 """

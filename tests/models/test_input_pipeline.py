@@ -187,7 +187,7 @@ def test_buffer_sizes_are_limited_in_bytes() -> None:
     assert images_in(256, large) * large <= 256 * 2**20
     assert images_in(4, large) == 27
     assert images_in(4, 2**30) == 1
-    assert input_pipeline.SHUFFLE_BUFFER * IMAGE_BYTES <= 256 * 2**20
+    assert input_pipeline.SHUFFLE_BUFFER * IMAGE_BYTES <= 128 * 2**20
 
 
 def test_all_of_mnist_fits_into_the_buffer() -> None:
