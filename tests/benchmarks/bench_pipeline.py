@@ -38,8 +38,8 @@ from benchmarks import bench_results
 from benchmarks.bench_results import FIT, PLAIN, ROOT, STOCK, Run
 from typing_extensions import override
 
-from models.hyperparameters import Hyperparameters
 from models.progress import HISTORY_FILE
+from models.recipes import DEFAULT_RECIPE, RECIPES
 
 FIRST_SEED = 42
 COMMAND_REPEATS = 5
@@ -110,7 +110,7 @@ def main() -> None:
     facts = {
         "command": f"make {'bench-full' if is_full(options) else 'bench'}",
         "target": options.target,
-        "default": default_recipe(),
+        "default": DEFAULT_RECIPE,
         "machine": machine,
         "versions": {name: metadata.version(name) for name in PACKAGES},
         "commands": time_commands(options.work),
@@ -127,7 +127,7 @@ def main() -> None:
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description="Compare the pipeline with its alternatives.")
-    known = [PLAIN, STOCK, *recipes()]
+    known = [PLAIN, STOCK, *RECIPES]
     parser.add_argument("--data", choices=("tfds", "bundled"), default="tfds")
     parser.add_argument("--limit", type=int, default=0, help="about this many images; 0: all")
     parser.add_argument("--epochs", type=float, default=1.0, help="share of the epochs to train")
@@ -160,20 +160,6 @@ def is_full(options: argparse.Namespace) -> bool:
     return bool(options.data == "tfds" and options.limit == 0 and options.epochs == 1)
 
 
-def recipes() -> list[str]:
-    """Returns the names of the recipes."""
-    if "recipe" not in Hyperparameters.model_fields:
-        return [default_recipe()]
-    from models.recipes import RECIPES
-
-    return list(RECIPES)
-
-
-def default_recipe() -> str:
-    """Returns the name of the recipe that is used without --recipe."""
-    return str(getattr(Hyperparameters(), "recipe", "notebook"))
-
-
 def make_schedule(contenders: Sequence[str], rounds: int, seeds: int) -> Iterator[tuple[str, int]]:
     """Yields contenders and round numbers in the order in which they run.
 
@@ -185,8 +171,8 @@ def make_schedule(contenders: Sequence[str], rounds: int, seeds: int) -> Iterato
     for number in range(rounds):
         for pair in zip_longest(others, own):
             yield from ((name, number) for name in pair if name is not None)
-    if default_recipe() in own:
-        yield from ((default_recipe(), number) for number in range(rounds, seeds))
+    if DEFAULT_RECIPE in own:
+        yield from ((DEFAULT_RECIPE, number) for number in range(rounds, seeds))
 
 
 def _prepare(options: argparse.Namespace) -> None:
@@ -243,13 +229,13 @@ def _other_command(name: str, seed: int, directory: Path, options: argparse.Name
         *(sys.executable, "-m", *scripts[name]),
         f"--data={options.data}",
         f"--limit={options.limit}",
-        f"--epochs={scaled(hyperparameters('notebook').epochs, options.epochs)}",
+        f"--epochs={scaled(RECIPES['notebook'].epochs, options.epochs)}",
         f"--seed={seed}",
     ]
 
 
 def _own_command(recipe: str, seed: int, directory: Path, options: argparse.Namespace) -> list[str]:
-    epochs = scaled(hyperparameters(recipe).epochs, options.epochs)
+    epochs = scaled(RECIPES[recipe].epochs, options.epochs)
     return [
         *(sys.executable, "-m", "pipeline", "run", "--json"),
         f"--data={options.data}",
@@ -257,18 +243,11 @@ def _own_command(recipe: str, seed: int, directory: Path, options: argparse.Name
         f"--seed={seed}",
         f"--pipeline-root={directory / 'root'}",
         f"--serving-dir={directory / 'serving'}",
-        *(f"--{key}={value}" for key, value in _selected(recipe).items()),
-        *([] if is_full(options) else [f"--epochs={epochs}", *LOOSE_GATES]),
+        f"--recipe={recipe}",
+        # Otherwise, the recipe may train longer on few images.
+        *([] if options.epochs == 1 else [f"--epochs={epochs}"]),
+        *([] if is_full(options) else LOOSE_GATES),
     ]
-
-
-def hyperparameters(recipe: str) -> Hyperparameters:
-    """Returns a recipe's hyperparameters."""
-    return Hyperparameters(**_selected(recipe))
-
-
-def _selected(recipe: str) -> dict[str, Any]:
-    return {"recipe": recipe} if "recipe" in Hyperparameters.model_fields else {}
 
 
 def scaled(epochs: int, share: float) -> int:
@@ -433,13 +412,7 @@ def describe_machine(work: Path) -> dict[str, str]:
         "import tfx.v1; from models.hardware import describe_hardware; print(describe_hardware())"
     )
     described = measure([sys.executable, "-c", code], work / "machine.log").stdout
-    flags = Path("/proc/cpuinfo").read_text().split()
-    fast = [name for name in ("amx_bf16", "avx512_bf16") if name in flags]
-    return {
-        "hardware": described.splitlines()[-1],
-        "bfloat16": ", ".join(fast) or "none",
-        "python": platform.python_version(),
-    }
+    return {"hardware": described.splitlines()[-1], "python": platform.python_version()}
 
 
 def _commit() -> str:

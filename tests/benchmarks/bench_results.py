@@ -177,15 +177,14 @@ def _median_step(step: str, runs: Sequence[Run]) -> list[float]:
 
 
 def summary_table(results: dict[str, Any]) -> str:
-    """Returns one row per contender. Pairs separated by a slash are of wall and CPU time."""
+    """Returns one row per contender. Both ratios have the pairs of the time in front of them."""
     header = (
-        "wall / CPU time",
+        "run",
         "test accuracy (95% interval)",
-        "total time",
+        "wall / CPU time",
         "÷ plain",
         "÷ stock",
-        f"time to {100 * results['target']:g}% validation",
-        "÷ plain",
+        f"time to {100 * results['target']:g}% validation accuracy",
         "outside training",
         "training images/s",
         "peak memory",
@@ -199,8 +198,7 @@ def summary_table(results: dict[str, Any]) -> str:
             f"{facts['seconds']:.0f} / {facts['cpu_seconds']:.0f} s",
             _pair(facts["plain_ratio"], facts["plain_cpu_ratio"]),
             _pair(facts["stock_ratio"], facts["stock_cpu_ratio"]),
-            _target(facts),
-            f"{bound}{_pair(facts['plain_target_ratio'])}" if facts["target_reached"] else "",
+            _target(facts, "" if name == PLAIN else bound),
             f"{facts['outside_seconds']:.0f} s",
             f"{facts['images_per_second']:,.0f}",
             f"{facts['peak_bytes'] / 2**30:.2f} GiB",
@@ -226,12 +224,10 @@ _TOTALS = ("start-up and exit", "total", "of which `model.fit`")
 def _step_column(facts: dict[str, Any]) -> dict[str, str]:
     """Returns wall and CPU seconds by row of the table. Similar components share a row."""
     steps = dict(facts["steps"])
-    fit = steps[FIT]
-    if "Trainer" in steps:
-        del steps[FIT]
+    fit = steps.pop(FIT)
+    parts = [*steps.values(), *([] if "Trainer" in steps else [fit])]
     total = [facts["seconds"], facts["cpu_seconds"]]
-    rest = [max(0.0, total[i] - sum(values[i] for values in steps.values())) for i in (0, 1)]
-    steps.pop(FIT, None)
+    rest = [max(0.0, total[i] - sum(values[i] for values in parts)) for i in (0, 1)]
     rows = {re.sub("^(Import|Image)", "", name): values for name, values in steps.items()}
     rows |= zip(_TOTALS, (rest, total, fit), strict=True)
     return {name: f"{wall:.1f} / {cpu:.1f}" for name, (wall, cpu) in rows.items()}
@@ -242,8 +238,7 @@ def provenance(results: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     runs = len(results["runs"])
     return (
-        f"`{results['command']}`, {runs} runs on {results['machine']['hardware']}, "
-        f"bfloat16 instructions: {results['machine']['bfloat16']} "
+        f"`{results['command']}`, {runs} runs on {results['machine']['hardware']} "
         f"({versions}; commit {', '.join(results['commits'])})."
     )
 
@@ -253,7 +248,7 @@ def commands(results: dict[str, Any]) -> str:
     default = results["contenders"].get(results["default"], {})
     times = {"a rerun with no changes": default.get("rerun_seconds"), **results["commands"]}
     parts = [f"{name} {seconds:.2g} s" for name, seconds in times.items() if seconds is not None]
-    return f"Wall time of {', '.join(parts)}." if parts else ""
+    return f"Wall time: {', '.join(parts)}." if parts else ""
 
 
 def title(name: str, default: str) -> str:
@@ -270,14 +265,19 @@ def _accuracy(facts: dict[str, Any]) -> str:
     return text if seeds == 1 else f"{text}, {seeds} seeds, lowest {facts['lowest_accuracy']:.2%}"
 
 
-def _target(facts: dict[str, Any]) -> str:
+def _target(facts: dict[str, Any], bound: str) -> str:
     reached, count = facts["target_reached"], len(facts["seeds"])
-    text = f"{facts['target_seconds']:.0f} s" if reached else "never"
-    return text if reached in (0, count) else f"{text} ({reached} of {count} runs)"
+    if not reached:
+        return "never"
+    text = f"{facts['target_seconds']:.0f} s"
+    if reached < count:
+        text += f" ({reached} of {count} runs)"
+    ratio_to_plain = facts["plain_target_ratio"]
+    return text if ratio_to_plain is None else f"{text}, ÷ plain {bound}{ratio_to_plain:.2f}"
 
 
-def _pair(*ratios: float | None) -> str:
-    return " / ".join(f"{value:.2f}" for value in ratios if value is not None)
+def _pair(wall: float | None, cpu: float | None) -> str:
+    return "" if wall is None else f"{wall:.2f} / {cpu:.2f}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -8,29 +8,28 @@ from pathlib import Path
 
 import pytest
 from benchmarks import bench_pipeline
-from benchmarks.bench_pipeline import Measured, default_recipe, make_schedule, measure
+from benchmarks.bench_pipeline import Measured, make_schedule, measure
 from benchmarks.bench_results import PLAIN, STOCK
 
 from models.definition import DATASET
 from models.progress import HISTORY_FILE, TrainingProgress
+from models.recipes import DEFAULT_RECIPE, RECIPES
 from pipeline.cli.console import RunConsole, make_console
 from pipeline.runs.metadata import Stage
 from pipeline.stages import EVALUATOR
 
-DEFAULT = default_recipe()
-
 
 def test_recipes_alternate_with_the_other_contenders() -> None:
-    contenders = [PLAIN, STOCK, DEFAULT, "other", "third"]
+    contenders = [PLAIN, STOCK, DEFAULT_RECIPE, "other", "third"]
     names = [name for name, _ in make_schedule(contenders, rounds=1, seeds=1)]
-    assert names == [PLAIN, DEFAULT, STOCK, "other", "third"]
+    assert names == [PLAIN, DEFAULT_RECIPE, STOCK, "other", "third"]
 
 
 def test_more_seeds_than_rounds_repeat_only_the_default_recipe() -> None:
-    schedule = list(make_schedule([PLAIN, DEFAULT], rounds=2, seeds=4))
+    schedule = list(make_schedule([PLAIN, DEFAULT_RECIPE], rounds=2, seeds=4))
     assert schedule == [
-        *[(PLAIN, 0), (DEFAULT, 0), (PLAIN, 1), (DEFAULT, 1)],
-        *[(DEFAULT, 2), (DEFAULT, 3)],
+        *[(PLAIN, 0), (DEFAULT_RECIPE, 0), (PLAIN, 1), (DEFAULT_RECIPE, 1)],
+        *[(DEFAULT_RECIPE, 2), (DEFAULT_RECIPE, 3)],
     ]
     assert list(make_schedule([PLAIN], rounds=1, seeds=4)) == [(PLAIN, 0)]
 
@@ -132,7 +131,7 @@ def test_failure_names_the_log(tmp_path: Path) -> None:
 def test_unknown_contender_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         bench_pipeline.parse_options(["--contenders=plain,fancy"])
-    assert f"expected contenders of plain, stock, {DEFAULT}" in capsys.readouterr().err
+    assert f"expected contenders of plain, stock, {DEFAULT_RECIPE}" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -145,12 +144,12 @@ def test_benchmark_of_a_few_digits_can_be_resumed(
     monkeypatch.setattr(sys, "argv", ["bench_pipeline", *options.split()])
     bench_pipeline.main()
     results = json.loads(output.read_text())
-    assert set(results["contenders"]) == {PLAIN, STOCK, *bench_pipeline.recipes()}
+    assert set(results["contenders"]) == {PLAIN, STOCK, *RECIPES}
     for facts in results["contenders"].values():
         assert 0 < facts["steps"]["fit"][0] < facts["seconds"]
         assert 0 < facts["steps"]["fit"][1] < facts["cpu_seconds"]
         assert facts["peak_bytes"] > 2**28
-    assert results["contenders"][DEFAULT]["rerun_seconds"] > 0
+    assert results["contenders"][DEFAULT_RECIPE]["rerun_seconds"] > 0
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--resume"])
     bench_pipeline.main()
     assert json.loads(output.read_text())["runs"] == results["runs"]

@@ -6,16 +6,16 @@ import keras
 import numpy as np
 import pytest
 from benchmarks import plain_keras
-from benchmarks.bench_pipeline import hyperparameters
 
 from models.architectures import ARCHITECTURES
 from models.definition import DATASET
+from models.hyperparameters import Hyperparameters
 
 pytestmark = pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 
 
 def test_network_computes_the_same_as_the_pipelines() -> None:
-    parameters = hyperparameters("notebook")
+    parameters = Hyperparameters(recipe="notebook")
     own = ARCHITECTURES[parameters.architecture](parameters)
     plain = plain_keras.build_network()
     assert plain.count_params() == own.count_params() == 863_082
@@ -25,7 +25,7 @@ def test_network_computes_the_same_as_the_pipelines() -> None:
 
 
 def test_settings_are_those_of_the_recipe_notebook() -> None:
-    parameters = hyperparameters("notebook")
+    parameters = Hyperparameters(recipe="notebook")
     stop, reduce_rate, _ = plain_keras.make_callbacks()
     assert isinstance(stop, keras.callbacks.EarlyStopping)
     assert isinstance(reduce_rate, keras.callbacks.ReduceLROnPlateau)
