@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from support.warm_up import predict_request, write_requests
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from models.features import IMAGE_SHAPE
@@ -103,19 +102,6 @@ def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
     )
     with pytest.raises(tf.errors.DataLossError):
         replay_warm_up_requests(tmp_path, signatures)
-
-
-@pytest.mark.parametrize(("count", "accepted"), [(1000, True), (1001, False)])
-def test_more_requests_than_tensorflow_serving_accepts_are_an_error(
-    tmp_path: Path, count: int, accepted: bool
-) -> None:
-    write_requests(tmp_path, [predict_request("", x=[1.0])] * count)
-    signatures = {"serving_default": lambda x: x}
-    if accepted:
-        assert replay_warm_up_requests(tmp_path, signatures) == count
-    else:
-        with pytest.raises(ValueError, match="Expected at most 1000 warm-up requests"):
-            replay_warm_up_requests(tmp_path, signatures)
 
 
 @pytest.mark.parametrize("image_shape", [(28, 28, 1), (32, 48, 3), (1, 1, 1), (2, 3, 3)], ids=str)
