@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _THRESHOLDS = (50_000, 20, 20)
-"""Python's are (700, 10, 10). Beam and Keras create many objects, but hardly any garbage."""
+"""Python 3.10's are (700, 10, 10). Beam and Keras create many objects, but hardly any garbage."""
 
 
 @contextmanager

@@ -266,14 +266,19 @@ def _load(path: str) -> Batch:
 
 def _facts(info: Any) -> dict[str, str]:
     """Returns the TFDS metadata that `TfdsReader.check` compares, under the same keys."""
+    import tensorflow_datasets as tfds
+
     found = dict(info.features.items())
     image, label = found.get("image"), found.get("label")
+    images = f"{type(image).__name__} instead of tfds.features.Image"
+    if isinstance(image, tfds.features.Image):  # `TfdsReader._read` can't parse others.
+        images = f"{np.dtype(image.np_dtype)} of shape {image.shape}"
     names = getattr(label, "names", [])
     return {
         "the data set": info.full_name,
         "the file format": info.file_format.value,
         "the splits": ", ".join(name for name in ("train", "test") if name in info.splits),
-        "images": f"{np.dtype(image.np_dtype)} of shape {image.shape}" if image else "none",
+        "images": images,
         "the number of classes": str(len(names)),
         **{f"class {number}": repr(name) for number, name in enumerate(names)},
     }

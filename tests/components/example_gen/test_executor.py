@@ -194,6 +194,19 @@ def test_another_file_format_is_rejected(
         ingest("tfds", tmp_path / "data")
 
 
+def test_images_that_are_not_encoded_are_rejected(
+    ingest: Ingest, originals: tuple[Examples, Examples], tmp_path: Path
+) -> None:
+    directory = write_tfds_dataset(tmp_path / "data", *originals)
+    image = tfds.features.Tensor(shape=features.IMAGE_SHAPE, dtype=np.uint8)
+    label = tfds.features.ClassLabel(names=list(features.CLASS_NAMES))
+    tfds.features.FeaturesDict({"image": image, "label": label}).save_config(str(directory))
+    with pytest.raises(
+        DataRejectedError, match=r"received Tensor instead of tfds\.features\.Image"
+    ):
+        ingest("tfds", tmp_path / "data")
+
+
 def test_a_limit_keeps_the_first_of_each_class(
     ingest: Ingest,
     small_data: Path,
