@@ -150,10 +150,10 @@ class Hyperparameters(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_recipe(cls, values: Any) -> Any:
-        recipe = RECIPES.get(values.get("recipe", DEFAULT_RECIPE))
-        if recipe is None:
+        name = values.get("recipe", DEFAULT_RECIPE)
+        if not isinstance(name, str) or name not in RECIPES:
             return values
-        defaults = asdict(recipe)
+        defaults = asdict(RECIPES[name])
         if "epochs" in values:
             defaults["min_steps"] = 0
         return {**defaults, **values}
