@@ -123,7 +123,7 @@ class Hyperparameters(Frozen):
         _DEFAULTS.zoom,
         ge=0,
         lt=1,
-        description="Scale height and width of training images up or down by at most this fraction.",
+        description="Scale height and width of training images by at most this fraction.",
     )
     shift: float = Field(
         _DEFAULTS.shift,
