@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -17,15 +18,17 @@ def augments(parameters: Hyperparameters) -> bool:
     return any((parameters.rotation, parameters.zoom, parameters.shift, parameters.shear))
 
 
-def augment(images: tf.Tensor, parameters: Hyperparameters, seed: tf.Tensor) -> tf.Tensor:
-    """Shears, rotates, scales and shifts each image by different random amounts.
+def augment(
+    images: tf.Tensor, parameters: Hyperparameters, seed: Sequence[int | tf.Tensor]
+) -> tf.Tensor:
+    """Shifts, scales, rotates and shears each image by different random amounts.
 
     Pixels are interpolated bilinearly. Areas from outside the image are black.
 
     Args:
       images: float32 of shape (batch, height, width, channels).
       parameters: provides the largest `rotation`, `zoom`, `shift` and `shear`.
-      seed: integers of shape (2,). Equal seeds give equal images.
+      seed: two integers. Equal seeds give equal images.
 
     Returns:
       float32 of the same shape, in the same range.

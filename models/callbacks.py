@@ -165,10 +165,10 @@ class HistoryWriter(keras.callbacks.Callback):
         self, directory: Path, early_stopping: keras.callbacks.EarlyStopping, precision: str
     ) -> None:
         super().__init__()
-        self._precision = precision
         self.epochs: list[dict[str, float]] = []
         self._directory = directory
         self._early_stopping = early_stopping
+        self._precision = precision
         self._began = 0.0
 
     @override

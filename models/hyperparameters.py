@@ -36,11 +36,12 @@ def _one_of(kind: str, names: Mapping[str, object]) -> AfterValidator:
 
 
 class Hyperparameters(Frozen):
-    """Training hyperparameters. Fields without a value get that of the recipe."""
+    """Training hyperparameters. The recipe provides the values of fields that are not set."""
 
     recipe: Annotated[str, _one_of("recipe", RECIPES)] = Field(
         DEFAULT_RECIPE,
-        description=f"Defaults of the training options: {' or '.join(RECIPES)}.",
+        description="Training recipe, which sets the defaults of the other training options: "
+        f"{' or '.join(RECIPES)}.",
     )
     architecture: Annotated[str, _one_of("architecture", ARCHITECTURES)] = Field(
         "cnn",
@@ -51,8 +52,8 @@ class Hyperparameters(Frozen):
     min_steps: int = Field(
         _DEFAULTS.min_steps,
         ge=0,
-        description="Train for more epochs if they have fewer than this many steps in total, as "
-        "with a small data set. 0 if epochs are given.",
+        description="Minimum number of training steps: a small data set gets more epochs. Default "
+        "if epochs are set: 0.",
     )
     batch_size: int = Field(_DEFAULTS.batch_size, ge=1, description="Images in one training step.")
     learning_rate: float = Field(
@@ -60,18 +61,18 @@ class Hyperparameters(Frozen):
         gt=0,
         lt=1,
         allow_inf_nan=False,
-        description="Largest Adam learning rate.",
+        description="Peak Adam learning rate.",
     )
     schedule: Schedule = Field(
         _DEFAULTS.schedule,
-        description="Learning rate: cosine decay to zero in the last epoch, or a reduction after "
-        "each plateau of the validation accuracy.",
+        description="Learning rate schedule: cosine decays to zero over the training, plateau "
+        "reduces the rate when validation accuracy plateaus.",
     )
     warmup: float = Field(
         _DEFAULTS.warmup,
         ge=0,
         lt=1,
-        description="Share of the training in which the learning rate rises from zero. Only for "
+        description="Fraction of the training in which the learning rate rises from zero. Only for "
         "the cosine schedule.",
     )
     reduce_lr_patience: int = Field(
@@ -85,7 +86,8 @@ class Hyperparameters(Frozen):
         gt=0,
         lt=1,
         allow_inf_nan=False,
-        description="Factor applied to the learning rate on a plateau.",
+        description="Factor applied to the learning rate on a plateau. Only for the plateau "
+        "schedule.",
     )
     early_stopping_patience: int = Field(
         _DEFAULTS.early_stopping_patience,
@@ -97,7 +99,7 @@ class Hyperparameters(Frozen):
         ge=0,
         lt=1,
         description="Validate and export an exponential moving average of the weights over about "
-        "this share of the training. 0 disables averaging.",
+        "this fraction of the training. 0 disables averaging.",
     )
     block_dropout: float = Field(
         _DEFAULTS.block_dropout,
@@ -121,24 +123,24 @@ class Hyperparameters(Frozen):
         _DEFAULTS.zoom,
         ge=0,
         lt=1,
-        description="Enlarge or reduce height and width of training images by at most this share.",
+        description="Scale height and width of training images by at most this fraction.",
     )
     shift: float = Field(
         _DEFAULTS.shift,
         ge=0,
         lt=1,
-        description="Shift training images by at most this share of their height and width.",
+        description="Shift training images by at most this fraction of their height and width.",
     )
     shear: float = Field(
         _DEFAULTS.shear,
         ge=0,
         lt=1,
-        description="Slant training images by at most this shift per pixel of height.",
+        description="Shear training images by at most this many pixels per pixel of height.",
     )
     precision: Precision = Field(
         _DEFAULTS.precision,
-        description="Type of number in the training's computations. auto: bfloat16 if the "
-        "processor or GPU computes with it, else float32.",
+        description="Number format of the training. auto chooses bfloat16 if the processor or GPU "
+        "has instructions for it, else float32.",
     )
     seed: int = Field(
         42,
@@ -150,10 +152,10 @@ class Hyperparameters(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_recipe(cls, values: Any) -> Any:
-        recipe = RECIPES.get(values.get("recipe", DEFAULT_RECIPE))
-        if recipe is None:
+        name = values.get("recipe", DEFAULT_RECIPE)
+        if not isinstance(name, str) or name not in RECIPES:
             return values
-        defaults = asdict(recipe)
+        defaults = asdict(RECIPES[name])
         if "epochs" in values:
             defaults["min_steps"] = 0
         return {**defaults, **values}

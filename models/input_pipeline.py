@@ -107,7 +107,8 @@ def training_batches(
             step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
         ) -> tuple[tf.Tensor, tf.Tensor]:
             images, labels = batch
-            return augment(images, parameters, tf.stack([seed, step])), labels
+            # An epoch has at most `count` steps, so each step of the training gets its own seed.
+            return augment(images, parameters, [parameters.seed, epoch * count + step]), labels
 
         return batches.enumerate().map(augmented, num_parallel_calls=tf.data.AUTOTUNE)
 

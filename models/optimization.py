@@ -32,9 +32,7 @@ def _learning_rate(
     peak = parameters.learning_rate
     if parameters.schedule == "plateau":
         return peak
-    warmup = round(parameters.warmup * steps)
-    if not warmup:
-        return keras.optimizers.schedules.CosineDecay(peak, steps)
+    warmup = int(parameters.warmup * steps)
     return keras.optimizers.schedules.CosineDecay(
         0.0, steps - warmup, warmup_target=peak, warmup_steps=warmup
     )

@@ -43,7 +43,7 @@ RECIPES: dict[str, Recipe] = {
     # replace most of the dropout, and the averaged weights of large steps replace small ones.
     "augmented": Recipe(
         epochs=11,
-        min_steps=400,
+        min_steps=560,
         batch_size=256,
         learning_rate=0.003,
         schedule="cosine",

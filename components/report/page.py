@@ -26,7 +26,7 @@ _LIMITS: dict[str, Callable[[float], str]] = {
     "rotation": lambda degrees: f"rotation up to ±{degrees:g}°",
     "zoom": lambda share: f"scaling up to ±{100 * share:.3g}%",
     "shift": lambda share: f"shift up to ±{100 * share:.3g}% of height and width",
-    "shear": lambda pixels: f"slant up to ±{pixels:g} pixels per pixel of height",
+    "shear": lambda pixels: f"shear up to ±{pixels:g} pixels per pixel of height",
 }
 """Describe the largest random changes of an image, by the hyperparameter that sets them."""
 

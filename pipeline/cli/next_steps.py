@@ -47,10 +47,9 @@ def after_rejection(settings: Settings, verdict: Verdict | None) -> list[str]:
     thresholds = " and ".join(
         f"{option_name(name)} (now {getattr(settings.gate, name)})" for name in failed
     )
-    epochs = settings.training.epochs
     return [
         f"{report}  see which images were misclassified",
-        f"Then train longer with --epochs (now {epochs}), or review {thresholds}.",
+        f"Then train longer with --epochs, or review {thresholds}.",
     ]
 
 

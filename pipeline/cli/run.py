@@ -258,7 +258,6 @@ def _print_header(
     console.print(
         f"{DATASET.title} pipeline, {show_time(started)}: data {source.source}, "
         f"recipe {training.recipe}, architecture {training.architecture}, "
-        f"epochs {training.epochs:,}, "
         f"accuracy gate {percent(float(settings.gate.accuracy_threshold))}",
         soft_wrap=True,
     )

@@ -149,9 +149,10 @@ def test_resumed_training_matches_with_averaged_weights(tmp_path: Path, epoch: i
     uninterrupted.fit()
     with pytest.raises(_InterruptedError):
         _Training(tmp_path, _Interruption(epoch, at_end=False), averaged=0.1).fit()
-    resumed = _Training(tmp_path, averaged=0.1)
-    resumed.fit()
-    assert resumed.result() == uninterrupted.result()
+    for _ in ("resumed", "already finished"):
+        training = _Training(tmp_path, averaged=0.1)
+        training.fit()
+        assert training.result() == uninterrupted.result()
 
 
 def test_training_resumes_after_several_interruptions(

@@ -73,6 +73,12 @@ def test_an_unknown_recipe_is_an_error_that_lists_the_known_ones() -> None:
         TrainerConfig.from_config({"recipe": "fast"})
 
 
+@pytest.mark.parametrize("recipe", [["augmented"], {}, None, 3])
+def test_a_recipe_that_is_not_a_name_is_an_error(recipe: object) -> None:
+    with pytest.raises(HyperparametersError, match=r"recipe: Input should be a valid string"):
+        TrainerConfig.from_config({"recipe": recipe})
+
+
 def test_values_override_the_defaults() -> None:
     config = TrainerConfig.from_config({"epochs": 2, "backup_dir": "backups"})
     assert (config.epochs, config.backup_dir) == (2, "backups")

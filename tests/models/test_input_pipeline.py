@@ -167,6 +167,23 @@ def test_augmentation_depends_on_seed_epoch_and_step_only(
     assert sorted(sums(range(1), seed=6)) != sorted(uninterrupted[:_COUNT])
 
 
+def test_no_two_epochs_or_seeds_have_the_same_augmentation(
+    tmp_path: Path, tft_output: TFTransformOutput
+) -> None:
+    write_examples(tmp_path / "equal.gz", np.repeat(_IMAGES[:1], 8, axis=0), _LABELS[:8])
+    options = {"batch_size": 3, "zoom": 0.5}
+    sums = [
+        value
+        for seed in (5, 6)
+        for value in _sums(
+            _training_batches(
+                [str(tmp_path / "equal.gz")], tft_output, range(2), seed=seed, **options
+            )
+        )
+    ]
+    assert len(set(sums)) == len(sums) == 2 * 2 * 8
+
+
 def test_files_are_shuffled_if_the_buffer_is_too_small(
     tmp_path: Path, tft_output: TFTransformOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,9 +151,9 @@ def parameters(output: Path) -> dict[str, np.ndarray]:
     return {name: value for name, value in constants.items() if value.dtype == np.float32}
 
 
-def weights(output: Path) -> dict[str, bytes]:
-    """Reads `parameters` as bytes, for comparisons."""
-    return {name: tensor.tobytes() for name, tensor in parameters(output).items()}
+def weights(output: Path) -> list[bytes]:
+    """Reads `parameters` as sorted bytes. Their names depend on the models built before."""
+    return sorted(tensor.tobytes() for tensor in parameters(output).values())
 
 
 class _KillingHandler(logging.Handler):

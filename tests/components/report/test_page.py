@@ -175,7 +175,7 @@ def test_report_of_an_older_version_can_be_read(tmp_path: Path) -> None:
     [
         ({}, ""),
         ({"rotation": 0.0, "zoom": None}, ""),
-        ({"shear": 0.1}, "slant up to ±0.1 pixels per pixel of height"),
+        ({"shear": 0.1}, "shear up to ±0.1 pixels per pixel of height"),
         ({"zoom": 0.125, "rotation": 7.5}, "rotation up to ±7.5°, scaling up to ±12.5%"),
     ],
 )
