@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tensorflow_data_validation.statistics.stats_options import StatsOptions
 from tfx.components.evaluator.component import Evaluator
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
@@ -47,12 +46,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
     examples = example_gen.outputs["examples"]
     schema_gen = ImportSchemaGen(schema_file=str((settings.schema_file or SCHEMA_FILE).absolute()))
     schema = schema_gen.outputs["schema"]
-    statistics_gen = StatisticsGen(
-        examples=examples,
-        schema=schema,
-        # Fewer Beam transforms. The number of classes is exact up to 16,384, then an estimate.
-        stats_options=StatsOptions(use_sketch_based_topk_uniques=True),
-    )
+    statistics_gen = StatisticsGen(examples=examples, schema=schema)
     example_validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema
     )

@@ -146,7 +146,8 @@ def _warm_up(served: ServedModel, version_dir: Path) -> None:
 
     with _failure_logged(served.version):
         count = replay_warm_up_requests(version_dir, served.signatures)
-        _log.info("Replayed %d warm-up requests of version %d.", count, served.version)
+        if count:
+            _log.info("Replayed %d warm-up requests of version %d.", count, served.version)
     with _failure_logged(served.version), contextlib.suppress(PictureError):
         height, width, _ = served.data.image_shape
         encoded = io.BytesIO()
