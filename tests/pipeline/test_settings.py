@@ -22,7 +22,7 @@ from pipeline.settings import (
 
 
 def test_later_layers_override_earlier_ones() -> None:
-    settings = make_settings({"epochs": 3, "seed": 1}, {"epochs": "7"})
+    settings = make_settings({"epochs": 3, "seed": 1, "recipe": "notebook"}, {"epochs": "7"})
     training = settings.training
     assert (training.epochs, training.seed, training.batch_size) == (
         7,
