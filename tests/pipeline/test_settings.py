@@ -24,11 +24,7 @@ from pipeline.settings import (
 def test_later_layers_override_earlier_ones() -> None:
     settings = make_settings({"epochs": 3, "seed": 1, "recipe": "notebook"}, {"epochs": "7"})
     training = settings.training
-    assert (training.epochs, training.seed, training.batch_size) == (
-        7,
-        1,
-        Hyperparameters().batch_size,
-    )
+    assert (training.epochs, training.seed, training.batch_size) == (7, 1, 64)
 
 
 def test_thresholds_are_exact_decimals() -> None:
