@@ -19,13 +19,12 @@ from models.hyperparameters import Hyperparameters
 from models.progress import HISTORY_FILE, PROGRESS_LOGGER, TrainingProgress
 
 _SECONDS_BETWEEN_REPORTS = 1.0
-_MONITORED = "val_accuracy"
 
 
 def make_callbacks(parameters: Hyperparameters, directory: Path) -> list[keras.callbacks.Callback]:
     """Creates all training callbacks except the backup.
 
-    They stop training when validation accuracy plateaus (restoring the best weights) or when the
+    They stop training when the monitored metric plateaus (restoring the best weights) or when the
     loss is not finite, apply the plateau schedule, and record the history. With weight averaging,
     the averaged weights are in the model from each validation to the start of the next epoch.
 
@@ -36,15 +35,16 @@ def make_callbacks(parameters: Hyperparameters, directory: Path) -> list[keras.c
     Returns:
       The callbacks in their required order: each one reads values set by those before it.
     """
+    mode = "min" if parameters.monitor == "val_loss" else "max"
     early_stopping = keras.callbacks.EarlyStopping(
-        _MONITORED,
-        mode="max",
+        parameters.monitor,
+        mode=mode,
         patience=parameters.early_stopping_patience,
         restore_best_weights=True,
     )
     reduce_lr = keras.callbacks.ReduceLROnPlateau(
-        _MONITORED,
-        mode="max",
+        parameters.monitor,
+        mode=mode,
         patience=parameters.reduce_lr_patience,
         factor=parameters.reduce_lr_factor,
     )

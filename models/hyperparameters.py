@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
 from models.architectures import ARCHITECTURES
-from models.recipes import DEFAULT_RECIPE, RECIPES, Precision, Schedule
+from models.recipes import DEFAULT_RECIPE, RECIPES, Metric, Precision, Schedule
 from models.validation import Frozen, problems
 
 _DEFAULTS = RECIPES[DEFAULT_RECIPE]
@@ -66,7 +66,7 @@ class Hyperparameters(Frozen):
     schedule: Schedule = Field(
         _DEFAULTS.schedule,
         description="Learning rate schedule: cosine decays to zero over the training, plateau "
-        "reduces the rate when validation accuracy plateaus.",
+        "reduces the rate when the monitored metric plateaus.",
     )
     warmup: float = Field(
         _DEFAULTS.warmup,
@@ -79,7 +79,7 @@ class Hyperparameters(Frozen):
         _DEFAULTS.reduce_lr_patience,
         ge=1,
         description="Reduce the learning rate after this many epochs without improvement in "
-        "validation accuracy. Only for the plateau schedule.",
+        "the monitored metric. Only for the plateau schedule.",
     )
     reduce_lr_factor: float = Field(
         _DEFAULTS.reduce_lr_factor,
@@ -89,10 +89,15 @@ class Hyperparameters(Frozen):
         description="Factor applied to the learning rate on a plateau. Only for the plateau "
         "schedule.",
     )
+    monitor: Metric = Field(
+        _DEFAULTS.monitor,
+        description="Validation metric that selects the best epoch, stops training early and "
+        "reduces the rate of the plateau schedule.",
+    )
     early_stopping_patience: int = Field(
         _DEFAULTS.early_stopping_patience,
         ge=1,
-        description="Stop after this many epochs without improvement in validation accuracy.",
+        description="Stop after this many epochs without improvement in the monitored metric.",
     )
     averaging: float = Field(
         _DEFAULTS.averaging,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Metric = Literal["val_accuracy", "val_loss"]
 Schedule = Literal["cosine", "plateau"]
 Precision = Literal["auto", "bfloat16", "float32"]
 
@@ -27,6 +28,7 @@ class Recipe:
     warmup: float
     reduce_lr_patience: int
     reduce_lr_factor: float
+    monitor: Metric
     early_stopping_patience: int
     averaging: float
     block_dropout: float
@@ -50,6 +52,7 @@ RECIPES: dict[str, Recipe] = {
         warmup=0.1,
         reduce_lr_patience=2,
         reduce_lr_factor=0.5,
+        monitor="val_loss",
         early_stopping_patience=12,
         averaging=0.2,
         block_dropout=0.125,
@@ -70,6 +73,7 @@ RECIPES: dict[str, Recipe] = {
         warmup=0,
         reduce_lr_patience=2,
         reduce_lr_factor=0.5,
+        monitor="val_accuracy",
         early_stopping_patience=3,
         averaging=0,
         block_dropout=0.25,

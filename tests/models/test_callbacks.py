@@ -136,6 +136,15 @@ def test_early_stopping_restores_the_best_weights(tmp_path: Path) -> None:
     assert accuracies[1] > max(accuracies[2:])
 
 
+def test_the_best_epoch_can_be_the_one_with_the_smallest_loss(tmp_path: Path) -> None:
+    _fit(tmp_path, monitor="val_loss", learning_rate=0.05)
+    history = _history(tmp_path)
+    losses = [epoch["val_loss"] for epoch in history["epochs"]]
+    accuracies = [epoch["val_accuracy"] for epoch in history["epochs"]]
+    assert history["best_epoch"] == 1 + losses.index(min(losses))
+    assert history["best_epoch"] != 1 + accuracies.index(max(accuracies))
+
+
 def test_best_weights_are_restored_after_the_last_epoch(tmp_path: Path) -> None:
     model = _fit(tmp_path, _worse_from(5))
     accuracies = [epoch["val_accuracy"] for epoch in _history(tmp_path)["epochs"]]

@@ -37,6 +37,7 @@ def test_the_notebooks_recipe_is_unchanged() -> None:
         "warmup": 0,
         "reduce_lr_patience": 2,
         "reduce_lr_factor": 0.5,
+        "monitor": "val_accuracy",
         "early_stopping_patience": 3,
         "averaging": 0,
         "block_dropout": 0.25,

@@ -48,14 +48,14 @@ def rejected(tmp_path: Path) -> Stage:
 
 
 def test_training_is_described_by_its_best_epoch(trained: Stage) -> None:
-    assert describe_stage(trained) == "3 epochs, best validation accuracy 75.00% in epoch 2"
+    assert describe_stage(trained) == "3 epochs, validation accuracy 75.00% in the best epoch, 2"
 
 
 def test_precision_of_the_training_is_described_if_known(trained: Stage) -> None:
     file = Path(trained.outputs["model_run"][0].uri, "history.json")
     history = json.loads(file.read_text()) | {"precision": "bfloat16", "hardware": "Abacus"}
     file.write_text(json.dumps(history))
-    assert describe_stage(trained).startswith("3 epochs in bfloat16, best validation accuracy 75.")
+    assert describe_stage(trained).startswith("3 epochs in bfloat16, validation accuracy 75.")
     assert run_facts({TRAINER: trained})["training"] == {
         "epochs": 3,
         "best_epoch": 2,
