@@ -65,7 +65,7 @@ def test_requests_are_replayed_before_the_model_is_ready(counter: Path, tmp_path
     version = push_model(counter, tmp_path / "with")
     with running_server(tmp_path / "without") as server:
         others = calls(server)
-        assert "Replayed 0 warm-up requests" in server.log()
+        assert "Replayed" not in server.log()
     with running_server(tmp_path / "with") as server:
         assert calls(server) == others + 3
         log = server.log()
