@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
-from benchmarks import bench_results
+from benchmarks import bench_results, process_tree
 from benchmarks.bench_results import FIT, PLAIN, ROOT, STOCK, Run
 from typing_extensions import override
 
@@ -364,7 +364,7 @@ class _Sampler(threading.Thread):
 
     Attributes:
       cpu_samples: see `Measured`.
-      peak_bytes: pages that processes share count once for each.
+      peak_bytes: see `process_tree.usage`.
     """
 
     def __init__(self, pid: int, began: float) -> None:
@@ -378,11 +378,9 @@ class _Sampler(threading.Thread):
     @override
     def run(self) -> None:
         while not self._stopped.wait(_SECONDS_BETWEEN_SAMPLES):
-            with contextlib.suppress(psutil.NoSuchProcess):  # One ended in the meantime.
-                tree = [self._process, *self._process.children(recursive=True)]
-                cpu_seconds = sum(sum(process.cpu_times()[:4]) for process in tree)
+            with contextlib.suppress(psutil.NoSuchProcess):  # The process ended.
+                cpu_seconds, used = process_tree.usage(self._process)
                 self.cpu_samples.append((time.perf_counter() - self._began, cpu_seconds))
-                used = sum(process.memory_info().rss for process in tree)
                 self.peak_bytes = max(self.peak_bytes, used)
 
     def stop(self) -> None:

@@ -1,6 +1,6 @@
 """Compares the pipeline's time and memory on a data set and on 10 times as many images.
 
-    .venv/bin/python tests/benchmarks/bench_scale.py --json scale.json
+    PYTHONPATH=.:tests .venv/bin/python -m benchmarks.bench_scale --json scale.json
 
 Makes the larger data set with a TFDS builder, which repeats each image with shifts of at most one
 pixel, or reuses it from an earlier call with the same --large-dir. For each size, runs the pipeline
@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from benchmarks import process_tree
 
 from components.data_gate.schema import Measured, propose_schema
 from components.example_gen import sources
@@ -157,21 +157,20 @@ class _Meter:
     def __init__(self, end: str) -> None:
         self._end = end
         self._stages: dict[str, dict[str, float]] = {}
-        self._peak = 0.0
-        self._cpu_of_ended: dict[int, float] = {}
+        self._peak = 0
+        self._process = psutil.Process()
 
     def began(self, name: str) -> None:
         if name == self._end:
             raise _Finished
-        self._peak = 0.0
-        self._start = time.perf_counter(), self._cpu()
+        self._peak = 0
+        self._start = time.perf_counter(), self._sample()
 
     def ended(self, stage: Any) -> None:
         wall, cpu = self._start
-        self._sample()
         self._stages[stage.name] = {
             "wall_s": time.perf_counter() - wall,
-            "cpu_s": self._cpu() - cpu,
+            "cpu_s": self._sample() - cpu,
             "peak_mib": self._peak / 2**20,
         }
 
@@ -183,7 +182,7 @@ class _Meter:
 
     @contextlib.contextmanager
     def sampling(self) -> Iterator[None]:
-        """Samples memory and CPU time in a thread."""
+        """Samples memory in a thread."""
         done = threading.Event()
 
         def sample() -> None:
@@ -198,19 +197,11 @@ class _Meter:
             done.set()
             thread.join()
 
-    def _sample(self) -> None:
-        memory = 0.0
-        for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                memory += process.memory_info().rss
-                if process.pid != os.getpid():
-                    times = process.cpu_times()
-                    self._cpu_of_ended[process.pid] = times.user + times.system
-        self._peak = max(self._peak, memory)
-
-    def _cpu(self) -> float:
-        """Seconds of this process and of all child processes so far."""
-        return time.process_time() + sum(self._cpu_of_ended.values())
+    def _sample(self) -> float:
+        """Updates the peak memory, and returns the CPU seconds so far."""
+        cpu_seconds, used = process_tree.usage(self._process)
+        self._peak = max(self._peak, used)
+        return cpu_seconds
 
 
 def _ratios(original: dict[str, Any], large: dict[str, Any]) -> dict[str, dict[str, float]]:
