@@ -168,7 +168,7 @@ class HistoryWriter(keras.callbacks.Callback):
         self.epochs: list[dict[str, float]] = []
         self._directory = directory
         self._early_stopping = early_stopping
-        self._precision = precision
+        self._machine = {"precision": precision, "hardware": describe_hardware()}
         self._began = 0.0
 
     @override
@@ -201,8 +201,7 @@ class HistoryWriter(keras.callbacks.Callback):
             ],
             "layers": [_describe_layer(layer) for layer in self.model.layers],
             "parameters": self.model.count_params(),
-            "precision": self._precision,
-            "hardware": describe_hardware(),
+            **self._machine,
         }
         text = json.dumps(history, indent=2, allow_nan=False)
         (self._directory / HISTORY_FILE).write_text(text + "\n")
