@@ -9,7 +9,7 @@ PredictionLog protos: https://www.tensorflow.org/tfx/serving/saved_model_warmup.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +43,34 @@ def write_warm_up_requests(saved_model_dir: str) -> None:
 
     Equal code writes equal bytes, so that the checksums of equal models are equal.
     """
+    write_requests(
+        saved_model_dir,
+        (
+            predict_request(
+                name, **{key: np.repeat(value[np.newaxis], size, 0) for key, value in row.items()}
+            )
+            for (name, row), size in itertools.product(_inputs().items(), BATCH_SIZES)
+        ),
+    )
+
+
+def predict_request(signature_name: str, **inputs: Any) -> PredictRequest:
+    """Creates a request from arrays or nested lists, by their names in the signature."""
+    request = PredictRequest()
+    request.model_spec.signature_name = signature_name
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    return request
+
+
+def write_requests(saved_model_dir: str | Path, requests: Iterable[PredictRequest]) -> None:
+    """Writes requests to the WARM_UP_FILE of a SavedModel."""
     path = f"{saved_model_dir}/{WARM_UP_FILE}"
     tf.io.gfile.makedirs(path.rpartition("/")[0])
     with tf.io.TFRecordWriter(path) as writer:
-        for (name, inputs), size in itertools.product(_inputs().items(), BATCH_SIZES):
+        for request in requests:
             log = PredictionLog()
-            request = log.predict_log.request
-            request.model_spec.signature_name = name
-            for key, value in inputs.items():
-                batch = np.repeat(value[np.newaxis], size, axis=0)
-                request.inputs[key].CopyFrom(tf.make_tensor_proto(batch))
+            log.predict_log.request.CopyFrom(request)
             writer.write(log.SerializeToString(deterministic=True))
 
 

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.warm_up import predict_request, write_requests
 
 from components.pusher import smoke_check
 from components.pusher.smoke_check import check_model, read_examples
 from components.releases.writing import PushError
 from models.definition import DATASET
 from models.features import NUM_CLASSES
+from models.warm_up import predict_request, write_requests
 
 
 @pytest.fixture
@@ -73,7 +73,9 @@ def test_warm_up_requests_must_succeed(toy, examples, tmp_path: Path) -> None:  
     valid, invalid = (toy.saved_model(tmp_path / name) for name in ("valid", "invalid"))
     requests = examples(1)
     write_requests(valid, [predict_request("serving_default", examples=requests)])
-    write_requests(invalid, [predict_request("serving_default", examples=[b"not a tf.Example"])])
+    write_requests(
+        str(invalid), [predict_request("serving_default", examples=[b"not a tf.Example"])]
+    )
     check_model(valid, requests)
     with pytest.raises(PushError, match=r"The model can't be served \(InvalidArgumentError: "):
         check_model(invalid, requests)

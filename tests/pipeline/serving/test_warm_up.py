@@ -22,13 +22,12 @@ from support.served_models import (
     store_in,
 )
 from support.tfds_directory import real_digits
-from support.warm_up import predict_request, write_requests
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
 from models.definition import DATASET
 from models.digits import familiarity
 from models.features import PROBABILITIES
-from models.warm_up import WARM_UP_FILE
+from models.warm_up import WARM_UP_FILE, predict_request, write_requests
 from pipeline.serving.live_model import load_live_model
 from pipeline.serving.served_model import live_release
 

@@ -25,6 +25,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from models import warm_up
 from models.definition import DATASET
 
 _SECONDS = 30.0
@@ -51,12 +52,8 @@ class Client:
 
 
 def predict_request(signature_name: str, **inputs: Any) -> predict_pb2.PredictRequest:
-    request = predict_pb2.PredictRequest()
+    request = warm_up.predict_request(signature_name, **inputs)
     request.model_spec.name = DATASET.name
-    request.model_spec.signature_name = signature_name
-    for name, value in inputs.items():
-        given = isinstance(value, TensorProto)
-        request.inputs[name].CopyFrom(value if given else tf.make_tensor_proto(value))
     return request
 
 
