@@ -11,9 +11,15 @@ import keras
 import pytest
 import tensorflow as tf
 from support.second_architecture import build_second
-from support.small_trainings import history, serialize, train, train_in_subprocess, weights
+from support.small_trainings import (
+    graph_functions,
+    history,
+    serialize,
+    train,
+    train_in_subprocess,
+    weights,
+)
 from support.tfds_directory import synthetic_examples
-from tensorflow.python.saved_model import loader_impl
 
 from models import trainer
 from models.architectures import ARCHITECTURES, Builder
@@ -89,12 +95,7 @@ def test_a_second_architecture_can_be_resumed_and_exported(
 
 def _types(output: Path) -> set[int]:
     """Returns the types of all values that the exported graph computes."""
-    graph = loader_impl.parse_saved_model(str(output / "Format-Serving"))
-    nodes = [
-        node
-        for function in graph.meta_graphs[0].graph_def.library.function
-        for node in function.node_def
-    ]
+    nodes = [node for function in graph_functions(output) for node in function.node_def]
     return {value.type for node in nodes for value in node.attr.values()}
 
 

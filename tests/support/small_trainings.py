@@ -14,12 +14,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.saved_model import loader_impl
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models import features
@@ -133,14 +134,17 @@ def history(output: Path) -> list[dict[str, float]]:
     return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in epochs]
 
 
+def graph_functions(output: Path) -> Sequence[Any]:
+    """Reads the FunctionDef protos of an exported model."""
+    saved_model = loader_impl.parse_saved_model(str(output / "Format-Serving"))
+    return saved_model.meta_graphs[0].graph_def.library.function
+
+
 def parameters(output: Path) -> dict[str, np.ndarray]:
     """Reads the network's float32 constants from an exported model, by their names in its graph."""
-    saved_model = saved_model_pb2.SavedModel()
-    saved_model.ParseFromString((output / "Format-Serving" / "saved_model.pb").read_bytes())
-    functions = saved_model.meta_graphs[0].graph_def.library.function
     (network,) = (
         function
-        for function in functions
+        for function in graph_functions(output)
         if function.signature.name.startswith("__inference_network")
     )
     constants = {

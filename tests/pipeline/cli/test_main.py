@@ -49,14 +49,19 @@ def test_every_command_sets_defaults_for_tensorflow(monkeypatch: pytest.MonkeyPa
     assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
 
 
+def _last_line(code: str) -> str:
+    """Runs Python code in a new process and returns the last line of its standard output."""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return ended.stdout.splitlines()[-1]
+
+
 def test_help_imports_neither_tensorflow_nor_tfx() -> None:
     code = (
         "import sys; from pipeline.cli.commands import cli\n"
         "cli(['--help'], standalone_mode=False)\n"
         "print(sorted({'tensorflow', 'tfx', 'ml_metadata', 'kfp'} & sys.modules.keys()))"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines()[-1] == "[]"
+    assert _last_line(code) == "[]"
 
 
 def test_exit_skips_garbage_collection() -> None:
@@ -65,8 +70,7 @@ def test_exit_skips_garbage_collection() -> None:
         "atexit.register(lambda: print(len(gc.get_objects())))\n"
         "sys.argv = ['mnist-pipeline', '--version']; main()"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(ended.stdout.splitlines()[-1]) < 1000
+    assert int(_last_line(code)) < 1000
 
 
 def test_interrupt_outside_a_run_has_its_own_exit_status() -> None:
