@@ -47,9 +47,12 @@ def after_rejection(settings: Settings, verdict: Verdict | None) -> list[str]:
     thresholds = " and ".join(
         f"{option_name(name)} (now {getattr(settings.gate, name)})" for name in failed
     )
+    training = settings.training
+    # With a minimum number of steps, the data may have needed more epochs.
+    epochs = "" if training.min_steps else f" (now {training.epochs})"
     return [
         f"{report}  see which images were misclassified",
-        f"Then train longer with --epochs, or review {thresholds}.",
+        f"Then train longer with --epochs{epochs}, or review {thresholds}.",
     ]
 
 

@@ -46,6 +46,7 @@ class Workspace:
             "data": "tfds",
             "data_dir": self.inputs,
             "schema_file": self.inputs / SCHEMA_FILE.name,
+            "recipe": "notebook",  # Without averaging, which needs more steps.
             "epochs": 2,
             "batch_size": 16,
             "pipeline_root": self.root,

@@ -63,11 +63,13 @@ def test_rejection_suggests_the_thresholds_of_the_failed_checks() -> None:
         for name, passed in {"accuracy": False, "class_recall": True, "loss": False}.items()
     )
     verdict = Verdict(blessed=False, model_sha256="", checks=checks)
-    _, advice = after_rejection(make_settings(), verdict)
+    _, advice = after_rejection(make_settings({"epochs": 3}), verdict)
     assert advice == (
-        "Then train longer with --epochs, "
+        "Then train longer with --epochs (now 3), "
         "or review --accuracy-threshold (now 0.95) and --max-loss (now 0.25)."
     )
+    _, advice = after_rejection(make_settings(), verdict)
+    assert advice.startswith("Then train longer with --epochs, or review ")
 
 
 def test_rejection_without_a_failed_threshold_suggests_only_the_report() -> None:
