@@ -14,6 +14,7 @@ from tensorflow_transform.output_wrapper import TFTransformOutput
 from models.augmentation import augment, augments
 from models.features import IMAGE, IMAGE_BYTES, LABEL
 from models.hyperparameters import Hyperparameters
+from models.tf_data import without_autotuning
 
 
 def images_in(mebibytes: int, image_bytes: int = IMAGE_BYTES) -> int:
@@ -28,6 +29,8 @@ data set up to this size is shuffled uniformly."""
 EVALUATION_BATCH_SIZE = min(500, images_in(4))
 """Examples per validation batch. Limited to 4 MiB of raw images, because the activations of a
 network need hundreds of times as much memory."""
+
+_PREFETCHED = 2
 
 _LARGEST_SEED = 2**31 - 1
 """TensorFlow reduces seeds modulo this number."""
@@ -56,7 +59,7 @@ def count_examples(files: Sequence[str]) -> int:
     Raises:
       ValueError: if there are none.
     """
-    batches = _records(files).batch(EVALUATION_BATCH_SIZE)
+    batches = without_autotuning(_records(files).batch(EVALUATION_BATCH_SIZE))
     count = int(batches.reduce(0, lambda n, batch: n + tf.size(batch)))
     if not count:
         raise ValueError(f"Expected at least 1 example, received 0 in {list(files)}")
@@ -113,7 +116,7 @@ def training_batches(
         return batches.enumerate().map(augmented, num_parallel_calls=tf.data.AUTOTUNE)
 
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
-    return numbers.flat_map(one_epoch).prefetch(tf.data.AUTOTUNE)
+    return without_autotuning(numbers.flat_map(one_epoch).prefetch(_PREFETCHED))
 
 
 def evaluation_batches(files: Sequence[str], tft_output: TFTransformOutput) -> tf.data.Dataset:
@@ -122,13 +125,13 @@ def evaluation_batches(files: Sequence[str], tft_output: TFTransformOutput) -> t
     Returns:
       Pairs of images and labels, as in `training_batches`.
     """
-    records = _records(files)
-    return _transformed(records, tft_output, EVALUATION_BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
+    batches = _transformed(_records(files), tft_output, EVALUATION_BATCH_SIZE)
+    return without_autotuning(batches.prefetch(_PREFETCHED))
 
 
 def first_images(files: Sequence[str], count: int, tft_output: TFTransformOutput) -> tf.Tensor:
     """Returns the first images of the files: float32 of shape (count or fewer, *IMAGE_SHAPE)."""
-    images, _ = next(iter(_transformed(_records(files), tft_output, count)))
+    images, _ = next(iter(without_autotuning(_transformed(_records(files), tft_output, count))))
     return images
 
 

@@ -138,6 +138,8 @@ class TfdsReader:
         """
         import tensorflow as tf
 
+        from models.tf_data import without_autotuning
+
         files = self._builder().info.splits[f"{part.official}[{part.start}:{part.stop}]"]
         names = [str(file.filename) for file in files.file_instructions]
         ranges = np.array([(file.skip, file.take) for file in files.file_instructions])
@@ -155,7 +157,7 @@ class TfdsReader:
         def parse(records: Any) -> Any:
             return decode(tf.io.parse_example(records, spec))
 
-        dataset = (
+        batches = (
             tf.data.Dataset.from_tensor_slices((names, ranges))
             .flat_map(read)
             .apply(tf.data.experimental.assert_cardinality(part.stop - part.start))
@@ -164,7 +166,7 @@ class TfdsReader:
             .prefetch(1)
         )
         try:
-            yield from dataset.as_numpy_iterator()
+            yield from without_autotuning(batches).as_numpy_iterator()
         except (
             tf.errors.DataLossError,
             tf.errors.FailedPreconditionError,

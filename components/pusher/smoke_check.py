@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from components.releases.writing import PushError
 from models import features
 from models.definition import DATASET
 from models.pictures import check_preprocessing
+from models.tf_data import without_autotuning
 from models.warm_up import replay_warm_up_requests
 
 SIGNATURE = "serving_default"
@@ -25,8 +25,8 @@ _REASON_CHARACTERS = 400
 def read_examples(split_uri: str, count: int) -> list[bytes]:
     """Reads up to `count` serialized tf.Examples from a split of gzipped TFRecord files."""
     files = sorted(tf.io.gfile.glob(f"{split_uri}/*"))
-    dataset = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    return list(itertools.islice(dataset.as_numpy_iterator(), count))
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP").take(count)
+    return list(without_autotuning(records).as_numpy_iterator())
 
 
 def check_model(model_dir: Path, examples: Sequence[bytes]) -> None:

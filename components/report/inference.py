@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from components.report.predictions import Classified, Floats, WorstMistakes, classify
 from models.features import IMAGE, LABEL, PROBABILITIES
+from models.tf_data import without_autotuning
 
 SAMPLES = 5
 MISTAKES = 25
@@ -128,7 +129,7 @@ def read_batches(split_uri: str, image_shape: Shape) -> Iterator[Batch]:
     if not files:
         raise ValueError(f"expected examples in {split_uri}, found no files")
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    for serialized in records.batch(batch_size(image_shape)):
+    for serialized in without_autotuning(records.batch(batch_size(image_shape))):
         features = tf.io.parse_example(serialized, spec)
         labels = features[LABEL].numpy()
         pixels = np.frombuffer(b"".join(features[IMAGE].numpy()), np.uint8)

@@ -102,6 +102,14 @@ def test_an_epoch_yields_each_example_once_with_its_label(
     assert set(sizes[:-1]) == {7}
 
 
+def test_no_iterator_waits_for_the_autotuner(
+    files: list[str], tft_output: TFTransformOutput
+) -> None:
+    training = _training_batches(files, tft_output, range(1))
+    for dataset in (training, input_pipeline.evaluation_batches(files, tft_output)):
+        assert dataset.options().autotune.enabled is False
+
+
 def test_batches_do_not_span_epochs(files: list[str], tft_output: TFTransformOutput) -> None:
     batches = _training_batches(files, tft_output, range(2), batch_size=_COUNT - 1)
     assert [len(labels) for _, labels in batches] == [_COUNT - 1, 1, _COUNT - 1, 1]
