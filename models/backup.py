@@ -14,12 +14,12 @@ import keras
 import tensorflow as tf
 from typing_extensions import override
 
-from models.callbacks import AveragedWeights, HistoryWriter
+from models.callbacks import AveragedWeights, EarlyStopping, HistoryWriter
 
 _WEIGHTS = "model.weights.h5"
 _STATE = "state.json"
 _SAVED_ATTRIBUTES: dict[type, tuple[str, ...]] = {
-    keras.callbacks.EarlyStopping: ("best", "best_epoch", "stopped_epoch", "wait"),
+    EarlyStopping: ("best", "best_epoch", "stopped_epoch", "wait"),
     keras.callbacks.ReduceLROnPlateau: ("best", "cooldown_counter", "wait"),
     AveragedWeights: ("exchanged",),
     HistoryWriter: ("epochs",),

@@ -24,8 +24,8 @@ _SECONDS_BETWEEN_REPORTS = 1.0
 def make_callbacks(parameters: Hyperparameters, directory: Path) -> list[keras.callbacks.Callback]:
     """Creates all training callbacks except the backup.
 
-    They stop training when the monitored metric plateaus (restoring the best weights) or when the
-    loss is not finite, apply the plateau schedule, and record the history. With weight averaging,
+    They stop training when the monitored metric plateaus or when the loss is not finite, restore
+    the weights to export, apply the plateau schedule, and record the history. With averaging,
     the averaged weights are in the model from each validation to the start of the next epoch.
 
     Args:
@@ -36,11 +36,11 @@ def make_callbacks(parameters: Hyperparameters, directory: Path) -> list[keras.c
       The callbacks in their required order: each one reads values set by those before it.
     """
     mode = "min" if parameters.monitor == "val_loss" else "max"
-    early_stopping = keras.callbacks.EarlyStopping(
+    early_stopping = EarlyStopping(
         parameters.monitor,
         mode=mode,
         patience=parameters.early_stopping_patience,
-        restore_best_weights=True,
+        keep_last=parameters.exported_epoch == "last",
     )
     reduce_lr = keras.callbacks.ReduceLROnPlateau(
         parameters.monitor,
@@ -121,6 +121,34 @@ class AveragedWeights(keras.callbacks.Callback):
             weight.assign(average)
             average.assign(trained)
         self.exchanged = not self.exchanged
+
+
+class EarlyStopping(keras.callbacks.EarlyStopping):
+    """Stops training early, and restores the weights to export.
+
+    If the learning rate decays to zero, the best epoch of a validation split is mostly the luckiest
+    one. Measured on images that selected nothing, the last epoch was 0.03 points more accurate than
+    the one with the smallest validation loss, and 0.12 points after training on 3,500 images.
+
+    Args:
+      monitor: as in Keras.
+      mode: as in Keras.
+      patience: as in Keras.
+      keep_last: whether to treat the last epoch as the best one. After an early stop, or if its
+        loss is not finite, the best epoch is restored anyway.
+    """
+
+    def __init__(self, monitor: str, mode: str, patience: int, keep_last: bool) -> None:
+        super().__init__(monitor, mode=mode, patience=patience, restore_best_weights=True)
+        self._keep_last = keep_last
+
+    @override
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        completed = epoch == self.params["epochs"] - 1
+        if self._keep_last and completed and math.isfinite((logs or {}).get("val_loss", math.nan)):
+            self.best_epoch = epoch
+            self.best_weights = self.model.get_weights()
 
 
 class LearningRateRecorder(keras.callbacks.Callback):

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
 from models.architectures import ARCHITECTURES
-from models.recipes import DEFAULT_RECIPE, RECIPES, Metric, Precision, Schedule
+from models.recipes import DEFAULT_RECIPE, RECIPES, ExportedEpoch, Metric, Precision, Schedule
 from models.validation import Frozen, problems
 
 _DEFAULTS = RECIPES[DEFAULT_RECIPE]
@@ -91,13 +91,19 @@ class Hyperparameters(Frozen):
     )
     monitor: Metric = Field(
         _DEFAULTS.monitor,
-        description="Validation metric that selects the best epoch, stops training early and "
+        description="Validation metric that selects the best epoch, stops training early, and "
         "reduces the rate of the plateau schedule.",
     )
     early_stopping_patience: int = Field(
         _DEFAULTS.early_stopping_patience,
         ge=1,
-        description="Stop after this many epochs without improvement in the monitored metric.",
+        description="Stop after this many epochs without improvement in the monitored metric; "
+        "scaled with the number of epochs if min_steps raises it.",
+    )
+    exported_epoch: ExportedEpoch = Field(
+        _DEFAULTS.exported_epoch,
+        description="Export the weights of the best epoch, or of the last. After an early stop, "
+        "the best epoch is always exported.",
     )
     averaging: float = Field(
         _DEFAULTS.averaging,

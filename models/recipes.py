@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Metric = Literal["val_accuracy", "val_loss"]
+ExportedEpoch = Literal["best", "last"]
 Schedule = Literal["cosine", "plateau"]
 Precision = Literal["auto", "bfloat16", "float32"]
 
@@ -30,6 +31,7 @@ class Recipe:
     reduce_lr_factor: float
     monitor: Metric
     early_stopping_patience: int
+    exported_epoch: ExportedEpoch
     averaging: float
     block_dropout: float
     dense_dropout: float
@@ -55,6 +57,7 @@ RECIPES: dict[str, Recipe] = {
         reduce_lr_factor=0.5,
         monitor="val_loss",
         early_stopping_patience=12,
+        exported_epoch="last",
         averaging=0.2,
         block_dropout=0,
         dense_dropout=0.5,
@@ -76,6 +79,7 @@ RECIPES: dict[str, Recipe] = {
         reduce_lr_factor=0.5,
         monitor="val_accuracy",
         early_stopping_patience=3,
+        exported_epoch="best",
         averaging=0,
         block_dropout=0.25,
         dense_dropout=0.5,

@@ -50,7 +50,7 @@ class TrainingDivergedError(ValueError):
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Trains a network on raw examples and exports the weights of its best epoch.
+    """Trains a network on raw examples and exports its weights of one epoch.
 
     Reads `train_files` and `eval_files` (glob patterns of gzipped TFRecord files of raw examples)
     and `transform_graph_path`. Writes the SavedModel to `serving_model_dir`, and the history, the
@@ -72,9 +72,11 @@ def run_fn(fn_args: FnArgs) -> None:
     eval_files = input_pipeline.match_files(fn_args.eval_files)
     count = input_pipeline.count_examples(train_files)
     steps = math.ceil(count / config.batch_size)
+    epochs = max(config.epochs, math.ceil(config.min_steps / steps))
     config = config.model_copy(
         update={
-            "epochs": max(config.epochs, math.ceil(config.min_steps / steps)),
+            "epochs": epochs,
+            "early_stopping_patience": config.early_stopping_patience * epochs // config.epochs,
             "precision": choose_precision(config.precision),
         }
     )
@@ -89,9 +91,9 @@ def run_fn(fn_args: FnArgs) -> None:
         images = input_pipeline.first_images(train_files, _SAMPLES, tft_output)
         write_samples(images, config, directory / AUGMENTED_FILE)
     # `fit` requires data even if no epochs remain.
-    epochs = range(min(first_epoch, config.epochs - 1), config.epochs)
+    remaining = range(min(first_epoch, config.epochs - 1), config.epochs)
     model.fit(
-        input_pipeline.training_batches(train_files, count, tft_output, config, epochs),
+        input_pipeline.training_batches(train_files, count, tft_output, config, remaining),
         validation_data=input_pipeline.evaluation_batches(eval_files, tft_output),
         initial_epoch=first_epoch,
         epochs=config.epochs,

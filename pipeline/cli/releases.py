@@ -209,7 +209,7 @@ def _training(training: Training) -> str:
     precision = training.precision or "unknown"
     return (
         f"recipe {recipe}, precision {precision}, "
-        f"best epoch {training.best_epoch} of {training.epochs}"
+        f"exported epoch {training.best_epoch} of {training.epochs}"
     )
 
 

@@ -171,7 +171,7 @@ def _training(outputs: Outputs) -> str:
     precision = f" in {history['precision']}" if history.get("precision") else ""
     return (
         f"{epochs} epoch{plural}{precision}, "
-        f"validation accuracy {accuracy:.2%} in the best epoch, {best}"
+        f"validation accuracy {accuracy:.2%} in the exported epoch, {best}"
     )
 
 

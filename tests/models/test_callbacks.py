@@ -152,6 +152,25 @@ def test_best_weights_are_restored_after_the_last_epoch(tmp_path: Path) -> None:
     assert _accuracy(model) == pytest.approx(max(accuracies)) != pytest.approx(accuracies[-1])
 
 
+def test_the_last_weights_can_be_kept(tmp_path: Path) -> None:
+    model = _fit(tmp_path, _worse_from(5), exported_epoch="last")
+    history = _history(tmp_path)
+    accuracies = [epoch["val_accuracy"] for epoch in history["epochs"]]
+    assert history["best_epoch"] == 6
+    assert _accuracy(model) == pytest.approx(accuracies[-1]) != pytest.approx(max(accuracies))
+
+
+def test_the_best_weights_are_restored_after_an_early_stop(tmp_path: Path) -> None:
+    _fit(tmp_path, _worse_from(2), exported_epoch="last", early_stopping_patience=3)
+    assert _history(tmp_path)["best_epoch"] == 2
+
+
+def test_the_best_weights_are_restored_if_the_last_ones_are_not_finite(tmp_path: Path) -> None:
+    model = _fit(tmp_path, lambda epoch: 0.01 if epoch < 5 else math.inf, exported_epoch="last")
+    assert _history(tmp_path)["best_epoch"] == 5
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
 def test_history_shows_the_reduced_learning_rate(tmp_path: Path) -> None:
     _fit(
         tmp_path,

@@ -39,6 +39,7 @@ def test_the_notebooks_recipe_is_unchanged() -> None:
         "reduce_lr_factor": 0.5,
         "monitor": "val_accuracy",
         "early_stopping_patience": 3,
+        "exported_epoch": "best",
         "averaging": 0,
         "block_dropout": 0.25,
         "dense_dropout": 0.5,

@@ -118,6 +118,15 @@ def test_a_small_data_set_gets_more_epochs(tmp_path: Path, little_data: Path) ->
     assert len(history(output)) == 3
 
 
+def test_a_small_data_set_gets_a_longer_patience(tmp_path: Path, little_data: Path) -> None:
+    # The rate is too low to improve the accuracy. Training would stop in the second epoch.
+    options = {"batch_size": 10 * NUM_CLASSES, "learning_rate": 1e-12, "monitor": "val_accuracy"}
+    output = train(
+        little_data, tmp_path, epochs=1, min_steps=6, early_stopping_patience=1, **options
+    )
+    assert len(history(output)) == 3
+
+
 def test_the_notebooks_recipe_writes_no_augmented_images(
     tmp_path: Path, little_data: Path, reference: Path
 ) -> None:

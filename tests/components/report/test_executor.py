@@ -99,7 +99,7 @@ def test_any_metric_and_schedule_has_a_column_and_a_curve(inputs: Inputs) -> Non
     assert not report.problems
     charts = [(svg["aria-label"] or "").split(" by epoch")[0] for svg in page.having("svg")]
     assert charts[:-1] == ["Accuracy", "Loss", "Learning rate", "Top 5/accuracy", "$f1$"]
-    assert "seconds 1 (best)" in page.text
+    assert "seconds 1 (exported)" in page.text
     assert "learning rate top 5/accuracy validation top 5/accuracy validation $f1$" in page.text
     assert "90.00% 80.00% -" in page.text
 
@@ -110,7 +110,7 @@ def test_history_without_learning_rate_is_shown(inputs: Inputs) -> None:
     assert not report.problems
     chart = page.having("svg")[0]
     assert chart["aria-label"] == "Loss by epoch. In the last epoch: training 0.5."
-    assert "epoch loss seconds 1 (best) 0.5 2" in page.text
+    assert "epoch loss seconds 1 (exported) 0.5 2" in page.text
 
 
 def test_same_inputs_give_the_same_files(inputs: Inputs) -> None:

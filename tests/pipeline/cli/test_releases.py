@@ -107,7 +107,7 @@ def test_show_prints_the_facts_of_the_manifest(serving: Path, version: str) -> N
 
 def test_show_describes_the_training_if_the_manifest_does(serving: Path) -> None:
     assert (
-        "training    recipe augmented, precision bfloat16, best epoch 9 of 10\n"
+        "training    recipe augmented, precision bfloat16, exported epoch 9 of 10\n"
         "hardware    Abacus, 2 threads, no GPU\n"
     ) in call(serving, "show", "200").output
     assert "training" not in call(serving, "show", "100").output

@@ -48,7 +48,9 @@ def rejected(tmp_path: Path) -> Stage:
 
 
 def test_training_is_described_by_its_best_epoch(trained: Stage) -> None:
-    assert describe_stage(trained) == "3 epochs, validation accuracy 75.00% in the best epoch, 2"
+    assert (
+        describe_stage(trained) == "3 epochs, validation accuracy 75.00% in the exported epoch, 2"
+    )
 
 
 def test_precision_of_the_training_is_described_if_known(trained: Stage) -> None:
