@@ -37,6 +37,8 @@ COUNTS = "counts.json"
 BEAM_ARGS = [
     "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
     "--sdk_container_image=unused",  # Without it, TFX packages its own source in each stage.
+    "--pickle_library=cloudpickle",
+    "--no_pipeline_type_check",
 ]
 
 
