@@ -96,7 +96,13 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     def delete(self) -> None:
         """Deletes the backup. Call this after exporting the model."""
-        shutil.rmtree(self._directory, ignore_errors=True)
+        if not self._directory.exists():
+            return
+        # A kill during the deletion must not leave half of a backup.
+        deleted = self._directory.with_name(f"{self._directory.name}.deleted")
+        shutil.rmtree(deleted, ignore_errors=True)
+        self._directory.rename(deleted)
+        shutil.rmtree(deleted, ignore_errors=True)
 
     def _folder(self, epoch: int) -> Path:
         return self._directory / f"epoch-{epoch:05d}"

@@ -68,9 +68,14 @@ def describe_hardware(cpu_info: Path = _CPU_INFO) -> str:
         processor += f" with {instructions}"
     gpus = len(tf.config.list_physical_devices("GPU"))
     return (
-        f"{processor}, {_counted(usable_processors(), 'thread')}, "
+        f"{processor}, {_counted(_threads(), 'thread')}, "
         f"{_counted(gpus, 'GPU') if gpus else 'no GPU'}"
     )
+
+
+def _threads() -> int:
+    """Returns the number of threads in which TensorFlow runs one operation."""
+    return int(os.environ.get(_THREADS[0]) or 0) or usable_processors()
 
 
 def supports_bfloat16(cpu_info: Path = _CPU_INFO) -> bool:

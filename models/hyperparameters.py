@@ -79,7 +79,8 @@ class Hyperparameters(Frozen):
         _DEFAULTS.reduce_lr_patience,
         ge=1,
         description="Reduce the learning rate after this many epochs without improvement in "
-        "the monitored metric. Only for the plateau schedule.",
+        "the monitored metric; scaled like the patience of early stopping. Only for the plateau "
+        "schedule.",
     )
     reduce_lr_factor: float = Field(
         _DEFAULTS.reduce_lr_factor,

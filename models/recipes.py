@@ -43,9 +43,9 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    # More accurate than the notebook's recipe in less time (docs/benchmarks.md): random affine
-    # transformations replace the dropout between convolutions, which takes 20% of a step, and
-    # averages of large steps replace small ones.
+    # More accurate than the notebook's recipe in less time (docs/benchmarks.md). Random affine
+    # transformations replace the dropout between convolutions, which takes 20% of the time of a
+    # step, and averages of large steps replace small ones.
     "augmented": Recipe(
         epochs=15,
         min_steps=560,

@@ -50,7 +50,7 @@ class TrainingDivergedError(ValueError):
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Trains a network on raw examples and exports its weights of one epoch.
+    """Trains a network on raw examples and exports the weights of the best or the last epoch.
 
     Reads `train_files` and `eval_files` (glob patterns of gzipped TFRecord files of raw examples)
     and `transform_graph_path`. Writes the SavedModel to `serving_model_dir`, and the history, the
@@ -77,6 +77,7 @@ def run_fn(fn_args: FnArgs) -> None:
         update={
             "epochs": epochs,
             "early_stopping_patience": config.early_stopping_patience * epochs // config.epochs,
+            "reduce_lr_patience": config.reduce_lr_patience * epochs // config.epochs,
             "precision": choose_precision(config.precision),
         }
     )

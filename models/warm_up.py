@@ -23,11 +23,11 @@ from models.features import IMAGE, IMAGE_SHAPE, LABEL
 
 WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
 BATCH_SIZES = (1, 8)
-"""The first batch of another size is only slow if no batch of more than 1 ran before."""
+"""After these two, the first batch of any other size is not slow."""
 
 
 def sample_image(image_shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """Draws a bright bar on a dark background, which MNIST's preprocessing takes for a 1.
+    """Draws a bright bar on a dark background, which looks like a 1 to MNIST's preprocessing.
 
     Args:
       image_shape: height, width and channels.

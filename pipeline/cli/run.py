@@ -96,7 +96,8 @@ def run(settings_file: Path | None, verbose: bool, as_json: bool, **options: str
       started      ISO 8601 time with UTC offset
       seconds      total time
       data         source, fingerprint, and counts of images by split
-      training     epochs, best_epoch, precision, hardware
+      training     epochs, best_epoch (the exported one), precision,
+                   hardware
       metrics      metrics on the test images, by name
       checks       checks of the model gate: name, rule, threshold, value,
                    passed, detail

@@ -177,7 +177,7 @@ def _median_step(step: str, runs: Sequence[Run]) -> list[float]:
 
 
 def summary_table(results: dict[str, Any]) -> str:
-    """Returns one row per contender. Both ratios have the pairs of the time in front of them."""
+    """Returns one row per contender. The ratios are of wall and CPU time, too."""
     header = (
         "run",
         "test accuracy (95% interval)",

@@ -74,7 +74,7 @@ def test_steps_and_epochs_of_this_pipeline(tmp_path: Path) -> None:
     lines = [
         *((time, line) for time in (11.0, 14.0) for line in printed_epoch()),
         (16.0, printed_stage(Stage(EVALUATOR, 9, "COMPLETE", 2.0))),
-        (17.0, "training     2 epochs, best validation accuracy 95.00% in epoch 2\n"),
+        (17.0, "training     2 epochs, validation accuracy 95.00% in the exported epoch, 2\n"),
     ]
     facts = bench_pipeline.read_own(measured(lines, json.dumps(outcome)), tmp_path)
     assert facts == {

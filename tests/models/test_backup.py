@@ -56,7 +56,11 @@ class _Training:
     """One process's part of a training run."""
 
     def __init__(
-        self, directory: Path, interruption: _Interruption | None = None, averaged: float = 0
+        self,
+        directory: Path,
+        interruption: _Interruption | None = None,
+        averaged: float = 0,
+        **options: Any,
     ) -> None:
         keras.utils.set_random_seed(1)
         self.model = keras.Sequential(
@@ -68,6 +72,7 @@ class _Training:
             learning_rate=_RATE,
             averaging=averaged,
             seed=1,
+            **options,
         )
         compile_model(self.model, parameters, steps=6 * _EPOCHS)
         callbacks = make_callbacks(parameters, directory / "run")
@@ -153,6 +158,33 @@ def test_resumed_training_matches_with_averaged_weights(tmp_path: Path, epoch: i
         training = _Training(tmp_path, averaged=0.1)
         training.fit()
         assert training.result() == uninterrupted.result()
+
+
+def test_resumed_training_exports_the_last_epoch(tmp_path: Path) -> None:
+    options = {"exported_epoch": "last", "early_stopping_patience": _EPOCHS}
+    uninterrupted = _Training(tmp_path / "uninterrupted", **options)
+    uninterrupted.fit()
+    accuracies = [epoch["val_accuracy"] for epoch in uninterrupted.history.epochs]
+    assert max(accuracies) > accuracies[-1], "the last epoch must not be the best one"
+    directory = tmp_path / "killed"
+    with pytest.raises(_InterruptedError):
+        _Training(directory, _Interruption(_EPOCHS - 1, at_end=True), **options).fit()
+    for _ in ("resumed", "already finished"):
+        training = _Training(directory, **options)
+        training.fit()
+        assert training.result() == uninterrupted.result()
+
+
+def test_a_backup_is_never_half_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = _complete(tmp_path)
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", lambda path, **_: path.exists() and interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        training.backup.delete()
+    assert not (tmp_path / "backup").exists()
 
 
 def test_training_resumes_after_several_interruptions(

@@ -114,6 +114,13 @@ def test_affinity_counts_if_it_allows_fewer_processors_than_the_groups(tmp_path:
         os.sched_setaffinity(0, allowed)
 
 
+def test_the_description_has_the_threads_that_the_user_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "77")
+    assert ", 77 threads, " in describe_hardware()
+
+
 def test_process_without_control_groups_is_limited_by_its_affinity(tmp_path: Path) -> None:
     assert usable_processors(tmp_path / "none") == ALLOWED
 

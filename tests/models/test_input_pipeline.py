@@ -209,14 +209,14 @@ def test_files_are_shuffled_if_the_buffer_is_too_small(
 
 def test_buffer_sizes_are_limited_in_bytes() -> None:
     large = 224 * 224 * 3
-    assert images_in(256, large) * large <= 256 * 2**20
+    assert images_in(128, large) * large <= 128 * 2**20
     assert images_in(4, large) == 27
     assert images_in(4, 2**30) == 1
     assert input_pipeline.SHUFFLE_BUFFER * IMAGE_BYTES <= 128 * 2**20
 
 
 def test_all_of_mnist_fits_into_the_buffer() -> None:
-    assert images_in(256, 28 * 28) > 60_000
+    assert images_in(128, 28 * 28) > 60_000
     assert images_in(4, 28 * 28) > 500
 
 

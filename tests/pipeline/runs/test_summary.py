@@ -47,7 +47,7 @@ def rejected(tmp_path: Path) -> Stage:
     return _stage(MODEL_GATE, blessing=Artifact(2, str(tmp_path), {"blessed": 0}))
 
 
-def test_training_is_described_by_its_best_epoch(trained: Stage) -> None:
+def test_training_is_described_by_its_exported_epoch(trained: Stage) -> None:
     assert (
         describe_stage(trained) == "3 epochs, validation accuracy 75.00% in the exported epoch, 2"
     )
