@@ -161,7 +161,7 @@ def test_resumed_training_matches_with_averaged_weights(tmp_path: Path, epoch: i
 
 
 def test_resumed_training_exports_the_last_epoch(tmp_path: Path) -> None:
-    options = {"exported_epoch": "last", "early_stopping_patience": _EPOCHS}
+    options: dict[str, Any] = {"exported_epoch": "last", "early_stopping_patience": _EPOCHS}
     uninterrupted = _Training(tmp_path / "uninterrupted", **options)
     uninterrupted.fit()
     accuracies = [epoch["val_accuracy"] for epoch in uninterrupted.history.epochs]
@@ -178,10 +178,11 @@ def test_resumed_training_exports_the_last_epoch(tmp_path: Path) -> None:
 def test_a_backup_is_never_half_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     training = _complete(tmp_path)
 
-    def interrupted(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
+    def interrupted(path: Path, **_: Any) -> None:
+        if path.exists():
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr("shutil.rmtree", lambda path, **_: path.exists() and interrupted())
+    monkeypatch.setattr("shutil.rmtree", interrupted)
     with pytest.raises(KeyboardInterrupt):
         training.backup.delete()
     assert not (tmp_path / "backup").exists()
