@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.release_fixtures import no_check, release_facts
+from support.release_fixtures import checksum, no_check, release_facts
 from support.tfx_executors import run_executor
 from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.types import Artifact, Channel, standard_artifacts
@@ -55,7 +55,7 @@ class Releases:
         facts = facts.model_copy(
             update={"data": facts.data.model_copy(update={"fingerprint": DATA, **data})}
         )
-        pushed = self.store.push(source, facts, no_check, lambda: self._clock)
+        pushed = self.store.push(source, facts, checksum(source), no_check, lambda: self._clock)
         return pushed.path
 
     def inputs(self, candidate: str) -> dict[str, Artifact]:
