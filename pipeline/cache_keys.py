@@ -60,8 +60,6 @@ def add_cache_keys(
         raise ValueError(f"expected data stamps for components among {ids}, received {unknown}")
     versions = [f"{name}=={version}" for name, version in package_versions().items()]
     for component in pipeline.components:
-        if not isinstance(component, BaseComponent):
-            continue
         modules, files = _dependencies(component)
         sources = source_closure(modules, root)
         parts = [

@@ -11,14 +11,12 @@ from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
-from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2
-from tfx.types import BaseChannel, Channel, standard_artifacts
+from tfx.types import BaseChannel
 
-from components.baseline.component import PushedBaseline
-from components.baseline.resolver import NewestOtherBlessedModel
+from components.baseline.component import LiveBaseline
 from components.data_gate.component import DataGate
 from components.example_gen.component import ImageExampleGen
 from components.model_gate.component import ModelGate
@@ -73,7 +71,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
     model, model_run = trainer.outputs["model"], trainer.outputs["model_run"]
     hyperparameters = settings.training.model_dump_json()
 
-    baseline = _baseline(settings, model)
+    baseline = _baseline(settings, model, examples)
     baseline_model = baseline.outputs["model"] if baseline else None
     evaluator = Evaluator(
         examples=examples,
@@ -133,22 +131,16 @@ def create_pipeline(settings: Settings) -> Pipeline:
     )
 
 
-def _baseline(settings: Settings, model: BaseChannel) -> BaseNode | None:
+def _baseline(settings: Settings, model: BaseChannel, examples: BaseChannel) -> BaseNode | None:
     """Creates the component whose output `model` is the baseline; None without a baseline."""
-    if settings.baseline == "newest":
-        return Resolver(
-            strategy_class=NewestOtherBlessedModel,
-            model=Channel(type=standard_artifacts.Model),
-            blessing=Channel(type=standard_artifacts.ModelBlessing),
-            candidate=model,
-        ).with_id(BASELINE)
-    if settings.baseline == "pushed":
-        return PushedBaseline(
-            candidate=model,
-            serving_dir=str(settings.serving_dir.absolute()),
-            model_name=DATASET.name,
-        ).with_id(BASELINE)
-    return None
+    if settings.baseline == "none":
+        return None
+    return LiveBaseline(
+        candidate=model,
+        examples=examples,
+        serving_dir=str(settings.serving_dir.absolute()),
+        model_name=DATASET.name,
+    ).with_id(BASELINE)
 
 
 def _trainer_config(settings: Settings) -> dict[str, Any]:

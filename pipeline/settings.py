@@ -113,10 +113,8 @@ class Settings(Frozen):
     )
     training: Hyperparameters = Hyperparameters()
     gate: Thresholds = Thresholds()
-    baseline: Literal["newest", "pushed", "none"] = Field(
-        "newest",
-        description="Model to compare with: the newest blessed one, the newest pushed one (on "
-        "Kubeflow), or none (if the baseline can no longer be evaluated).",
+    baseline: Literal["live", "none"] = Field(
+        "live", description="Model to compare with: the live release, or none."
     )
     schema_file: LocalPath | None = Field(
         None,

@@ -1,5 +1,5 @@
-"""Selects the baseline: the model that a candidate is compared with.
+"""Selects the baseline: the live model, which a candidate would replace.
 
-Local runs use `resolver`. Kubeflow Pipelines doesn't support TFX Resolvers, so runs there use
-`component` and `executor`.
+`selection` makes the choice, `driver` makes it before TFX looks for a cached result, and `executor`
+copies the selected model.
 """

@@ -1,4 +1,4 @@
-"""The executor of PushedBaseline: copies the newest release with a different model."""
+"""The executor of LiveBaseline: copies the selected release."""
 
 from __future__ import annotations
 
@@ -8,76 +8,82 @@ from pathlib import Path
 from typing import Any
 
 from tfx.dsl.components.base import base_executor
+from tfx.proto.orchestration import execution_result_pb2
 from tfx.types import Artifact, artifact_utils
-from tfx.utils import path_utils
 
-from components.common.artifacts import saved_model_sha256
-from components.common.properties import ABSENT
+from components.baseline.driver import SELECTION
+from components.baseline.selection import Selection, select_releases, store_of
+from components.common.artifacts import saved_model_path, saved_model_sha256
+from components.common.properties import ABSENT, BEST_RELEASE
 from components.common.roles import ByRole
-from components.releases.manifest import RELEASE_FILE, Release
-from components.releases.store import ReleaseStore, model_directory
-from models.features import CLASS_NAMES, IMAGE_SHAPE
+from components.releases.manifest import RELEASE_FILE
 
 _log = logging.getLogger(__name__)
 
 
-class Executor(base_executor.BaseExecutor):
-    """Executor of PushedBaseline."""
+class BaselineError(Exception):
+    """The baseline can't be compared with. The message says how to withdraw it."""
 
-    def Do(self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]) -> None:
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of LiveBaseline."""
+
+    def Do(
+        self, input_dict: ByRole, output_dict: ByRole, exec_properties: dict[str, Any]
+    ) -> execution_result_pb2.ExecutorOutput | None:
         """Copies the baseline, or marks the output as absent if there is none.
 
         Args:
-          input_dict: candidate.
+          input_dict: candidate and examples.
           output_dict: model.
-          exec_properties: serving_dir and model_name.
+          exec_properties: serving_dir and model_name; the driver's selection, if there was one.
+
+        Returns:
+          Without a baseline, an output without artifacts. TFX's local orchestrator uses it;
+          otherwise the output would contain the placeholder.
+
+        Raises:
+          BaselineError: if the release changed while it was copied.
+          ModelRejectedError: if the candidate contains a symbolic link.
         """
-        candidate = artifact_utils.get_single_instance(input_dict["candidate"])
         model = artifact_utils.get_single_instance(output_dict["model"])
-        store = ReleaseStore(
-            model_directory(exec_properties["serving_dir"], exec_properties["model_name"])
+        store = store_of(exec_properties)
+        selected = exec_properties.get(SELECTION)
+        selection = (
+            Selection.model_validate_json(selected)
+            if selected
+            else select_releases(input_dict, store)
         )
-        found = newest_other_release(store, saved_model_sha256(candidate))
-        if found is None:
+        if selection.version is None:
             _mark_absent(model)
             _log.info("No baseline: %s contains no other release", store.model_dir)
-            return
-        path, release = found
-        shutil.copytree(
-            path,
-            path_utils.serving_model_dir(model.uri),
-            ignore=shutil.ignore_patterns(RELEASE_FILE),
-            copy_function=shutil.copyfile,
-            dirs_exist_ok=True,
-        )
-        model.set_string_custom_property("version", str(release.version))
-        model.set_string_custom_property("model_sha256", release.model_sha256)
+            return _without_artifacts("model")
+        path = store.model_dir / str(selection.version)
+        _copy(path, model, selection)
         _log.info("Baseline: %s", path)
+        return None
 
 
-def newest_other_release(store: ReleaseStore, candidate_sha256: str) -> tuple[Path, Release] | None:
-    """Finds the release that the candidate would replace.
+def _copy(path: Path, model: Artifact, selection: Selection) -> None:
+    shutil.copytree(
+        path,
+        saved_model_path(model),
+        ignore=shutil.ignore_patterns(RELEASE_FILE),
+        copy_function=shutil.copyfile,
+        dirs_exist_ok=True,
+    )
+    if saved_model_sha256(model) != selection.model_sha256:
+        raise BaselineError(f"{path} changed while it was copied. Run the pipeline again.")
+    model.set_string_custom_property("version", str(selection.version))
+    model.set_string_custom_property("model_sha256", selection.model_sha256)
+    if selection.best is not None:
+        model.set_string_custom_property(BEST_RELEASE, selection.best.to_json())
 
-    Args:
-      store: the releases to search.
-      candidate_sha256: checksum of the candidate. In a rerun with no changes, the candidate is
-        itself a release.
 
-    Returns:
-      Directory and manifest of the newest release that is intact, was not rolled back, contains
-      another model, and has the same classes and image shape; None if there is none.
-    """
-    excluded = {candidate_sha256, *store.rolled_back_models()}
-    for version, path in reversed(store.versions().items()):
-        if problems := store.problems(version):
-            _log.warning("Skipped %s: %s", path, "; ".join(problems))
-            continue
-        release = store.read(version)
-        if (release.data.class_names, release.data.image_shape) != (CLASS_NAMES, IMAGE_SHAPE):
-            _log.warning("Skipped %s: its classes or image shape differ", path)
-        elif release.model_sha256 not in excluded:
-            return path, release
-    return None
+def _without_artifacts(name: str) -> execution_result_pb2.ExecutorOutput:
+    output = execution_result_pb2.ExecutorOutput()
+    output.output_artifacts[name].SetInParent()
+    return output
 
 
 def _mark_absent(model: Artifact) -> None:

@@ -37,6 +37,16 @@ def directory_sha256(directory: Path, exclude: Iterable[str] = ()) -> dict[str, 
     return {name: file_sha256(paths[name]) for name in sorted(paths) if name not in excluded}
 
 
+def symbolic_links(directory: Path) -> list[str]:
+    """Returns the relative POSIX paths of the symbolic links below a directory, sorted.
+
+    A link's target can change later and can be any file of the machine, so models must not have
+    links. Checksums are those of the targets.
+    """
+    links = (path for path in directory.rglob("*") if path.is_symlink())
+    return sorted(path.relative_to(directory).as_posix() for path in links)
+
+
 def model_sha256(files: Mapping[str, str]) -> str:
     """Combines the checksums of `directory_sha256` into one checksum of the model.
 

@@ -17,15 +17,14 @@ from components.common.artifacts import (
     artifact_record,
     data_record,
     saved_model_path,
-    saved_model_sha256,
 )
 from components.common.errors import ModelRejectedError, describe_os_error
 from components.common.roles import ByRole
 from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError, read_verdict
 from components.pusher import smoke_check
 from components.releases.manifest import ReleaseFacts, Training
-from components.releases.store import ReleaseStore, RolledBackError, model_directory
-from components.releases.writing import Pushed
+from components.releases.store import ReleaseStore, model_directory
+from components.releases.writing import Pushed, RefusedModelError
 from models.progress import HISTORY_FILE
 
 TEST_SPLIT = "test"
@@ -46,7 +45,8 @@ class Executor(base_executor.BaseExecutor):
           exec_properties: serving_dir, model_name, and hyperparameters, as JSON.
 
         Raises:
-          ModelRejectedError: if the gate didn't bless this model, or the model was rolled back.
+          ModelRejectedError: if the gate didn't bless this model, the model was rolled back, or it
+            contains a symbolic link.
           PushError: if the model can't be served or written.
         """
         inputs = {
@@ -55,7 +55,7 @@ class Executor(base_executor.BaseExecutor):
         }
         directory = model_directory(exec_properties["serving_dir"], exec_properties["model_name"])
         store = ReleaseStore(directory)
-        verdict = _approval(inputs["blessing"], inputs["model"])
+        verdict = _approval(inputs["blessing"])
         examples = smoke_check.read_examples(
             artifact_utils.get_split_uri([inputs["examples"]], TEST_SPLIT), SMOKE_EXAMPLES
         )
@@ -63,16 +63,17 @@ class Executor(base_executor.BaseExecutor):
             pushed = store.push(
                 saved_model_path(inputs["model"]),
                 _facts(exec_properties, verdict, inputs),
+                verdict.model_sha256,
                 check=lambda staging: smoke_check.check_model(staging, examples),
             )
-        except RolledBackError as error:
+        except RefusedModelError as error:
             raise ModelRejectedError(str(error)) from error
         _record(artifact_utils.get_single_instance(output_dict["pushed_model"]), pushed)
         _log.info("%s: %s", "Up to date" if pushed.up_to_date else "Pushed", pushed.path)
 
 
-def _approval(blessing: Artifact, model: Artifact) -> Verdict:
-    """Reads the verdict. Raises ModelRejectedError unless it blesses exactly this model."""
+def _approval(blessing: Artifact) -> Verdict:
+    """Reads the verdict. Raises ModelRejectedError unless it blesses a model."""
     try:
         verdict = read_verdict(blessing.uri)
     except (OSError, VerdictError) as error:
@@ -88,12 +89,6 @@ def _approval(blessing: Artifact, model: Artifact) -> Verdict:
         raise ModelRejectedError(
             f"{VERDICT_FILE} blesses the model, but its blessing in ML Metadata doesn't. "
             "Nothing was pushed. Run the pipeline again."
-        )
-    received = saved_model_sha256(model)
-    if received != verdict.model_sha256:
-        raise ModelRejectedError(
-            f"the gate evaluated a model with SHA-256 {verdict.model_sha256}, but the model in "
-            f"{model.uri} has SHA-256 {received}. Nothing was pushed. Run the pipeline again."
         )
     return verdict
 

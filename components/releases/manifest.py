@@ -166,20 +166,25 @@ def release_problems(version_dir: Path) -> list[str]:
     """Compares the files of a release with its manifest.
 
     Returns:
-      One line for each file that is missing, changed or not listed, and one line if the manifest is
-      unreadable or belongs to another version; empty if the release is intact.
+      One line for each file that is missing, changed, not listed or a symbolic link, and one line
+      if the manifest is unreadable, contradicts itself or belongs to another version; empty if the
+      release is intact.
     """
     try:
         release = read_release(version_dir)
         found = checksums.directory_sha256(version_dir, exclude=[RELEASE_FILE])
+        links = checksums.symbolic_links(version_dir)
     except ManifestError as error:
         return [str(error)]
     except OSError as error:
         return [f"{error.filename} can't be read: {error.strerror}"]
     expected = {name: file.sha256 for name, file in release.files.items()}
     misplaced = parse_version(version_dir.name) != release.version
+    contradictory = checksums.model_sha256(expected) != release.model_sha256
     return [
         *([f"the manifest belongs to version {release.version}"] if misplaced else []),
+        *(["model_sha256 contradicts the files in the manifest"] if contradictory else []),
+        *(f"{name} is a symbolic link" for name in links),
         *(f"{name} is missing" for name in sorted(expected.keys() - found.keys())),
         *(f"{name} is not in the manifest" for name in sorted(found.keys() - expected.keys())),
         *(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +29,18 @@ from components.releases.manifest import (
 )
 from components.releases.rollback import Releases, Replaced, RollbackError, earlier_version
 from components.releases.versions import SAVED_MODEL, list_versions
-from components.releases.writing import Pushed, PushError, add_version, releasing
+from components.releases.writing import (
+    Pushed,
+    PushError,
+    RefusedModelError,
+    add_version,
+    releasing,
+)
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
-class RolledBackError(PushError):
+class RolledBackError(RefusedModelError):
     """The model was pushed before and has been rolled back."""
 
 
@@ -119,6 +125,7 @@ class ReleaseStore:
         self,
         source: Path,
         facts: ReleaseFacts,
+        model_sha256: str,
         check: Callable[[Path], None],
         clock: Callable[[], float] = time.time,
     ) -> Pushed:
@@ -127,6 +134,8 @@ class ReleaseStore:
         Args:
           source: directory of the SavedModel.
           facts: fields of the manifest.
+          model_sha256: checksum of the model that may be pushed. Another model is refused, even if
+            it replaces this one while the push waits for the lock.
           check: called with the complete copy before it is published; an exception cancels the
             push.
           clock: returns the Unix time in seconds.
@@ -134,19 +143,22 @@ class ReleaseStore:
         Raises:
           RolledBackError: if this model was rolled back, because a scheduled pipeline must not
             restore it.
-          PushError: if the source is not a SavedModel, the copy differs from it, another push holds
-            the lock for too long, the highest version is MAX_VERSION, or an OSError occurs.
+          RefusedModelError: if the model has another checksum, or contains a symbolic link.
+          PushError: if the source is not a SavedModel, the copy changes, another push holds the
+            lock for too long, the highest version is MAX_VERSION, or an OSError occurs.
         """
         with releasing(self.model_dir):
-            files = checksums.directory_sha256(source)
-            if SAVED_MODEL not in files:
+            if not (source / SAVED_MODEL).is_file():
                 raise PushError(f"Expected a SavedModel in {source}, found no {SAVED_MODEL} there.")
             versions = self.versions()
             newest = max(versions, default=None)
-            if newest is not None and _holds(versions[newest], files):
+            unchanged = checksums.model_sha256(checksums.directory_sha256(source)) == model_sha256
+            if unchanged and newest is not None and _holds(versions[newest], model_sha256):
                 return Pushed(newest, versions[newest], up_to_date=True)
-            self._check_not_rolled_back(checksums.model_sha256(files))
-            return add_version(source, self.model_dir, facts, check, clock)
+            self._check_not_rolled_back(model_sha256)
+            return add_version(
+                source, self.model_dir, facts, model_sha256, check=check, clock=clock
+            )
 
     def roll_back(
         self,
@@ -187,7 +199,15 @@ class ReleaseStore:
             )
             source = self.versions()[to_version]
             facts = target.model_copy(update={"rollback": rollback})
-            return add_version(source, self.model_dir, facts, lambda _: None, clock), rollback
+            pushed = add_version(
+                source,
+                self.model_dir,
+                facts,
+                target.model_sha256,
+                check=lambda _: None,
+                clock=clock,
+            )
+            return pushed, rollback
 
     def _check_not_rolled_back(self, model_sha256: str) -> None:
         rollback = self.rolled_back_models().get(model_sha256)
@@ -253,8 +273,8 @@ def _is_intact(version_dir: Path) -> bool:
     return not (version_dir / RELEASE_FILE).exists() or not release_problems(version_dir)
 
 
-def _holds(version_dir: Path, files: Mapping[str, str]) -> bool:
-    """Whether a version is an intact release with exactly the given files."""
+def _holds(version_dir: Path, model_sha256: str) -> bool:
+    """Whether a version is an intact release of the model with this checksum."""
     if release_problems(version_dir):
         return False
-    return checksums.directory_sha256(version_dir, exclude=[RELEASE_FILE]) == files
+    return read_release(version_dir).model_sha256 == model_sha256

@@ -29,6 +29,10 @@ class PushError(Exception):
     """A model could not be pushed. No version was published."""
 
 
+class RefusedModelError(PushError):
+    """The model must not be pushed, or is not the expected one. No version was published."""
+
+
 @dataclass(frozen=True)
 class Pushed:
     """Result of a push. `up_to_date`: whether the version already existed."""
@@ -65,10 +69,12 @@ def releasing(model_dir: Path) -> Iterator[None]:
         ) from error
 
 
-def add_version(
+def add_version(  # noqa: PLR0913 - `ReleaseStore` passes everything on
     source: Path,
     model_dir: Path,
     facts: ReleaseFacts,
+    model_sha256: str,
+    *,
     check: Callable[[Path], None],
     clock: Callable[[], float],
 ) -> Pushed:
@@ -78,13 +84,14 @@ def add_version(
       source: directory of a SavedModel, or of a version to copy.
       model_dir: directory of the versions.
       facts: fields of the manifest.
+      model_sha256: expected checksum of the model.
       check: called with the complete copy before it is published; an exception cancels the push.
       clock: returns the Unix time in seconds.
 
     Raises:
-      PushError: if the copy differs from the source, or the highest version is MAX_VERSION.
+      RefusedModelError: if the copy has another checksum, or contains a symbolic link.
+      PushError: if the copy changes during the push, or the highest version is MAX_VERSION.
     """
-    files = checksums.directory_sha256(source, exclude=[RELEASE_FILE])
     now = clock()
     try:
         version = next_version(list_versions(model_dir), now)
@@ -92,25 +99,51 @@ def add_version(
         raise PushError(f"Can't push to {model_dir}: {error} Nothing was pushed.") from error
     staging = model_dir / f"{STAGING_PREFIX}{version}"
     try:
-        shutil.copytree(source, staging, copy_function=shutil.copyfile)
-        release = _release(facts, version, now, _records(staging, files))
+        shutil.copytree(source, staging, symlinks=True, copy_function=shutil.copyfile)
+        files = _expected_files(staging, source, model_sha256)
+        release = _release(facts, version, now, model_sha256, _records(staging, files))
         (staging / RELEASE_FILE).write_text(release.to_json(), encoding="utf-8")
+        check(staging)
         _sync(staging)
         _read_back(staging, files)
-        check(staging)
         path = _publish(staging, model_dir / str(version))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return Pushed(version, path, up_to_date=False)
 
 
+def _expected_files(staging: Path, source: Path, model_sha256: str) -> dict[str, str]:
+    """Returns the checksums of the files if the copy is the expected model.
+
+    The source may have been replaced at any time, even while the push waited for the lock, so only
+    the copy is checked.
+    """
+    if links := checksums.symbolic_links(staging):
+        raise RefusedModelError(
+            f"the model in {source} must not contain symbolic links, received "
+            f"{', '.join(links)}. Nothing was pushed."
+        )
+    files = checksums.directory_sha256(staging, exclude=[RELEASE_FILE])
+    received = checksums.model_sha256(files)
+    if received != model_sha256:
+        raise RefusedModelError(
+            f"expected the model with SHA-256 {model_sha256}, but the model in {source} has "
+            f"SHA-256 {received}. Nothing was pushed. Run the pipeline again."
+        )
+    return files
+
+
 def _release(
-    facts: ReleaseFacts, version: int, now: float, files: Mapping[str, FileRecord]
+    facts: ReleaseFacts,
+    version: int,
+    now: float,
+    model_sha256: str,
+    files: Mapping[str, FileRecord],
 ) -> Release:
     own = {
         "version": version,
         "created": datetime.fromtimestamp(now, timezone.utc),
-        "model_sha256": checksums.model_sha256({name: file.sha256 for name, file in files.items()}),
+        "model_sha256": model_sha256,
         "files": dict(files),
     }
     return Release(**{**dict(facts), **own})
@@ -144,8 +177,8 @@ def _read_back(directory: Path, files: Mapping[str, str]) -> None:
     )
     if differing:
         raise PushError(
-            f"The copy must equal the model, but these files differ: {', '.join(differing)}. "
-            "Nothing was pushed. Check the disk and that nothing changes the model, then run again."
+            f"The copy changed during the push: {', '.join(differing)}. Nothing was pushed. "
+            "Check the disk and that nothing else writes to the serving directory, then run again."
         )
 
 

@@ -58,8 +58,8 @@ def compile_command(
 ) -> None:
     """Compiles the pipeline for Kubeflow Pipelines or Vertex AI.
 
-    Accepts the options of `run`, with different defaults: data is tfds, baseline is pushed,
-    serving-dir is the volume, schema-file is the schema in the image, and backup-dir is empty.
+    Accepts the options of `run`, with different defaults: data is tfds, serving-dir is the volume,
+    schema-file is the schema in the image, and backup-dir is empty.
 
     The options data, epochs and accuracy-threshold set the defaults of runtime parameters. There is
     one more runtime parameter, data_version. Change its value whenever the data changes, because

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
     KubeflowV2DagRunner,
     KubeflowV2DagRunnerConfig,
@@ -52,7 +51,6 @@ def with_cluster_defaults(settings: Settings, kubeflow: KubeflowSettings) -> Set
     """Replaces defaults that only suit a local run; explicitly set values are kept."""
     defaults = {
         "data": "tfds",
-        "baseline": "pushed",
         "serving_dir": Path(kubeflow.mount_path),
         "backup_dir": "",
         "schema_file": SCHEMA_IN_IMAGE,
@@ -81,13 +79,8 @@ def compile_graph(pipeline: Pipeline, kubeflow: KubeflowSettings) -> str:
 
 
 def _problems(pipeline: Pipeline) -> Iterator[str]:
-    """Finds components that TFX itself would reject, or would build wheels for."""
+    """Finds components that TFX would build wheels for."""
     for node in pipeline.components:
-        if isinstance(node, Resolver):
-            yield (
-                f"{node.id}: Kubeflow Pipelines does not support Resolvers; set baseline to pushed "
-                "or none"
-            )
         if node.exec_properties.get("module_file"):
             yield (
                 f"{node.id}: TFX would build module_file into a wheel that only this machine has; "

@@ -19,7 +19,6 @@ from pipeline.cli.next_steps import after_rejection, after_success
 from pipeline.exit_status import ExitStatus
 from pipeline.runs.summary import gates, read_run_verdict, run_facts, summarize
 from pipeline.settings import Settings, SettingsError
-from pipeline.stages import BASELINE, EVALUATOR
 
 if TYPE_CHECKING:
     from pipeline.runs.local_runner import RunResult
@@ -86,10 +85,7 @@ def classify_result(
         where = f" Report: {report}" if isinstance(report, Path) else ""
         return ExitStatus.MODEL_REJECTED, f"Model rejected: {error}{where}"
     name = failed.name if failed else "pipeline"
-    hint = ""
-    if name == EVALUATOR and _had_baseline(result):
-        hint = "; if the baseline can no longer be evaluated, add --baseline none"
-    return ExitStatus.FAILED, describe_failure(name, error, log_file) + hint
+    return ExitStatus.FAILED, describe_failure(name, error, log_file)
 
 
 def interrupted(stage: str) -> str:
@@ -104,10 +100,6 @@ def describe_failure(name: str, error: Exception, log_file: Path) -> str:
     else:
         reason = (str(error).strip().splitlines() or [""])[-1]
     return f"Error: {name}: {type(error).__name__}: {reason} (see {log_file})"
-
-
-def _had_baseline(result: RunResult) -> bool:
-    return BASELINE in result.stages and "model" in result.stages[BASELINE].outputs
 
 
 def print_outcome(console: Console, outcome: Outcome, settings: Settings) -> None:

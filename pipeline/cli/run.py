@@ -161,8 +161,6 @@ def _run(settings: Settings, console: Console, verbose: bool, stream: int) -> Ou
 
 
 def _check_for_local_run(settings: Settings) -> None:
-    if settings.baseline == "pushed":
-        raise SettingsError("baseline: pushed is for Kubeflow; choose newest or none here")
     check_schema(settings.schema_file or SCHEMA_FILE)
     from models.pictures import check_preprocessing
 

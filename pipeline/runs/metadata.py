@@ -13,10 +13,6 @@ import ml_metadata
 from ml_metadata.proto import metadata_store_pb2
 
 _STATES = metadata_store_pb2.Execution.State
-_OUTPUT_EVENTS = (
-    metadata_store_pb2.Event.OUTPUT,
-    metadata_store_pb2.Event.INTERNAL_OUTPUT,  # Resolvers record these.
-)
 _SUCCEEDED = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
 
 
@@ -82,7 +78,7 @@ def read_stage(store: ml_metadata.MetadataStore, name: str, execution_id: int) -
     events = [
         event
         for event in store.get_events_by_execution_ids([execution_id])
-        if event.type in _OUTPUT_EVENTS
+        if event.type == metadata_store_pb2.Event.OUTPUT
     ]
     artifacts = {a.id: a for a in store.get_artifacts_by_id([e.artifact_id for e in events])}
     for event in events:

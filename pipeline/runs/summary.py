@@ -177,7 +177,7 @@ def _training(outputs: Outputs) -> str:
 
 def _baseline(outputs: Outputs) -> str:
     models = outputs.get("model")
-    return f"model {models[0].id}" if models else "none yet"
+    return f"version {models[0].properties['version']}" if models else "none yet"
 
 
 def _verdict(outputs: Outputs) -> str:

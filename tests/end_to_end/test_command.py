@@ -39,7 +39,6 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
             "Error: --epochs: Input should be greater than or equal to 1, received '0'",
         ),
         (["--color=red"], "Error: No such option '--color'"),
-        (["--baseline=pushed"], "Error: baseline: pushed is for Kubeflow; choose newest or none"),
         (["--schema-file=absent.pbtxt"], "Error: schema_file: absent.pbtxt: No such file"),
         (["--settings=absent.yaml"], "'absent.yaml' does not exist"),
     ],

@@ -85,8 +85,7 @@ def _pipeline(**settings: object) -> Pipeline:
 @pytest.mark.parametrize(
     ("baseline", "expected"),
     [
-        ("newest", list(STAGES)),
-        ("pushed", list(STAGES)),
+        ("live", list(STAGES)),
         ("none", [name for name in STAGES if name != BASELINE]),
     ],
 )
@@ -106,11 +105,7 @@ def _keys(root: Path = ROOT, data_stamps: dict[str, str] | None = None) -> dict[
     """Returns the flags that TFX includes in the cache key, by component."""
     pipeline = _pipeline()
     add_cache_keys(pipeline, data_stamps, root)
-    return {
-        node.id: list(node.executor_spec.extra_flags)
-        for node in pipeline.components
-        if node.id != BASELINE
-    }
+    return {node.id: list(node.executor_spec.extra_flags) for node in pipeline.components}
 
 
 @pytest.fixture
@@ -125,7 +120,7 @@ def project_copy(tmp_path: Path) -> Path:
     [
         (
             "models/definition.py",
-            {EXAMPLE_GEN, TRANSFORM, TRAINER, MODEL_GATE, REPORT, PUSHER},
+            {EXAMPLE_GEN, TRANSFORM, TRAINER, BASELINE, MODEL_GATE, REPORT, PUSHER},
         ),
         ("models/architectures.py", {TRAINER}),
         ("models/preprocessing.py", {TRANSFORM, TRAINER}),

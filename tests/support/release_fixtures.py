@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from components.common.checksums import directory_sha256, model_sha256
 from components.common.provenance import Data
 from components.releases.manifest import ReleaseFacts
 from models.definition import DATASET
@@ -31,6 +32,11 @@ def release_facts(**changes: Any) -> ReleaseFacts:
         "ml_metadata": {},
     }
     return ReleaseFacts(**{**facts, **changes})
+
+
+def checksum(model: Path) -> str:
+    """Returns the SHA-256 of a model, as the gate records it in its verdict."""
+    return model_sha256(directory_sha256(model))
 
 
 def no_check(staging: Path) -> None:

@@ -19,7 +19,7 @@ from components.releases.store import ReleaseStore
 from models.definition import DATASET
 from models.features import IMAGE, PROBABILITIES, SCORES
 from models.signatures import as_image_batch
-from support.release_fixtures import UNKNOWN_DATA, no_check, release_facts
+from support.release_fixtures import UNKNOWN_DATA, checksum, no_check, release_facts
 from support.small_trainings import train, write_data, write_transform_graph
 from support.tfds_directory import real_digits
 
@@ -161,7 +161,7 @@ def push_model(
         shutil.copytree(saved_model, source)
         (source / "assets").mkdir(exist_ok=True)
         (source / "assets" / "number.txt").write_text(str(next(_COUNT)))
-        return store_in(serving_dir).push(source, facts, no_check).version
+        return store_in(serving_dir).push(source, facts, checksum(source), no_check).version
 
 
 def push_digits(serving_dir: Path) -> int:

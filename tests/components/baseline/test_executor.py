@@ -1,21 +1,31 @@
-"""PushedBaseline selects the baseline from real releases, without a Resolver."""
+"""LiveBaseline selects the baseline from real releases."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.release_fixtures import no_check, release_facts
+from support.release_fixtures import checksum, no_check, release_facts
 from support.tfx_executors import run_executor
+from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.types import Artifact, Channel, standard_artifacts
 
-from components.baseline.component import PushedBaseline
-from components.baseline.executor import Executor, newest_other_release
+from components.baseline.component import LiveBaseline
+from components.baseline.driver import SELECTION, Driver
+from components.baseline.executor import BaselineError, Executor
 from components.common.checksums import directory_sha256, model_sha256
+from components.common.properties import BEST_RELEASE
+from components.model_gate.best_release import BestRelease
 from components.releases.manifest import RELEASE_FILE
 from components.releases.store import ReleaseStore
 from components.releases.writing import PushError
+
+DATA = "f" * 64
+CANDIDATE = Channel(type=standard_artifacts.Model)
+EXAMPLES = Channel(type=standard_artifacts.Examples)
 
 
 class Releases:
@@ -30,44 +40,74 @@ class Releases:
     def model(self, content: str) -> Artifact:
         model = standard_artifacts.Model()
         model.uri = str(self.directory / content)
-        saved_model = self._files(model)
+        saved_model = self.files(model)
         if not saved_model.exists():
             (saved_model / "variables").mkdir(parents=True)
             (saved_model / "saved_model.pb").write_text(content)
             (saved_model / "variables" / "data").write_text(content * 1000)
         return model
 
-    def push(self, content: str, **data: object) -> Path:
+    def push(self, content: str, correct: int | None = None, **data: Any) -> Path:
+        """Releases a model that classified `correct` of 100 examples correctly."""
         self._clock += 1
-        source = self._files(self.model(content))
-        facts = release_facts()
-        facts = facts.model_copy(update={"data": facts.data.model_copy(update=data)})
-        pushed = self.store.push(source, facts, no_check, lambda: self._clock)
+        source = self.files(self.model(content))
+        facts = release_facts(metrics={"correct": correct, "examples": 100})
+        facts = facts.model_copy(
+            update={"data": facts.data.model_copy(update={"fingerprint": DATA, **data})}
+        )
+        pushed = self.store.push(source, facts, checksum(source), no_check, lambda: self._clock)
         return pushed.path
 
-    def find(self, candidate: str) -> Artifact:
+    def inputs(self, candidate: str) -> dict[str, Artifact]:
+        examples = standard_artifacts.Examples()
+        examples.split_names = "[]"
+        examples.set_string_custom_property("fingerprint", DATA)
+        return {"candidate": self.model(candidate), "examples": examples}
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {"serving_dir": str(self.serving), "model_name": "models"}
+
+    def select(self, candidate: str) -> str:
+        """Runs the driver and returns the selection, which is part of TFX's cache key."""
+        inputs = {name: [artifact] for name, artifact in self.inputs(candidate).items()}
+        output = Driver(None).run(
+            ExecutionInfo(input_dict=inputs, exec_properties=dict(self.parameters))
+        )
+        return output.exec_properties[SELECTION].string_value
+
+    def find(self, candidate: str, **parameters: str) -> Artifact:
         """Runs the executor and returns its output."""
         output = standard_artifacts.Model()
         shutil.rmtree(self.directory / "outputs", ignore_errors=True)
         run_executor(
             Executor,
             self.directory / "outputs",
-            {"candidate": self.model(candidate)},
+            self.inputs(candidate),
             {"model": output},
-            {"serving_dir": str(self.serving), "model_name": "models"},
+            {**self.parameters, **parameters},
         )
         return output
+
+    def best(self, candidate: str) -> tuple[str, int] | None:
+        """Returns the version of the best release and its number of correct predictions."""
+        output = self.find(candidate)
+        if not output.has_custom_property(BEST_RELEASE):
+            return None
+        best = BestRelease.model_validate_json(output.get_string_custom_property(BEST_RELEASE))
+        assert (best.examples, best.fingerprint) == (100, DATA)
+        return best.version, best.correct
 
     def found(self, candidate: str) -> str | None:
         """Returns the content of the selected model, None if there is no baseline."""
         output = self.find(candidate)
         if output.get_int_custom_property("absent"):
-            assert not self._files(output).exists()
+            assert not self.files(output).exists()
             return None
-        return (self._files(output) / "saved_model.pb").read_text()
+        return (self.files(output) / "saved_model.pb").read_text()
 
     @staticmethod
-    def _files(model: Artifact) -> Path:
+    def files(model: Artifact) -> Path:
         return Path(model.uri) / "Format-Serving"
 
 
@@ -84,7 +124,7 @@ def test_the_newest_release_is_the_baseline(releases: Releases) -> None:
 
 @pytest.mark.parametrize("other", [{"class_names": ("a", "b")}, {"image_shape": (5, 6, 3)}])
 def test_a_model_for_other_classes_or_images_is_skipped(
-    releases: Releases, other: dict[str, object], caplog: pytest.LogCaptureFixture
+    releases: Releases, other: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     releases.push("first")
     releases.push("second", **other)
@@ -141,10 +181,106 @@ def test_a_rolled_back_model_is_skipped(releases: Releases) -> None:
     assert releases.found("first") is None
 
 
-def test_an_unpublished_release_is_ignored(releases: Releases) -> None:
+def test_a_model_that_was_never_pushed_is_not_the_baseline(releases: Releases) -> None:
     version = releases.push("first")
     version.rename(version.with_name(f".staging-{version.name}"))
-    assert newest_other_release(releases.store, "") is None
+    assert releases.found("candidate") is None
+
+
+def test_a_manifest_of_another_version_is_skipped(releases: Releases) -> None:
+    releases.push("first")
+    shutil.copytree(releases.push("second"), releases.store.model_dir / "1900000000")
+    assert releases.found("candidate") == "second"
+    shutil.rmtree(releases.store.model_dir / "1700000002")
+    assert releases.found("candidate") == "first"
+
+
+def test_the_best_release_travels_with_the_baseline(releases: Releases) -> None:
+    releases.push("first", correct=97)
+    best = releases.push("second", correct=99)
+    releases.push("third", correct=98)
+    assert releases.found("candidate") == "third"
+    assert releases.best("candidate") == (best.name, 99)
+
+
+def test_of_equally_good_releases_the_first_is_the_best(releases: Releases) -> None:
+    first = releases.push("first", correct=99)
+    releases.push("second", correct=99)
+    assert releases.best("candidate") == (first.name, 99)
+
+
+@pytest.mark.parametrize(
+    "make_ineligible",
+    [
+        pytest.param(lambda releases: releases.store.roll_back(), id="rolled back"),
+        pytest.param(
+            lambda releases: (releases.store.model_dir / "1700000002/saved_model.pb").unlink(),
+            id="damaged",
+        ),
+    ],
+)
+def test_an_ineligible_release_is_not_the_best(
+    releases: Releases, make_ineligible: Callable[[Releases], object]
+) -> None:
+    releases.push("first", correct=97)
+    releases.push("second", correct=99)
+    assert releases.best("candidate") == ("1700000002", 99)
+    make_ineligible(releases)
+    best = releases.best("candidate")
+    assert best is not None
+    assert best[1] == 97
+
+
+@pytest.mark.parametrize(
+    ("correct", "data"),
+    [(99, {"fingerprint": "0" * 64}), (99, {"fingerprint": None}), (None, {}), (101, {})],
+)
+def test_releases_without_counts_on_this_data_have_no_best(
+    releases: Releases, correct: int | None, data: dict[str, Any]
+) -> None:
+    releases.push("first", correct=correct, **data)
+    assert releases.found("candidate") == "first"
+    assert releases.best("candidate") is None
+
+
+def test_the_candidate_is_not_the_best_release(releases: Releases) -> None:
+    first = releases.push("first", correct=97)
+    releases.push("candidate", correct=99)
+    assert releases.best("candidate") == (first.name, 97)
+
+
+def test_the_push_of_the_candidate_does_not_change_its_selection(releases: Releases) -> None:
+    alone = releases.select("candidate")
+    releases.push("first", correct=97)
+    before = releases.select("candidate")
+    releases.push("candidate", correct=99)
+    assert releases.select("candidate") == before != alone
+
+
+@pytest.mark.parametrize("correct", [96, 98])
+def test_another_push_and_a_rollback_change_the_selection(releases: Releases, correct: int) -> None:
+    releases.push("first", correct=97)
+    before = releases.select("candidate")
+    releases.push("second", correct=correct)
+    pushed = releases.select("candidate")
+    releases.store.roll_back()
+    assert len({before, pushed, releases.select("candidate")}) == 3
+
+
+def test_the_selection_of_the_driver_is_used(releases: Releases) -> None:
+    releases.push("first")
+    selection = releases.select("candidate")
+    releases.push("second")
+    output = releases.find("candidate", selection=selection)
+    assert (releases.files(output) / "saved_model.pb").read_text() == "first"
+
+
+def test_a_release_that_changed_after_its_selection_is_an_error(releases: Releases) -> None:
+    version = releases.push("first")
+    selection = releases.select("candidate")
+    (version / "saved_model.pb").write_text("other")
+    with pytest.raises(BaselineError, match=f"{version} changed while it was copied"):
+        releases.find("candidate", selection=selection)
 
 
 @pytest.mark.parametrize(
@@ -157,11 +293,10 @@ def test_an_unpublished_release_is_ignored(releases: Releases) -> None:
 def test_an_invalid_directory_is_rejected_immediately(
     serving_dir: str, model_name: str, message: str
 ) -> None:
-    candidate = Channel(type=standard_artifacts.Model)
     with pytest.raises(PushError, match=message):
-        PushedBaseline(candidate, serving_dir, model_name)
+        LiveBaseline(CANDIDATE, EXAMPLES, serving_dir, model_name)
 
 
 def test_the_output_is_a_model() -> None:
-    baseline = PushedBaseline(Channel(type=standard_artifacts.Model), "/serving", "models")
+    baseline = LiveBaseline(CANDIDATE, EXAMPLES, "/serving", "models")
     assert baseline.outputs["model"].type is standard_artifacts.Model

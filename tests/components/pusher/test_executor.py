@@ -207,7 +207,28 @@ def test_a_model_that_ml_metadata_does_not_bless_is_rejected(inputs: PusherInput
 def test_a_model_other_than_the_evaluated_one_is_rejected(inputs: PusherInputs) -> None:
     (inputs.saved_model / "variables" / "variables.index").write_bytes(b"swapped")
     with pytest.raises(
-        ModelRejectedError, match=r"the gate evaluated a model with SHA-256 [0-9a-f]"
+        ModelRejectedError, match=r"^expected the model with SHA-256 [0-9a-f]{64}, but .* has SHA"
+    ):
+        inputs.push()
+    assert inputs.versions() == []
+
+
+def test_a_swapped_model_is_rejected_although_the_expected_one_is_live(
+    inputs: PusherInputs,
+) -> None:
+    inputs.push()
+    (inputs.saved_model / "variables" / "variables.index").write_bytes(b"swapped")
+    with pytest.raises(ModelRejectedError, match=r"^expected the model with SHA-256"):
+        inputs.push()
+    assert len(inputs.versions()) == 1
+
+
+def test_a_model_with_a_symbolic_link_is_rejected(inputs: PusherInputs) -> None:
+    (inputs.saved_model / "assets").mkdir(exist_ok=True)
+    (inputs.saved_model / "assets" / "words.txt").symlink_to(inputs.history)
+    inputs.write_verdict(right=100)
+    with pytest.raises(
+        ModelRejectedError, match=r"must not contain symbolic links, received assets/words\.txt\."
     ):
         inputs.push()
     assert inputs.versions() == []

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.release_fixtures import MakeModel, no_check, release_facts
+from support.release_fixtures import MakeModel, checksum, no_check, release_facts
 
 from components.releases.manifest import (
     RELEASE_FILE,
@@ -22,7 +22,8 @@ from models.definition import DATASET
 @pytest.fixture
 def version_dir(make_model: MakeModel, tmp_path: Path) -> Path:
     store = ReleaseStore(tmp_path / "models")
-    return store.push(make_model("a"), release_facts(), no_check, lambda: 1000.0).path
+    model = make_model("a")
+    return store.push(model, release_facts(), checksum(model), no_check, lambda: 1000.0).path
 
 
 def test_the_manifest_lists_every_file_with_size_and_checksum(version_dir: Path) -> None:
@@ -58,6 +59,22 @@ def test_each_damaged_file_is_listed(version_dir: Path) -> None:
         "variables/data is missing",
         "new is not in the manifest",
         "saved_model.pb has changed",
+    ]
+
+
+def test_a_manifest_whose_checksum_of_the_model_is_wrong_is_listed(version_dir: Path) -> None:
+    path = version_dir / RELEASE_FILE
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model_sha256": "0" * 64}))
+    assert release_problems(version_dir) == ["model_sha256 contradicts the files in the manifest"]
+
+
+def test_symbolic_links_are_listed_although_their_targets_match(version_dir: Path) -> None:
+    data = version_dir / "variables" / "data"
+    data.symlink_to(data.rename(version_dir.parent / "data"))
+    (version_dir / "folder").symlink_to("variables")
+    assert release_problems(version_dir) == [
+        "folder is a symbolic link",
+        "variables/data is a symbolic link",
     ]
 
 

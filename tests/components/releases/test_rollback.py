@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.release_fixtures import MakeModel, no_check, release_facts
+from support.release_fixtures import MakeModel, checksum, no_check, release_facts
 
 from components.common.checksums import directory_sha256, model_sha256
 from components.releases.manifest import RELEASE_FILE
@@ -23,7 +23,7 @@ class Releases:
         for content in contents:
             source = self._sources.get(content) or self._make_model(content)
             self._sources[content] = source
-            self.store.push(source, release_facts(), no_check, lambda: 1.0)
+            self.store.push(source, release_facts(), checksum(source), no_check, lambda: 1.0)
 
     def roll_back(self, to_version: int | None = None, reason: str = "") -> int:
         pushed, _ = self.store.roll_back(to_version, reason, clock=lambda: 1.0)

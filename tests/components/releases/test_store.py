@@ -4,23 +4,25 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.release_fixtures import ACCURACY, MakeModel, no_check, release_facts
+from support.release_fixtures import ACCURACY, MakeModel, checksum, no_check, release_facts
 
 from components.common.checksums import directory_sha256
 from components.releases import writing
 from components.releases.manifest import RELEASE_FILE, read_release, release_problems
 from components.releases.store import ReleaseStore, model_directory
 from components.releases.versions import MAX_VERSION, list_versions
-from components.releases.writing import Pushed, PushError
+from components.releases.writing import Pushed, PushError, RefusedModelError
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def push(
     check: Callable[[Path], None] = no_check,
     clock: Callable[[], float] = time.time,
 ) -> Pushed:
-    return ReleaseStore(model_dir).push(source, release_facts(), check, clock)
+    return ReleaseStore(model_dir).push(source, release_facts(), checksum(source), check, clock)
 
 
 def visible(model_dir: Path) -> list[str]:
@@ -196,9 +198,53 @@ def test_a_copy_that_differs_from_the_model_is_not_published(
 
     monkeypatch.setattr(os, "fsync", corrupting_sync)
     with pytest.raises(
-        PushError, match=r"The copy must equal the model, .* differ: variables/data\."
+        PushError, match=r"The copy changed during the push: variables/data\. Nothing"
     ):
         push(make_model("a"), model_dir)
+    assert visible(model_dir) == []
+
+
+def test_a_model_swapped_while_the_push_waits_for_the_lock_is_refused(
+    make_model: MakeModel, model_dir: Path
+) -> None:
+    source = make_model("a")
+    approved = checksum(source)
+    with ThreadPoolExecutor() as threads:
+        with writing.releasing(model_dir):
+            waiting = threads.submit(
+                ReleaseStore(model_dir).push, source, release_facts(), approved, no_check
+            )
+            (source / "variables" / "data").write_text("swapped")
+        with pytest.raises(RefusedModelError, match=f"SHA-256 {approved}, but .* has SHA-256"):
+            waiting.result()
+    assert visible(model_dir) == []
+    assert hidden(model_dir) == [writing.LOCK_FILE]
+
+
+def test_a_model_swapped_during_the_copy_is_refused(
+    make_model: MakeModel, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copyfile = shutil.copyfile
+
+    def swapping_copy(source: str, target: str) -> object:
+        Path(source).write_text("swapped")
+        return copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", swapping_copy)
+    with pytest.raises(RefusedModelError, match="Nothing was pushed"):
+        push(make_model("a"), model_dir)
+    assert visible(model_dir) == []
+
+
+@pytest.mark.parametrize("name", ["link", "variables/link"])
+@pytest.mark.parametrize("target", ["saved_model.pb", "assets", "/etc/hostname", "absent"])
+def test_symbolic_links_are_refused(
+    make_model: MakeModel, model_dir: Path, name: str, target: str
+) -> None:
+    source = make_model("a")
+    (source / name).symlink_to(target if target.startswith("/") else source / target)
+    with pytest.raises(RefusedModelError, match=rf"symbolic links, received {name}\. Nothing"):
+        push(source, model_dir)
     assert visible(model_dir) == []
 
 
@@ -301,7 +347,7 @@ PUSH = textwrap.dedent(
     """
     import os, signal, sys
     from pathlib import Path
-    from support.release_fixtures import release_facts
+    from support.release_fixtures import checksum, release_facts
     from components.releases import writing
     from components.releases.store import ReleaseStore
 
@@ -320,7 +366,7 @@ PUSH = textwrap.dedent(
 
     sys.addaudithook(watch)
     pushed = ReleaseStore(Path(model_dir)).push(
-        Path(source), release_facts(),
+        Path(source), release_facts(), checksum(Path(source)),
         check=lambda staging: die() if crash == "check" else None, clock=lambda: 1000.0,
     )
     print(pushed.version)

@@ -116,10 +116,6 @@ def test_all_options_reach_the_pods() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (
-            {"baseline": "newest"},
-            "^Baseline: Kubeflow Pipelines does not support Resolvers; .* pushed or none",
-        ),
         ({"data": "auto"}, "^data: expected tfds or bundled for a cluster, not auto"),
         ({"serving_dir": "output/serving"}, "^Baseline: serving_dir /.* is inside the pod"),
     ],

@@ -265,7 +265,7 @@ def test_vertex_ai_has_no_baseline_before_the_first_push(vertex: VertexAI) -> No
     baseline = vertex.artifact("baseline", "Model")
     vertex.run(
         "components.baseline.executor.Executor",
-        {"candidate": model},
+        {"candidate": model, "examples": vertex.artifact("examples", "Examples")},
         {"model": baseline},
         serving_dir=str(vertex.bucket / "serving"),
         model_name="mnist",

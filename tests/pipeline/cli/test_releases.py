@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from support.release_fixtures import no_check, release_facts
+from support.release_fixtures import checksum, no_check, release_facts
 
 from components.common.provenance import Data, Git
 from components.model_gate.checks import Check
@@ -51,7 +51,8 @@ def serving(tmp_path: Path) -> Path:
             training=TRAINING if version == 200 else None,
         )
         store = ReleaseStore(tmp_path / "serving" / DATASET.name)
-        store.push(model, facts, no_check, lambda version=version: float(version))  # type: ignore[misc]
+        clock = lambda version=version: float(version)  # noqa: E731
+        store.push(model, facts, checksum(model), no_check, clock)
     return tmp_path / "serving"
 
 

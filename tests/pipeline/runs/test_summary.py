@@ -76,7 +76,8 @@ def test_verdict_is_described(rejected: Stage) -> None:
 
 
 def test_baseline_is_described_whether_there_is_one_or_not() -> None:
-    assert describe_stage(_stage(BASELINE, model=Artifact(8, "", {}))) == "model 8"
+    live = Artifact(8, "", {"version": "1795499283"})
+    assert describe_stage(_stage(BASELINE, model=live)) == "version 1795499283"
     assert describe_stage(_stage(BASELINE)) == "none yet"
 
 
