@@ -9,3 +9,9 @@ the entrypoint removes placeholders from the inputs of downstream components.
 
 ORIGIN_URI = "origin_uri"
 """Object store URI of an input artifact that was copied to a local directory."""
+
+BEST_RELEASE = "best_release"
+"""JSON of a `components.model_gate.best_release.BestRelease`, on the baseline.
+
+A number would become a double on Kubeflow Pipelines.
+"""
