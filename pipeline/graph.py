@@ -82,6 +82,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
     )
     model_gate = ModelGate(
         evaluation=evaluator.outputs["evaluation"],
+        examples=examples,
         model=model,
         baseline_model=baseline_model,
         thresholds=settings.gate.model_dump_json(),

@@ -81,11 +81,6 @@ def percent(share: float | Fraction) -> str:
     return f"{float(share) * 100:.10g}%"
 
 
-def points(share: float | Fraction) -> str:
-    """Formats a difference of shares: 0.005 as "0.5 points"."""
-    return f"{float(share) * 100:.10g} points"
-
-
 @dataclass(frozen=True)
 class _Wording:
     label: str
@@ -108,13 +103,30 @@ def _numbers(value: float, threshold: float) -> tuple[str, str]:
     return _distinct(Decimal(value), _decimal(threshold), decimals=4)
 
 
+def _p_values(value: float, threshold: float) -> tuple[str, str]:
+    for digits in itertools.count(2):
+        shown = f"{value:.{digits}g}", f"{threshold:.{digits}g}"
+        if value == threshold or shown[0] != shown[1]:
+            break
+    return shown
+
+
 _WORDING = {
+    # Releases of earlier versions also have the checks "all_classes" and "baseline".
     "examples": _Wording("test set size", "≥", "<", _counts),
     "all_classes": _Wording("class count", "=", "<", _counts),
+    "class_examples": _Wording("smallest class", "≥", "<", _counts),
     "accuracy": _Wording("accuracy", "≥", "<", _percents),
     "class_recall": _Wording("lowest class recall", "≥", "<", _percents),
     "loss": _Wording("loss", "≤", ">", _numbers),
     "baseline": _Wording("accuracy vs. baseline", "≥", "<", _percents),
+    "size": _Wording("model size in MB", "≤", ">", _numbers),
+    "latency": _Wording("time vs. baseline", "≤", ">", _numbers),
+    "calibration": _Wording("calibration error", "≤", ">", _percents),
+    "overconfidence": _Wording("errors", "≤", ">", _counts),
+    "regression": _Wording("p-value vs. baseline", "≥", "<", _p_values),
+    "class_regression": _Wording("lowest class p-value vs. baseline", "≥", "<", _p_values),
+    "best_release": _Wording("p-value vs. best release", "≥", "<", _p_values),
 }
 """Keyed by the name of the check. `components.model_gate.rules` creates the checks."""
 

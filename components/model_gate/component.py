@@ -18,6 +18,7 @@ class ModelGateSpec(ComponentSpec):
     PARAMETERS = {"thresholds": ExecutionParameter(type=str)}
     INPUTS = {
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
         "model": ChannelParameter(type=standard_artifacts.Model),
         "baseline_model": ChannelParameter(type=standard_artifacts.Model, optional=True),
     }
@@ -26,6 +27,9 @@ class ModelGateSpec(ComponentSpec):
 
 class ModelGate(base_component.BaseComponent):
     """Decides whether a model is blessed, and records the reasons.
+
+    The decision depends on the Evaluator's metrics, and on the model's behavior in a new process
+    (`components.model_gate.probe`). The metrics must match that behavior.
 
     The component succeeds either way so that a rejected model still gets a report. The Pusher
     enforces the verdict. Like the stock Evaluator's, the output `blessing` is a ModelBlessing. It
@@ -38,6 +42,7 @@ class ModelGate(base_component.BaseComponent):
     def __init__(
         self,
         evaluation: BaseChannel[Any],
+        examples: BaseChannel[Any],
         model: BaseChannel[Any],
         thresholds: str,
         baseline_model: BaseChannel[Any] | None = None,
@@ -46,6 +51,7 @@ class ModelGate(base_component.BaseComponent):
 
         Args:
           evaluation: ModelEvaluation created with `components.model_gate.eval_config`.
+          examples: the evaluated Examples.
           model: the evaluated Model.
           thresholds: JSON of `components.model_gate.thresholds.Thresholds`.
           baseline_model: the Evaluator's baseline; the channel may be empty.
@@ -57,6 +63,7 @@ class ModelGate(base_component.BaseComponent):
         super().__init__(
             ModelGateSpec(
                 evaluation=evaluation,
+                examples=examples,
                 model=model,
                 baseline_model=baseline_model,
                 thresholds=thresholds,

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from components.model_gate.checks import Check, percent, points
+from components.model_gate.behavior import Behavior
+from components.model_gate.behavior_checks import check_behavior, check_paired
+from components.model_gate.best_release import check_best_release
+from components.model_gate.checks import Check, percent
 from components.model_gate.thresholds import Thresholds
 from models.validation import Frozen, problems
 
@@ -29,6 +32,8 @@ the label. At this threshold, TFMA counts only NaN and infinity, so these counts
 VERDICT_FILE = "verdict.json"
 """File with the `Verdict` in the gate's artifact `blessing`."""
 
+WARNING = "WARNING"
+
 _LISTED = 5
 """Maximum number of classes listed in a check."""
 
@@ -36,7 +41,7 @@ _NO_EXAMPLES = "undefined without examples"
 
 
 class VerdictError(ValueError):
-    """The text is not a verdict, or its `blessed` contradicts its checks."""
+    """The text is not a verdict, or its checks don't follow from its own evidence."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,8 @@ class Verdict(Frozen):
       confusion_matrix: `confusion_matrix[actual][predicted]`.
       invalid: number of invalid predictions, by actual label.
       per_class: per-class metrics, indexed by label.
+      thresholds: thresholds of the rules.
+      behavior: results of running the model.
     """
 
     blessed: bool
@@ -142,18 +149,27 @@ class Verdict(Frozen):
     confusion_matrix: tuple[tuple[int, ...], ...] = ()
     invalid: tuple[int, ...] = ()
     per_class: tuple[ClassMetrics, ...] = ()
+    thresholds: Thresholds | None = None
+    behavior: Behavior | None = None
 
     @property
     def reason(self) -> str:
         """The failed checks, in one line; empty if the model is blessed."""
         return "; ".join(check.row.failure for check in self.checks if not check.passed)
 
+    @property
+    def warning(self) -> str:
+        """A warning about the thresholds; empty if there is none."""
+        return next(
+            (c.detail for c in self.checks if c.name == "thresholds" and WARNING in c.detail), ""
+        )
+
     @classmethod
     def from_json(cls, text: str) -> Verdict:
-        """Parses the output of `to_json`.
+        """Parses the output of `to_json`, and decides again from its evidence.
 
         Raises:
-          VerdictError: if the text is not a verdict, or `blessed` contradicts the checks.
+          VerdictError: if the text is not a verdict, or its evidence leads to another verdict.
         """
         try:
             verdict = cls.model_validate_json(text)
@@ -161,12 +177,51 @@ class Verdict(Frozen):
             raise VerdictError(
                 f"Expected a gate's verdict: {'; '.join(problems(error))}."
             ) from error
-        if verdict.blessed != _all_passed(verdict.checks):
+        different = verdict._differences(verdict._decided_again())
+        if different:
             raise VerdictError(
-                f"Expected a verdict that matches its checks, received blessed="
-                f"{verdict.blessed} with these failed checks: {verdict.reason or 'none'}."
+                "Expected a verdict that matches its evidence, received other values of "
+                f"{_listed(different)}."
             )
         return verdict
+
+    def _decided_again(self) -> Verdict:
+        """Repeats the decision. Without evidence, the model is rejected."""
+        if self.thresholds is None or self.behavior is None:
+            return reject(self.reason, self.model_sha256)
+        size = len(self.class_names)
+        rows = (*self.confusion_matrix, self.invalid)
+        if not size or len(rows) != size + 1 or any(len(row) != size for row in rows):
+            raise VerdictError(
+                f"Expected a confusion matrix of the {size} classes, received {len(rows) - 1} rows "
+                f"of {sorted({len(row) for row in rows})} numbers."
+            )
+        evaluated = Evaluated(
+            Confusion(self.class_names, self.confusion_matrix, self.invalid),
+            self.metrics.get("loss"),
+            self.metrics.get("top_2_accuracy"),
+        )
+        return decide(
+            evaluated,
+            self.behavior,
+            self.thresholds,
+            self.model_sha256,
+        )
+
+    def _differences(self, other: Verdict) -> list[str]:
+        """Names the fields and checks that differ. The text of a check doesn't matter."""
+        mine, others = (
+            {check.name: check.model_copy(update={"detail": ""}) for check in verdict.checks}
+            for verdict in (self, other)
+        )
+        return [
+            *(
+                name
+                for name in ("blessed", "metrics", "per_class")
+                if getattr(self, name) != getattr(other, name)
+            ),
+            *(name for name in {**mine, **others} if mine.get(name) != others.get(name)),
+        ]
 
 
 def read_verdict(directory: str) -> Verdict:
@@ -183,13 +238,16 @@ def read_verdict(directory: str) -> Verdict:
 
 
 def decide(
-    candidate: Evaluated, baseline: Evaluated | None, thresholds: Thresholds, model_sha256: str = ""
+    candidate: Evaluated,
+    behavior: Behavior,
+    thresholds: Thresholds,
+    model_sha256: str = "",
 ) -> Verdict:
     """Checks a model against every rule.
 
     Args:
-      candidate: results of the model.
-      baseline: results of the baseline on the same examples; None without a baseline.
+      candidate: results of the Evaluator.
+      behavior: results of running the model, and of comparing it with the baseline.
       thresholds: thresholds of the rules.
       model_sha256: checksum of the model.
 
@@ -197,13 +255,29 @@ def decide(
       The verdict, with one check per rule. The model is blessed if every check passed.
     """
     confusion = candidate.confusion
+    errors = confusion.examples - confusion.correct
+    alpha = Fraction(thresholds.baseline_alpha)
     checks = (
         _check_examples(confusion, thresholds.min_test_examples),
-        _check_all_classes(confusion),
+        _check_class_examples(confusion, thresholds.min_class_examples),
         _check_accuracy(confusion, Fraction(thresholds.accuracy_threshold)),
         _check_class_recall(confusion, Fraction(thresholds.class_recall_threshold)),
         _check_loss(candidate.loss, Fraction(thresholds.max_loss)),
-        _check_baseline(confusion, baseline, Fraction(thresholds.baseline_tolerance)),
+        *check_behavior(behavior, thresholds, errors),
+        *check_paired(
+            behavior.baseline,
+            "; ".join(behavior.problems["baseline_run"]),
+            confusion.class_names,
+            alpha,
+        ),
+        check_best_release(
+            confusion.correct,
+            confusion.examples,
+            behavior.fingerprint,
+            behavior.best_release,
+            alpha,
+        ),
+        _check_thresholds(thresholds, len(confusion.class_names)),
     )
     metrics = {
         "accuracy": _number(confusion.accuracy),
@@ -211,7 +285,7 @@ def decide(
         "top_2_accuracy": _number(candidate.top_2_accuracy),
         "examples": confusion.examples,
         "correct": confusion.correct,
-        "baseline_accuracy": _number(baseline.confusion.accuracy if baseline else None),
+        "baseline_accuracy": _baseline_accuracy(behavior, confusion.examples),
     }
     return Verdict(
         blessed=_all_passed(checks),
@@ -222,6 +296,8 @@ def decide(
         confusion_matrix=confusion.counts,
         invalid=confusion.invalid,
         per_class=tuple(_class_metrics(confusion, label) for label in confusion.labels),
+        thresholds=thresholds,
+        behavior=behavior,
     )
 
 
@@ -243,6 +319,22 @@ def reject(reason: str, model_sha256: str = "") -> Verdict:
     return Verdict(blessed=False, model_sha256=model_sha256, checks=(check,))
 
 
+def _check_thresholds(thresholds: Thresholds, classes: int) -> Check:
+    """Always passes, but warns in the summary, the report and the manifest."""
+    least = thresholds.accuracy_threshold
+    guesses = Fraction(least) * classes <= 1
+    return Check(
+        name="thresholds",
+        rule="an accuracy threshold above that of guessing",
+        threshold=None,
+        value=None,
+        passed=True,
+        detail=f"{WARNING}: accuracy_threshold {least} accepts a model that guesses"
+        if guesses
+        else "the accuracy threshold is above that of guessing",
+    )
+
+
 def _check_examples(confusion: Confusion, least: int) -> Check:
     return Check(
         name="examples",
@@ -254,20 +346,20 @@ def _check_examples(confusion: Confusion, least: int) -> Check:
     )
 
 
-def _check_all_classes(confusion: Confusion) -> Check:
-    total = len(confusion.class_names)
-    absent = [
-        name
+def _check_class_examples(confusion: Confusion, least: int) -> Check:
+    smallest = min(confusion.supports)
+    few = [
+        f"class {name}: {support:,}"
         for name, support in zip(confusion.class_names, confusion.supports, strict=True)
-        if not support
+        if support < least
     ]
     return Check(
-        name="all_classes",
-        rule=f"all {total} classes present",
-        threshold=total,
-        value=total - len(absent),
-        passed=not absent,
-        detail=f"absent: {_listed(absent)}" if absent else "",
+        name="class_examples",
+        rule=f"at least {least:,} test examples of each class",
+        threshold=least,
+        value=smallest,
+        passed=not few,
+        detail=_listed(few),
     )
 
 
@@ -287,7 +379,7 @@ def _check_accuracy(confusion: Confusion, least: Fraction) -> Check:
 
 
 def _check_class_recall(confusion: Confusion, least: Fraction) -> Check:
-    """Ignores absent classes, which `_check_all_classes` rejects."""
+    """Ignores absent classes, which `_check_class_examples` rejects."""
     recalls = ((confusion.recall(label), label) for label in confusion.labels)
     ranked = sorted((recall, label) for recall, label in recalls if recall is not None)
     worst = ranked[0][0] if ranked else None
@@ -331,32 +423,9 @@ def _loss_problem(loss: float | None) -> str:
     return f"{loss:.6g} is negative" if loss < 0 else ""
 
 
-def _check_baseline(confusion: Confusion, baseline: Evaluated | None, tolerance: Fraction) -> Check:
-    least, passed, detail = _compare(confusion, baseline.confusion if baseline else None, tolerance)
-    return Check(
-        name="baseline",
-        rule=f"accuracy at most {points(tolerance)} below the baseline",
-        threshold=_number(least),
-        value=_number(confusion.accuracy),
-        passed=passed,
-        detail=detail,
-    )
-
-
-def _compare(
-    candidate: Confusion, baseline: Confusion | None, tolerance: Fraction
-) -> tuple[Fraction | None, bool, str]:
-    """Returns the required accuracy, whether the candidate reaches it, and the detail."""
-    if baseline is None:
-        return None, True, "no baseline yet"
-    if candidate.supports != baseline.supports:
-        return None, False, "candidate and baseline were evaluated on different examples"
-    if candidate.accuracy is None or baseline.accuracy is None:
-        return None, False, _NO_EXAMPLES
-    least = baseline.accuracy - tolerance
-    of_baseline = f"baseline {baseline.correct:,} of {baseline.examples:,}"
-    detail = f"{of_baseline}, tolerance {points(tolerance)}"
-    return least, candidate.accuracy >= least, detail
+def _baseline_accuracy(behavior: Behavior, examples: int) -> float | None:
+    correct = behavior.baseline.correct if behavior.baseline else 0
+    return _number(_ratio(correct, examples)) if behavior.baseline else None
 
 
 def _class_metrics(confusion: Confusion, label: int) -> ClassMetrics:

@@ -15,10 +15,17 @@ from pipeline.settings import Settings
 
 _THRESHOLDS = {
     "examples": "min_test_examples",
+    "class_examples": "min_class_examples",
     "accuracy": "accuracy_threshold",
     "class_recall": "class_recall_threshold",
     "loss": "max_loss",
-    "baseline": "baseline_tolerance",
+    "size": "max_model_mb",
+    "latency": "max_latency_ratio",
+    "calibration": "max_calibration_error",
+    "overconfidence": "max_overconfidence",
+    "regression": "baseline_alpha",
+    "class_regression": "baseline_alpha",
+    "best_release": "baseline_alpha",
 }
 """The setting with the threshold of each check, by the check's name."""
 
@@ -37,11 +44,11 @@ def after_success(settings: Settings) -> list[str]:
 def after_rejection(settings: Settings, verdict: Verdict | None) -> list[str]:
     """Returns lines with ways to find and fix the cause of a rejection."""
     report = command("report", "--open", *_option(settings, "pipeline_root"))
-    failed = [
+    failed = dict.fromkeys(
         _THRESHOLDS[check.name]
         for check in (verdict.checks if verdict else ())
         if not check.passed and check.name in _THRESHOLDS
-    ]
+    )
     if not failed:
         return [report]
     thresholds = " and ".join(

@@ -123,6 +123,9 @@ def _print_results(console: Console, outcome: Outcome, result: RunResult) -> Non
     if rows:
         console.print(gate_table(rows))
         console.print()
+    verdict = read_run_verdict(result.stages)
+    if verdict and verdict.warning:
+        console.print(verdict.warning, style=WARNING, soft_wrap=True)
     for name, value in summarize(result.stages):
         _print_row(console, name, value)
     if outcome.report:

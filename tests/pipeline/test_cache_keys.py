@@ -123,7 +123,7 @@ def project_copy(tmp_path: Path) -> Path:
             {EXAMPLE_GEN, TRANSFORM, TRAINER, BASELINE, MODEL_GATE, REPORT, PUSHER},
         ),
         ("models/architectures.py", {TRAINER}),
-        ("models/preprocessing.py", {TRANSFORM, TRAINER}),
+        ("models/preprocessing.py", {TRANSFORM, TRAINER, MODEL_GATE}),
         ("components/example_gen/executor.py", {EXAMPLE_GEN}),
         ("components/data_gate/executor.py", {DATA_GATE}),
         ("components/model_gate/rules.py", {MODEL_GATE, PUSHER, REPORT}),

@@ -22,7 +22,11 @@ LOOSE_GATES = {
     "class_recall_threshold": "0",
     "max_loss": "3",
     "min_test_examples": 1,
-    "baseline_tolerance": "1",
+    "min_class_examples": 1,
+    "max_calibration_error": "1",
+    "max_overconfidence": "1000",
+    "max_latency_ratio": "1000",
+    "baseline_alpha": "0",
 }
 
 

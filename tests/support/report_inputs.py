@@ -18,6 +18,7 @@ from components.model_gate.thresholds import Thresholds
 from components.report.content import Prediction
 from models.features import CLASS_NAMES, IMAGE_SHAPE, NUM_CLASSES
 from models.progress import AUGMENTED_FILE, HISTORY_FILE
+from support.behaviors import good_behavior
 
 if TYPE_CHECKING:
     from tfx.types import Artifact
@@ -104,13 +105,13 @@ def make_verdict(
     invalid = tuple(sum(row[size:]) for row in matrix)
     return decide(
         Evaluated(Confusion(tuple(class_names), counts, invalid), 0.1, 1.0),
-        None,
+        good_behavior(),
         Thresholds(
             accuracy_threshold=Decimal("0.85"),
             class_recall_threshold=Decimal(0),
             max_loss=Decimal(1),
             min_test_examples=10,
-            baseline_tolerance=Decimal(0),
+            min_class_examples=1,
         ),
         "5" * 64,
     )

@@ -1,127 +1,126 @@
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.gate_models import Workbench, marked_examples
 from tfx.types import Channel, standard_artifacts
 
+from components.common.artifacts import saved_model_sha256
+from components.common.properties import BEST_RELEASE
+from components.model_gate.best_release import BestRelease
 from components.model_gate.component import ModelGate
-from components.model_gate.executor import Executor
 from components.model_gate.rules import VERDICT_FILE, Verdict
 from components.model_gate.thresholds import ThresholdsError
 
-NAMES = ("cat", "dog", "red fox")
-THRESHOLDS = {
-    "accuracy_threshold": "0.97",
-    "class_recall_threshold": "0.5",
-    "max_loss": "1",
-    "min_test_examples": 20,
-    "baseline_tolerance": "0",
-}
+ERRORS = 30
 
 
-@pytest.fixture(autouse=True)
-def names(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Uses three classes, regardless of the data definition."""
-    toy.classes = len(NAMES)
-    monkeypatch.setattr("components.model_gate.executor.CLASS_NAMES", NAMES)
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    return Workbench(tmp_path_factory.mktemp("gate"))
 
 
-def run_gate(evaluation: Any, **changes: object) -> tuple[Any, Verdict]:
-    blessing = standard_artifacts.ModelBlessing()
-    blessing.uri = f"{evaluation.artifact.uri}/../blessing"
-    thresholds = json.dumps(THRESHOLDS | changes)
-    Executor().Do(evaluation.inputs, {"blessing": [blessing]}, {"thresholds": thresholds})
-    return blessing, Verdict.from_json(Path(blessing.uri, VERDICT_FILE).read_text())
+@pytest.fixture(scope="module")
+def evaluated(bench: Workbench) -> dict[str, Any]:
+    """A candidate that gets the first 30 images wrong, and a baseline that gets none wrong."""
+    examples = bench.examples("examples", marked_examples(m1=range(ERRORS)))
+    candidate = bench.save("candidate", bench.model(shifts={1: 1}))
+    baseline = bench.save("baseline", bench.model())
+    baseline.id = 2
+    return {
+        "examples": examples,
+        "models": (candidate, baseline),
+        "evaluation": bench.evaluate("evaluation", examples, candidate, baseline),
+        "first": bench.evaluate("first", examples, candidate),
+    }
+
+
+def failed(verdict: Verdict) -> list[str]:
+    return [check.name for check in verdict.checks if not check.passed]
 
 
 def files(blessing: Any) -> list[str]:
     return sorted(path.name for path in Path(blessing.uri).iterdir())
 
 
-def test_a_first_model_exactly_at_the_threshold_is_blessed(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    evaluation = evaluate(toy.cases(right=97, wrong=3))
-    blessing, verdict = run_gate(evaluation)
-    assert verdict.blessed
-    assert verdict.metrics["accuracy"] == 0.97
-    assert verdict.class_names == NAMES
+def test_a_first_model_is_blessed(bench: Workbench, evaluated: dict[str, Any]) -> None:
+    candidate, _ = evaluated["models"]
+    given = (evaluated["examples"], evaluated["first"], candidate)
+    blessing, verdict = bench.decide("blessed", *given)
+    assert failed(verdict) == []
+    assert verdict.metrics["correct"] == 1100 - ERRORS
+    assert verdict.model_sha256 == saved_model_sha256(candidate)
     assert files(blessing) == ["BLESSED", VERDICT_FILE]
     assert blessing.get_int_custom_property("blessed") == 1
     assert blessing.get_int_custom_property("current_model_id") == 1
-    assert blessing.get_string_custom_property("current_model") == evaluation.model.uri
+    assert blessing.get_string_custom_property("current_model") == candidate.uri
     assert not blessing.has_custom_property("baseline_model_id")
 
 
-def test_nineteen_of_twenty_are_95_percent(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    evaluation = evaluate(toy.cases(right=19, wrong=1))
-    assert run_gate(evaluation, accuracy_threshold="0.95")[1].blessed
-
-
-@pytest.mark.parametrize(
-    ("right", "wrong", "reason"),
-    [
-        (18, 2, "accuracy 90% is below the 97% gate (18 of 20)"),
-        (96, 4, "accuracy 96% is below the 97% gate (96 of 100)"),
-    ],
-)
-def test_a_model_below_the_threshold_is_not_blessed(  # type: ignore[no-untyped-def]
-    toy, evaluate, right: int, wrong: int, reason: str
+def test_a_model_that_is_worse_than_the_baseline_is_not_blessed(
+    bench: Workbench, evaluated: dict[str, Any]
 ) -> None:
-    evaluation = evaluate(toy.cases(right, wrong))
-    blessing, verdict = run_gate(evaluation)
-    assert not verdict.blessed
-    assert verdict.reason == reason
+    candidate, baseline = evaluated["models"]
+    best = BestRelease(version="9", correct=1100, examples=1100, fingerprint="f" * 64)
+    baseline.set_string_custom_property(BEST_RELEASE, best.to_json())
+    given = (evaluated["examples"], evaluated["evaluation"], candidate, baseline)
+    blessing, verdict = bench.decide("worse", *given)
+    assert failed(verdict) == ["regression", "best_release"]
+    assert f"({ERRORS} newly wrong, 0 newly right)" in verdict.reason
+    assert verdict.metrics["baseline_accuracy"] == 1
     assert files(blessing) == ["NOT_BLESSED", VERDICT_FILE]
     assert blessing.get_int_custom_property("blessed") == 0
     assert blessing.has_custom_property("blessed")
-
-
-@pytest.mark.parametrize(("tolerance", "blessed"), [("0.02", True), ("0.01", False)])
-def test_the_model_is_compared_with_the_baseline(  # type: ignore[no-untyped-def]
-    toy, evaluate, tolerance: str, blessed: bool
-) -> None:
-    evaluation = evaluate(toy.cases(97, 3, baseline_wrong=1), with_baseline=True)
-    blessing, verdict = run_gate(evaluation, baseline_tolerance=tolerance)
-    assert verdict.blessed is blessed
-    assert verdict.metrics["baseline_accuracy"] == 0.99
     assert blessing.get_int_custom_property("baseline_model_id") == 2
-    assert blessing.get_string_custom_property("baseline_model").endswith("/baseline")
+    assert blessing.get_string_custom_property("baseline_model") == baseline.uri
 
 
-def test_a_model_that_predicts_nan_is_not_blessed(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    cases = [toy.Case(label=0, predicted=toy.NAN)] * 50 + toy.cases(right=50)
-    _, verdict = run_gate(evaluate(cases), accuracy_threshold="0.5", class_recall_threshold="0")
-    assert verdict.metrics["correct"] == 50
-    assert verdict.reason == "loss: nan is not finite"
+def test_a_damaged_baseline_fails_and_the_candidate_is_still_checked(
+    bench: Workbench, evaluated: dict[str, Any]
+) -> None:
+    candidate, baseline = evaluated["models"]
+    damaged = standard_artifacts.Model()
+    damaged.uri = str(bench.directory / "damaged")
+    shutil.copytree(baseline.uri, damaged.uri)
+    Path(damaged.uri, "Format-Serving", "saved_model.pb").write_bytes(b"no graph")
+    given = (evaluated["examples"], evaluated["evaluation"], candidate, damaged)
+    _, verdict = bench.decide("unusable", *given)
+    assert failed(verdict) == ["baseline_run", "regression", "class_regression"]
+    assert "baseline run: the baseline can't be run: " in verdict.reason
 
 
-def test_a_model_evaluated_without_examples_is_not_blessed(evaluate) -> None:  # type: ignore[no-untyped-def]
-    blessing, verdict = run_gate(evaluate([]))
-    assert [check.name for check in verdict.checks] == ["evidence"]
+def test_a_model_evaluated_without_examples_is_not_blessed(
+    bench: Workbench, evaluated: dict[str, Any]
+) -> None:
+    images, labels = marked_examples()
+    empty = bench.examples("no_examples", (images[:0], labels[:0]))
+    candidate, _ = evaluated["models"]
+    evaluation = bench.evaluate("empty", empty, candidate)
+    blessing, verdict = bench.decide("unknown", empty, evaluation, candidate)
+    assert failed(verdict) == ["evidence"]
     assert files(blessing) == ["NOT_BLESSED", VERDICT_FILE]
 
 
-def test_a_baseline_without_metrics_prevents_the_blessing(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    evaluation = evaluate(toy.cases(right=100))
-    evaluation.baselines.append(toy.model("baseline", model_id=2))
-    assert not run_gate(evaluation)[1].blessed
-
-
-def test_the_verdict_has_the_checksum_of_the_model(toy, evaluate) -> None:  # type: ignore[no-untyped-def]
-    evaluation = evaluate(toy.cases(right=100))
-    before = run_gate(evaluation)[1].model_sha256
-    Path(evaluation.model.uri, "Format-Serving", "assets").mkdir(exist_ok=True)
-    assert run_gate(evaluation)[1].model_sha256 == before
-    Path(evaluation.model.uri, "Format-Serving", "assets", "new").touch()
-    assert run_gate(evaluation)[1].model_sha256 != before
+def test_a_model_that_ends_the_process_is_not_blessed(
+    bench: Workbench, evaluated: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.model_gate.probe.TIMEOUT_SECONDS", 0.1)
+    candidate, _ = evaluated["models"]
+    given = (evaluated["examples"], evaluated["first"], candidate)
+    _, verdict = bench.decide("hangs", *given)
+    assert verdict.reason == (
+        "evidence: the model can't be run in a new process: took longer than 0.1 seconds"
+    )
 
 
 def test_the_component_rejects_invalid_thresholds_immediately() -> None:
-    with pytest.raises(ThresholdsError, match="missing: accuracy_threshold, baseline_tolerance"):
+    with pytest.raises(ThresholdsError, match="missing: accuracy_threshold, baseline_alpha"):
         ModelGate(
             evaluation=Channel(type=standard_artifacts.ModelEvaluation),
+            examples=Channel(type=standard_artifacts.Examples),
             model=Channel(type=standard_artifacts.Model),
             thresholds='{"class_recall_threshold": "0", "max_loss": "1", "min_test_examples": 1}',
         )

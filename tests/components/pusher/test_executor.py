@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.behaviors import good_behavior
 from support.report_inputs import EPOCHS, make_history
 from tfx.types import Channel, standard_artifacts
 
@@ -48,7 +49,7 @@ class PusherInputs:
         confusion = Confusion(("a", "b"), ((right - 50, 100 - right), (0, 50)), (0, 0))
         verdict = decide(
             Evaluated(confusion, 0.1, 1.0),
-            None,
+            good_behavior(),
             Thresholds.model_validate({"class_recall_threshold": 0, "min_test_examples": 100}),
             model_sha256(directory_sha256(self.saved_model)),
         )
@@ -194,7 +195,7 @@ def test_a_verdict_edited_to_bless_the_model_is_rejected(inputs: PusherInputs) -
     path = Path(inputs.blessing.uri) / VERDICT_FILE
     edited = json.loads(path.read_text()) | {"blessed": True}
     path.write_text(json.dumps(edited))
-    with pytest.raises(ModelRejectedError, match=r"Expected a verdict that matches its checks"):
+    with pytest.raises(ModelRejectedError, match=r"Expected a verdict that matches its evidence"):
         inputs.push()
 
 

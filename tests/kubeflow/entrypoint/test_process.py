@@ -250,6 +250,7 @@ def run_gate(vertex: VertexAI, model: dict[str, Any], baseline: dict[str, Any]) 
             "model": model,
             "baseline_model": baseline,
             "evaluation": vertex.artifact("evaluation", "ModelEvaluation"),
+            "examples": vertex.artifact("examples", "Examples"),
         },
         {"blessing": blessing},
         thresholds=THRESHOLDS,

@@ -72,7 +72,7 @@ def test_facts_about_a_training_without_precision_are_null(trained: Stage) -> No
 
 
 def test_verdict_is_described(rejected: Stage) -> None:
-    assert describe_stage(rejected) == "NOT BLESSED: 5 of 6 checks passed"
+    assert describe_stage(rejected) == "NOT BLESSED: 21 of 22 checks passed"
 
 
 def test_baseline_is_described_whether_there_is_one_or_not() -> None:
