@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfx.components.evaluator.component import Evaluator
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration import metadata
@@ -23,6 +21,8 @@ from components.model_gate.component import ModelGate
 from components.model_gate.eval_config import make_eval_config
 from components.pusher.component import Pusher
 from components.report.component import RunReport
+from components.verified_inputs.evaluator import Evaluator
+from components.verified_inputs.trainer import Trainer
 from models.definition import DATASET
 from pipeline.settings import SCHEMA_FILE, Settings
 from pipeline.stages import BASELINE

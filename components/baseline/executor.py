@@ -16,7 +16,10 @@ from components.baseline.selection import Selection, select_releases, store_of
 from components.common.artifacts import saved_model_path, saved_model_sha256
 from components.common.properties import ABSENT, BEST_RELEASE
 from components.common.roles import ByRole
+from components.common.smoke_check import UnusableModelError, check_predictions, read_examples
 from components.releases.manifest import RELEASE_FILE
+
+TEST_SPLIT = "test"
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ class Executor(base_executor.BaseExecutor):
           otherwise the output would contain the placeholder.
 
         Raises:
-          BaselineError: if the release changed while it was copied.
+          BaselineError: if the release changed while it was copied, or can't be run.
           ModelRejectedError: if the candidate contains a symbolic link.
         """
         model = artifact_utils.get_single_instance(output_dict["model"])
@@ -60,6 +63,7 @@ class Executor(base_executor.BaseExecutor):
             return _without_artifacts("model")
         path = store.model_dir / str(selection.version)
         _copy(path, model, selection)
+        _check(path, model, artifact_utils.get_single_instance(input_dict["examples"]))
         _log.info("Baseline: %s", path)
         return None
 
@@ -78,6 +82,19 @@ def _copy(path: Path, model: Artifact, selection: Selection) -> None:
     model.set_string_custom_property("model_sha256", selection.model_sha256)
     if selection.best is not None:
         model.set_string_custom_property(BEST_RELEASE, selection.best.to_json())
+
+
+def _check(path: Path, model: Artifact, examples: Artifact) -> None:
+    """Runs the copy, because the error of a failed evaluation would not name the baseline."""
+    try:
+        records = read_examples(artifact_utils.get_split_uri([examples], TEST_SPLIT))
+        check_predictions(saved_model_path(model), records)
+    except UnusableModelError as error:
+        raise BaselineError(
+            f"the live release {path} can't be evaluated: {error}. Withdraw it with "
+            f"`mnist-pipeline releases rollback --serving-dir {path.parents[1]}`, or delete its "
+            "directory if it is the only release. Then run the pipeline again."
+        ) from error
 
 
 def _without_artifacts(name: str) -> execution_result_pb2.ExecutorOutput:

@@ -5,11 +5,11 @@ Components raise them, and the command line maps them to exit statuses.
 
 
 class DataRejectedError(Exception):
-    """The data can't be read or doesn't satisfy the reviewed schema."""
+    """The data can't be read, doesn't satisfy the reviewed schema, or changed after its check."""
 
 
 class ModelRejectedError(Exception):
-    """The model failed its gate or was rolled back. Nothing was pushed."""
+    """The model failed its gate, can't be run or was rolled back. Nothing was pushed."""
 
 
 def describe_os_error(error: OSError) -> str:

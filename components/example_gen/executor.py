@@ -13,6 +13,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import Artifact, artifact_utils
 
 from components.common.errors import DataRejectedError
+from components.common.example_files import record_checksums
 from components.common.roles import ByRole
 from components.example_gen.reading import Reader, make_reader
 from components.example_gen.sources import source_name
@@ -44,6 +45,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         summary = self._write(reader, examples, exec_properties["limit"])
         _check(summary)
         _describe(examples, summary, source_name(source))
+        record_checksums(examples)
 
     def _write(self, reader: Reader, examples: Artifact, limit: int) -> Summary:
         """Runs two passes in one Beam pipeline: counts the labels, then writes the examples."""

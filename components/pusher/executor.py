@@ -13,22 +13,19 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
 from components.common import provenance
-from components.common.artifacts import (
-    artifact_record,
-    data_record,
-    saved_model_path,
-)
+from components.common.artifacts import artifact_record, data_record, saved_model_path
 from components.common.errors import ModelRejectedError, describe_os_error
 from components.common.roles import ByRole
+from components.common.smoke_check import UnusableModelError, check_model, read_examples
 from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError, read_verdict
-from components.pusher import smoke_check
 from components.releases.manifest import ReleaseFacts, Training
 from components.releases.store import ReleaseStore, model_directory
-from components.releases.writing import Pushed, RefusedModelError
+from components.releases.writing import Pushed, PushError, RefusedModelError
+from models.definition import DATASET
+from models.pictures import check_preprocessing
 from models.progress import HISTORY_FILE
 
 TEST_SPLIT = "test"
-SMOKE_EXAMPLES = 16
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +42,9 @@ class Executor(base_executor.BaseExecutor):
           exec_properties: serving_dir, model_name, and hyperparameters, as JSON.
 
         Raises:
-          ModelRejectedError: if the gate didn't bless this model, the model was rolled back, or it
-            contains a symbolic link.
-          PushError: if the model can't be served or written.
+          ModelRejectedError: if the gate didn't bless this model, or the model was rolled back,
+            contains a symbolic link or can't be served.
+          PushError: if the model can't be written, or there are no test examples.
         """
         inputs = {
             role: artifact_utils.get_single_instance(input_dict[role])
@@ -56,20 +53,33 @@ class Executor(base_executor.BaseExecutor):
         directory = model_directory(exec_properties["serving_dir"], exec_properties["model_name"])
         store = ReleaseStore(directory)
         verdict = _approval(inputs["blessing"])
-        examples = smoke_check.read_examples(
-            artifact_utils.get_split_uri([inputs["examples"]], TEST_SPLIT), SMOKE_EXAMPLES
-        )
+        _check_preprocessing()
+        examples = read_examples(artifact_utils.get_split_uri([inputs["examples"]], TEST_SPLIT))
+        if not examples:
+            raise PushError("The smoke check needs at least one test example. Nothing was pushed.")
         try:
             pushed = store.push(
                 saved_model_path(inputs["model"]),
                 _facts(exec_properties, verdict, inputs),
                 verdict.model_sha256,
-                check=lambda staging: smoke_check.check_model(staging, examples),
+                check=lambda staging: check_model(staging, examples),
             )
+        except UnusableModelError as error:
+            raise ModelRejectedError(
+                f"the model can't be served: {error}. Nothing was pushed."
+            ) from error
         except RefusedModelError as error:
             raise ModelRejectedError(str(error)) from error
         _record(artifact_utils.get_single_instance(output_dict["pushed_model"]), pushed)
         _log.info("%s: %s", "Up to date" if pushed.up_to_date else "Pushed", pushed.path)
+
+
+def _check_preprocessing() -> None:
+    """Checks the picture preprocessing, without which a release can't classify pictures."""
+    try:
+        check_preprocessing(DATASET.image_shape, DATASET.picture_preprocessing)
+    except (ImportError, TypeError) as error:
+        raise PushError(f"picture_preprocessing: {error} Nothing was pushed.") from error
 
 
 def _approval(blessing: Artifact) -> Verdict:

@@ -143,13 +143,17 @@ class ReleaseStore:
         Raises:
           RolledBackError: if this model was rolled back, because a scheduled pipeline must not
             restore it.
-          RefusedModelError: if the model has another checksum, or contains a symbolic link.
-          PushError: if the source is not a SavedModel, the copy changes, another push holds the
-            lock for too long, the highest version is MAX_VERSION, or an OSError occurs.
+          RefusedModelError: if the source is not a SavedModel, has another checksum, or contains a
+            symbolic link.
+          PushError: if the copy changes, another push holds the lock for too long, the highest
+            version is MAX_VERSION, or an OSError occurs.
         """
         with releasing(self.model_dir):
             if not (source / SAVED_MODEL).is_file():
-                raise PushError(f"Expected a SavedModel in {source}, found no {SAVED_MODEL} there.")
+                raise RefusedModelError(
+                    f"expected a SavedModel in {source}, found no {SAVED_MODEL} there. "
+                    "Nothing was pushed."
+                )
             versions = self.versions()
             newest = max(versions, default=None)
             unchanged = checksums.model_sha256(checksums.directory_sha256(source)) == model_sha256

@@ -5,8 +5,8 @@ sets a task's `error`, and the launcher turns every exit status of a container i
 therefore needs two pieces of evidence: the task failed, and its container's output names the error.
 
 * 0: the run and its Pusher succeeded;
-* 3: the Pusher failed, and its container raised ModelRejectedError;
-* 4: the ExampleGen or the DataGate failed, and its container raised DataRejectedError;
+* 3: the Evaluator or the Pusher failed, and its container raised ModelRejectedError;
+* 4: the ExampleGen, the DataGate or the Trainer failed, and its container raised DataRejectedError;
 * 1: anything else, including an evicted Pusher and a Pusher whose output can't be read.
 
 An unproven rejection counts as a failure. Both stop a release, and a failure gets investigated.
@@ -26,6 +26,8 @@ from pipeline.exit_status import ExitStatus
 REJECTIONS = {
     stages.EXAMPLE_GEN: (DataRejectedError, ExitStatus.DATA_REJECTED, "Data rejected"),
     stages.DATA_GATE: (DataRejectedError, ExitStatus.DATA_REJECTED, "Data rejected"),
+    stages.TRAINER: (DataRejectedError, ExitStatus.DATA_REJECTED, "Data rejected"),
+    stages.EVALUATOR: (ModelRejectedError, ExitStatus.MODEL_REJECTED, "Model rejected"),
     stages.PUSHER: (ModelRejectedError, ExitStatus.MODEL_REJECTED, "Model rejected"),
 }
 FINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})

@@ -83,7 +83,7 @@ class _ObservedRunner(LocalDagRunner):
     """Runs one node at a time, because LocalDagRunner has no hooks around its nodes.
 
     If a stage fails without raising an error, LocalDagRunner continues and succeeds. This runner
-    stops at the first stage that is neither COMPLETE nor CACHED in ML Metadata. A Pusher that
+    stops at the first stage that is neither COMPLETE nor CACHED in ML Metadata. A stage that
     rejects the model is marked CANCELED instead of FAILED, because rejecting it is correct.
     """
 

@@ -32,7 +32,7 @@ class Stage:
     Attributes:
       name: the component's id.
       state: name in ML Metadata's `Execution.State`: COMPLETE, CACHED, FAILED, RUNNING, or CANCELED
-        for a Pusher that did not push a rejected model.
+        for a stage that rejected the model.
       seconds: wall time from registration to the last change, or until now if RUNNING.
       outputs: artifacts, by output key.
     """

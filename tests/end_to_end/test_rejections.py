@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from models.definition import DATASET
 from models.features import NUM_CLASSES
 from pipeline.exit_status import ExitStatus
 from pipeline.settings import SCHEMA_FILE, SettingsError
-from pipeline.stages import DATA_GATE, EXAMPLE_GEN, STATISTICS_GEN, TRANSFORM
+from pipeline.stages import DATA_GATE, EVALUATOR, EXAMPLE_GEN, STATISTICS_GEN, TRANSFORM
 
 Corrupt = Callable[[np.ndarray, np.ndarray], Examples]
 
@@ -121,6 +122,25 @@ def test_model_trained_on_wrong_labels_is_rejected_and_the_served_model_kept(
     assert "--accuracy-threshold (now 0.7)" in advice
     assert workspace.versions() == served
     assert (workspace.release(served[0]) / "saved_model.pb").is_file()
+
+
+def test_records_replaced_after_the_data_gate_stop_the_run(
+    workspace: Workspace, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert workspace.run() == ExitStatus.SUCCESS
+    served = workspace.versions()
+    (examples,) = workspace.last_run()[EXAMPLE_GEN].outputs["examples"]
+    (test,), (train,) = (Path(examples.uri, f"Split-{s}").iterdir() for s in ("test", "train"))
+
+    shutil.copy(train, test)
+    assert workspace.run(seed=7) == ExitStatus.MODEL_REJECTED
+    assert "Model rejected: the files of split test differ" in capfd.readouterr().out
+    assert workspace.states()[EVALUATOR] == "CANCELED"
+
+    train.write_bytes(train.read_bytes() + b"\0")
+    assert workspace.run(seed=8) == ExitStatus.DATA_REJECTED
+    assert "Data rejected: the files of split train differ" in capfd.readouterr().out
+    assert workspace.versions() == served
 
 
 def _disable_network(monkeypatch: pytest.MonkeyPatch) -> None:

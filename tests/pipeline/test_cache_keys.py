@@ -14,6 +14,7 @@ from pipeline.settings import SCHEMA_FILE, make_settings
 from pipeline.stages import (
     BASELINE,
     DATA_GATE,
+    EVALUATOR,
     EXAMPLE_GEN,
     MODEL_GATE,
     PUSHER,
@@ -120,7 +121,7 @@ def project_copy(tmp_path: Path) -> Path:
     [
         (
             "models/definition.py",
-            {EXAMPLE_GEN, TRANSFORM, TRAINER, BASELINE, MODEL_GATE, REPORT, PUSHER},
+            {EXAMPLE_GEN, TRANSFORM, TRAINER, BASELINE, EVALUATOR, MODEL_GATE, REPORT, PUSHER},
         ),
         ("models/architectures.py", {TRAINER}),
         ("models/preprocessing.py", {TRANSFORM, TRAINER, MODEL_GATE}),

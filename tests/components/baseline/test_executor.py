@@ -24,6 +24,8 @@ from components.releases.store import ReleaseStore
 from components.releases.writing import PushError
 
 DATA = "f" * 64
+"""The fingerprint of the toy examples."""
+CONTENT = "assets/content.txt"
 CANDIDATE = Channel(type=standard_artifacts.Model)
 EXAMPLES = Channel(type=standard_artifacts.Examples)
 
@@ -31,8 +33,10 @@ EXAMPLES = Channel(type=standard_artifacts.Examples)
 class Releases:
     """Creates small models and releases them."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, toy: Any) -> None:
+        directory = self.directory = toy.directory
+        self._saved_model = toy.saved_model(directory / "toy")
+        self.examples = toy.examples(toy.cases(right=3))
         self.serving = directory / "serving"
         self.store = ReleaseStore(self.serving / "models")
         self._clock = 1_700_000_000.0
@@ -42,9 +46,8 @@ class Releases:
         model.uri = str(self.directory / content)
         saved_model = self.files(model)
         if not saved_model.exists():
-            (saved_model / "variables").mkdir(parents=True)
-            (saved_model / "saved_model.pb").write_text(content)
-            (saved_model / "variables" / "data").write_text(content * 1000)
+            shutil.copytree(self._saved_model, saved_model)
+            (saved_model / CONTENT).write_text(content)
         return model
 
     def push(self, content: str, correct: int | None = None, **data: Any) -> Path:
@@ -59,10 +62,7 @@ class Releases:
         return pushed.path
 
     def inputs(self, candidate: str) -> dict[str, Artifact]:
-        examples = standard_artifacts.Examples()
-        examples.split_names = "[]"
-        examples.set_string_custom_property("fingerprint", DATA)
-        return {"candidate": self.model(candidate), "examples": examples}
+        return {"candidate": self.model(candidate), "examples": self.examples}
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -104,7 +104,7 @@ class Releases:
         if output.get_int_custom_property("absent"):
             assert not self.files(output).exists()
             return None
-        return (self.files(output) / "saved_model.pb").read_text()
+        return (self.files(output) / CONTENT).read_text()
 
     @staticmethod
     def files(model: Artifact) -> Path:
@@ -112,8 +112,8 @@ class Releases:
 
 
 @pytest.fixture
-def releases(tmp_path: Path) -> Releases:
-    return Releases(tmp_path)
+def releases(toy: Any) -> Releases:
+    return Releases(toy)
 
 
 def test_the_newest_release_is_the_baseline(releases: Releases) -> None:
@@ -166,10 +166,10 @@ def test_damaged_and_empty_versions_are_skipped(
     releases: Releases, caplog: pytest.LogCaptureFixture
 ) -> None:
     releases.push("first")
-    (releases.push("second") / "variables" / "data").write_text("other")
+    (releases.push("second") / CONTENT).write_text("other")
     (releases.store.model_dir / "1999999999").mkdir()
     assert releases.found("candidate") == "first"
-    assert "variables/data has changed" in caplog.text
+    assert f"{CONTENT} has changed" in caplog.text
     assert "1999999999" in caplog.text
 
 
@@ -272,7 +272,7 @@ def test_the_selection_of_the_driver_is_used(releases: Releases) -> None:
     selection = releases.select("candidate")
     releases.push("second")
     output = releases.find("candidate", selection=selection)
-    assert (releases.files(output) / "saved_model.pb").read_text() == "first"
+    assert (releases.files(output) / CONTENT).read_text() == "first"
 
 
 def test_a_release_that_changed_after_its_selection_is_an_error(releases: Releases) -> None:
@@ -281,6 +281,20 @@ def test_a_release_that_changed_after_its_selection_is_an_error(releases: Releas
     (version / "saved_model.pb").write_text("other")
     with pytest.raises(BaselineError, match=f"{version} changed while it was copied"):
         releases.find("candidate", selection=selection)
+
+
+def test_a_release_that_cannot_be_run_is_named_and_can_be_withdrawn(releases: Releases) -> None:
+    releases.push("first")
+    (releases.directory / "toy" / "saved_model.pb").write_text("damaged before the push")
+    version = releases.push("second")
+    with pytest.raises(
+        BaselineError,
+        match=rf"^the live release {version} can't be evaluated: it can't be loaded .*"
+        rf"releases rollback --serving-dir {releases.serving}`, or delete its directory",
+    ):
+        releases.find("candidate")
+    releases.store.roll_back()
+    assert releases.found("candidate") == "first"
 
 
 @pytest.mark.parametrize(

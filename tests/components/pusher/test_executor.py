@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from components.common.checksums import directory_sha256, model_sha256
 from components.common.errors import ModelRejectedError
 from components.model_gate.rules import VERDICT_FILE, Confusion, Evaluated, Verdict, decide
 from components.model_gate.thresholds import Thresholds
+from components.pusher import executor
 from components.pusher.component import Pusher
 from components.pusher.executor import Executor
 from components.releases.manifest import Training, read_release
 from components.releases.store import ReleaseStore
 from components.releases.writing import PushError
+from models.definition import DATASET
 from models.progress import HISTORY_FILE
 
 
@@ -238,9 +241,34 @@ def test_a_model_with_a_symbolic_link_is_rejected(inputs: PusherInputs) -> None:
 def test_a_model_that_fails_the_smoke_check_is_not_pushed(inputs: PusherInputs) -> None:
     (inputs.saved_model / "variables" / "variables.index").write_bytes(b"damaged")
     inputs.write_verdict(right=100)
-    with pytest.raises(PushError, match=r"The model can't be served \(.*\)\. Nothing was pushed"):
+    with pytest.raises(
+        ModelRejectedError,
+        match=r"^the model can't be served: it can't be loaded \(.*\)\. Nothing was pushed\.$",
+    ):
         inputs.push()
     assert inputs.versions() == []
+
+
+def test_a_push_without_test_examples_is_an_error(inputs: PusherInputs) -> None:
+    shutil.rmtree(Path(inputs.examples.uri) / "Split-test")
+    with pytest.raises(PushError, match="The smoke check needs at least one test example"):
+        inputs.push()
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("models.pictures.no_such", "Expected the name of a function in models"),
+        ("models.pictures.PictureError", "Expected Prepared with views of shape"),
+    ],
+)
+def test_invalid_picture_preprocessing_is_an_error(
+    inputs: PusherInputs, monkeypatch: pytest.MonkeyPatch, path: str, problem: str
+) -> None:
+    changed = DATASET.model_copy(update={"picture_preprocessing": path})
+    monkeypatch.setattr(executor, "DATASET", changed)
+    with pytest.raises(PushError, match=rf"^picture_preprocessing: {problem}"):
+        inputs.push()
 
 
 def test_the_component_rejects_a_url_immediately() -> None:

@@ -255,7 +255,9 @@ def test_the_source_must_be_a_saved_model(model_dir: Path, tmp_path: Path, kind:
         source.mkdir()
     elif kind == "file":
         source.touch()
-    with pytest.raises(PushError, match=r"Expected a SavedModel in .*/source, found no saved_mod"):
+    with pytest.raises(
+        RefusedModelError, match=r"^expected a SavedModel in .*/source, found no saved_model"
+    ):
         push(source, model_dir, no_check)
 
 

@@ -22,7 +22,7 @@ from mnist_kubeflow.compiler.run_parameters import RUN_PARAMETERS
 from pipeline import stages
 
 EXAMPLE_GEN, DATA_GATE, PUSHER = stages.EXAMPLE_GEN, stages.DATA_GATE, stages.PUSHER
-TASKS = [EXAMPLE_GEN, DATA_GATE, "Trainer", "ModelGate", PUSHER]
+TASKS = [EXAMPLE_GEN, DATA_GATE, "Trainer", "Evaluator", "ModelGate", PUSHER]
 DONE = dict.fromkeys(TASKS, "SUCCEEDED")
 REJECTED_MODEL = DONE | {PUSHER: "FAILED"}
 REJECTED_DATA = {EXAMPLE_GEN: "SUCCEEDED", DATA_GATE: "FAILED"}
@@ -104,6 +104,21 @@ def test_rejected_model_exits_with_3_and_prints_the_reason(
     result = run_submit(server, pipeline)
     assert result.exit_code == 3, result.output
     assert result.output.endswith("Model rejected: accuracy 0.93 is below 0.95\n")
+
+
+@pytest.mark.parametrize(
+    ("task", "rejected", "status"), [("Trainer", "Data", 4), ("Evaluator", "Model", 3)]
+)
+def test_trainer_and_evaluator_can_reject(
+    server: FakeKfpServer, pipeline: Path, task: str, rejected: str, status: int
+) -> None:
+    server.frames = [Frame("FAILED", {task: "FAILED"})]
+    server.logs = {
+        task: f"components.common.errors.{rejected}RejectedError: the files of split test differ\n"
+    }
+    result = run_submit(server, pipeline)
+    assert result.exit_code == status, result.output
+    assert result.output.endswith(f"{rejected} rejected: the files of split test differ\n")
 
 
 def test_reason_comes_from_the_last_attempt_of_a_retried_task(

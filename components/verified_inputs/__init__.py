@@ -1,0 +1,1 @@
+"""TFX's Trainer and Evaluator, which verify the examples that they read."""
