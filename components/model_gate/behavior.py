@@ -39,7 +39,7 @@ class Paired(Frozen):
 
 
 class Latency(Frozen):
-    """Median time to classify a single image, in milliseconds, measured in turns."""
+    """Shortest time to classify a single image, in milliseconds, measured in turns."""
 
     signature: str
     candidate: float
@@ -74,6 +74,11 @@ class Behavior(Frozen):
     latencies: tuple[Latency, ...] = ()
     fingerprint: str = ""
     best_release: BestRelease | None = None
+
+    def with_problems(self, rule: Rule, problems: tuple[str, ...]) -> Behavior:
+        """Adds problems of a rule."""
+        found = {**self.problems, rule: (*self.problems[rule], *problems)}
+        return self.model_copy(update={"problems": found})
 
     @model_validator(mode="after")
     def _check_complete(self) -> Self:

@@ -90,6 +90,9 @@ def _decide(
         best_release=_best_release(baselines),
         **measuring.measure(findings, run, candidate, baseline, _label_counts(examples)),
     )
+    if not _unchanged(examples):
+        changed = ("the files differ from those that ExampleGen wrote",)
+        behavior = behavior.with_problems("test_data", changed)
     return decide(candidate, behavior, thresholds, checksum)
 
 
@@ -104,6 +107,13 @@ def _probe(
     )
     directory.mkdir()
     return run_probe(request, directory), read_run(directory)
+
+
+def _unchanged(examples: Artifact) -> bool:
+    """Compares the files of the test images with ExampleGen's checksum, if it recorded one."""
+    recorded = examples.get_string_custom_property(f"sha256_{TEST_SPLIT}")
+    split = Path(artifact_utils.get_split_uri([examples], TEST_SPLIT))
+    return not recorded or recorded == model_sha256(directory_sha256(split))
 
 
 def _label_counts(examples: Artifact) -> dict[int, int]:

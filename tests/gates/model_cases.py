@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from support.gate_models import PER_CLASS, GateModel, Workbench, marked_examples
 from support.tfds_directory import Examples
@@ -609,13 +610,18 @@ DATA_CASES = [
     ),
     Case(
         "test labels shifted after the evaluation",
-        ("evaluation",),
+        ("test_data", "evaluation"),
         tampers=_rewrite(lambda e: (e[0], (e[1] + 1) % NUM_CLASSES)),
     ),
     Case(
         "test images exchanged after the evaluation",
-        ("evaluation",),
+        ("test_data", "evaluation"),
         tampers=_rewrite(lambda e: (e[0][::-1], e[1])),
+    ),
+    Case(
+        "other test images with equal counts after the evaluation",
+        ("test_data",),
+        tampers=_rewrite(lambda e: (np.minimum(e[0], 250), e[1])),
     ),
     Case(
         "all thresholds off",

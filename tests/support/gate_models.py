@@ -24,6 +24,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import Artifact, standard_artifacts
 from tfx.utils import path_utils, proto_utils
 
+from components.common.checksums import directory_sha256, model_sha256
 from components.model_gate import executor as gate
 from components.model_gate.eval_config import make_eval_config
 from components.model_gate.rules import Verdict, read_verdict
@@ -132,7 +133,7 @@ class Workbench:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         write_transform_graph(directory / "transform_graph")
-        self._tft_output = TFTransformOutput(str(directory / "transform_graph"))
+        self.tft_output = TFTransformOutput(str(directory / "transform_graph"))
         self._networks: dict[float, keras.Model] = {}
 
     def model(
@@ -144,7 +145,7 @@ class Workbench:
         """Creates a model. `sharpness` is described at `build_network`."""
         if sharpness not in self._networks:
             self._networks[sharpness] = build_network(sharpness)
-        return kind(self._networks[sharpness], self._tft_output, shifts or {})
+        return kind(self._networks[sharpness], self.tft_output, shifts or {})
 
     def save(self, name: str, model: ServingModel, **options: Any) -> Artifact:
         """Exports a model to an artifact; `options` are those of `export`."""
@@ -167,6 +168,8 @@ class Workbench:
         split = Path(artifact.uri, "Split-test")
         split.mkdir(parents=True)
         write_examples(split / "data_tfrecord-00000-of-00001.gz", *given)
+        checksum = model_sha256(directory_sha256(split))
+        artifact.set_string_custom_property("sha256_test", checksum)
         return artifact
 
     def evaluate(self, name: str, examples: Artifact, *models: Artifact) -> Artifact:
