@@ -15,6 +15,7 @@ from pipeline.stages import (
     BASELINE,
     DATA_GATE,
     EXAMPLE_GEN,
+    IMAGE_VALIDATOR,
     MODEL_GATE,
     PUSHER,
     REPORT,
@@ -125,11 +126,12 @@ def project_copy(tmp_path: Path) -> Path:
     [
         (
             "models/definition.py",
-            {EXAMPLE_GEN, TRANSFORM, TRAINER, MODEL_GATE, REPORT, PUSHER},
+            {EXAMPLE_GEN, IMAGE_VALIDATOR, TRANSFORM, TRAINER, MODEL_GATE, REPORT, PUSHER},
         ),
         ("models/architectures.py", {TRAINER}),
         ("models/preprocessing.py", {TRANSFORM, TRAINER}),
         ("components/example_gen/executor.py", {EXAMPLE_GEN}),
+        ("components/image_validator/rules.py", {IMAGE_VALIDATOR}),
         ("components/data_gate/executor.py", {DATA_GATE}),
         ("components/model_gate/rules.py", {MODEL_GATE, PUSHER, REPORT}),
         ("components/report/page.html.j2", {REPORT}),
