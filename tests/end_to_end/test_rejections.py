@@ -41,8 +41,8 @@ def _with_a_blank_image(images: np.ndarray, labels: np.ndarray) -> Examples:
 
 
 def _with_a_test_image(images: np.ndarray, labels: np.ndarray) -> Examples:
-    leaked, of_leaked = synthetic_examples(1, seed=1)
-    return np.concatenate([images, leaked[:1]]), np.concatenate([labels, of_leaked[:1]])
+    _, (leaked, of_leaked) = _examples()
+    return np.concatenate([leaked[:1], images]), np.concatenate([of_leaked[:1], labels])
 
 
 def _inverted(images: np.ndarray, labels: np.ndarray) -> Examples:
