@@ -146,7 +146,7 @@ def any_images() -> Reference:
                 distance=anything,
                 largest_distance=1e9,
                 mean=(0.5,) * CELLS,
-                deviation=(1.0,) * CELLS,
+                deviation=(1e3,) * CELLS,
             )
             for label in range(NUM_CLASSES)
         ),
