@@ -17,6 +17,7 @@ from tfx.types import BaseChannel
 from components.baseline.component import LiveBaseline
 from components.data_gate.component import DataGate
 from components.example_gen.component import ImageExampleGen
+from components.image_validator.component import ImageValidator
 from components.model_gate.component import ModelGate
 from components.model_gate.eval_config import make_eval_config
 from components.pusher.component import Pusher
@@ -44,11 +45,15 @@ def create_pipeline(settings: Settings) -> Pipeline:
     examples = example_gen.outputs["examples"]
     schema_gen = ImportSchemaGen(schema_file=str((settings.schema_file or SCHEMA_FILE).absolute()))
     schema = schema_gen.outputs["schema"]
+    image_validator = ImageValidator(examples=examples, schema=schema)
     statistics_gen = StatisticsGen(examples=examples, schema=schema)
     example_validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema
     )
-    data_gate = DataGate(anomalies=example_validator.outputs["anomalies"])
+    data_gate = DataGate(
+        anomalies=example_validator.outputs["anomalies"],
+        image_anomalies=image_validator.outputs["anomalies"],
+    )
 
     # Transforming raw examples during training is cheap, so transformed examples are not stored.
     transform = Transform(
@@ -108,6 +113,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
     components: list[BaseNode] = [
         example_gen,
         schema_gen,
+        image_validator,
         statistics_gen,
         example_validator,
         data_gate,

@@ -6,6 +6,7 @@ component is its class name.
 
 EXAMPLE_GEN = "ImageExampleGen"
 SCHEMA_GEN = "ImportSchemaGen"
+IMAGE_VALIDATOR = "ImageValidator"
 STATISTICS_GEN = "StatisticsGen"
 EXAMPLE_VALIDATOR = "ExampleValidator"
 DATA_GATE = "DataGate"
@@ -20,6 +21,7 @@ PUSHER = "Pusher"
 STAGES = (
     EXAMPLE_GEN,
     SCHEMA_GEN,
+    IMAGE_VALIDATOR,
     STATISTICS_GEN,
     EXAMPLE_VALIDATOR,
     DATA_GATE,

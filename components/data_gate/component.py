@@ -7,11 +7,14 @@ from components.data_gate.executor import Executor
 
 
 class DataGateSpec(component_spec.ComponentSpec):
-    """Input and output of `DataGate`."""
+    """Inputs and output of `DataGate`."""
 
     PARAMETERS: dict[str, component_spec.ExecutionParameter] = {}
     INPUTS = {
         "anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+        "image_anomalies": component_spec.ChannelParameter(
+            type=standard_artifacts.ExampleAnomalies
+        ),
     }
     OUTPUTS = {
         "verdict": component_spec.ChannelParameter(type=standard_artifacts.JsonValue),
@@ -19,20 +22,25 @@ class DataGateSpec(component_spec.ComponentSpec):
 
 
 class DataGate(base_component.BaseComponent):
-    """Fails, and so stops the run, if ExampleValidator found anomalies.
+    """Fails, and so stops the run, if ExampleValidator or ImageValidator found anomalies.
 
-    ExampleValidator itself only records anomalies. The output `verdict` is written only if the data
+    Both only record anomalies. The output `verdict` is written only if the data
     passes.
     """
 
     SPEC_CLASS = DataGateSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, anomalies: channel.BaseChannel) -> None:
+    def __init__(
+        self, anomalies: channel.BaseChannel, image_anomalies: channel.BaseChannel
+    ) -> None:
         """Creates the component.
 
         Args:
           anomalies: ExampleValidator's output `anomalies`, of type ExampleAnomalies.
+          image_anomalies: ImageValidator's output `anomalies`, of type ExampleAnomalies.
         """
         verdict = channel.Channel(type=standard_artifacts.JsonValue)
-        super().__init__(spec=DataGateSpec(anomalies=anomalies, verdict=verdict))
+        super().__init__(
+            spec=DataGateSpec(anomalies=anomalies, image_anomalies=image_anomalies, verdict=verdict)
+        )

@@ -1,7 +1,6 @@
 """The executor of DataGate: raises an error if any split has anomalies."""
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -16,6 +15,9 @@ from components.common.roles import ByRole
 from components.data_gate.anomalies import list_reasons
 from components.example_gen.splits import SPLITS
 
+_VALIDATORS = {"anomalies": "ExampleValidator", "image_anomalies": "ImageValidator"}
+"""Components that record anomalies, by input."""
+
 
 class Executor(base_executor.BaseExecutor):
     """Executor of DataGate."""
@@ -27,11 +29,18 @@ class Executor(base_executor.BaseExecutor):
           DataRejectedError: if a split has anomalies or was not validated.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
+        inputs = [
+            (validator, artifact_utils.get_single_instance(input_dict[role]))
+            for role, validator in _VALIDATORS.items()
+        ]
         verdict = artifact_utils.get_single_instance(output_dict["verdict"])
-        _check_splits(artifact_utils.decode_split_names(anomalies.split_names or "[]"))
+        for validator, anomalies in inputs:
+            _check_splits(validator, anomalies)
         findings = [
-            f"{split}: {reason}" for split in SPLITS for reason in _read_reasons(anomalies, split)
+            f"{split}: {reason}"
+            for split in SPLITS
+            for validator, anomalies in inputs
+            for reason in _read_reasons(validator, anomalies, split)
         ]
         if findings:
             raise DataRejectedError(
@@ -42,26 +51,25 @@ class Executor(base_executor.BaseExecutor):
         verdict.write({"blessed": True, "splits": list(SPLITS)})
 
 
-def _check_splits(validated: Sequence[str]) -> None:
+def _check_splits(validator: str, anomalies: Artifact) -> None:
+    validated = artifact_utils.decode_split_names(anomalies.split_names or "[]")
     missing = [split for split in SPLITS if split not in validated]
     if missing:
         raise DataRejectedError(
-            f"the splits {', '.join(SPLITS)} must all be validated, but no anomalies were computed "
-            f"for {', '.join(missing)}; clear ExampleValidator's exclude_splits"
+            f"the splits {', '.join(SPLITS)} must all be validated, but {validator} skipped "
+            f"{', '.join(missing)}; clear its exclude_splits"
         )
 
 
-def _read_reasons(anomalies: Artifact, split: str) -> list[str]:
+def _read_reasons(validator: str, anomalies: Artifact, split: str) -> list[str]:
     path = os.path.join(artifact_utils.get_split_uri([anomalies], split), DEFAULT_FILE_NAME)
     if not fileio.exists(path):
-        raise DataRejectedError(
-            f"ExampleValidator's output {path} is missing; run the pipeline again"
-        )
+        raise DataRejectedError(f"{validator}'s output {path} is missing; run the pipeline again")
     with fileio.open(path, "rb") as file:
         content = file.read()
     try:
         return list_reasons(anomalies_pb2.Anomalies.FromString(content))
     except DecodeError as error:
         raise DataRejectedError(
-            f"ExampleValidator's output {path} is corrupt ({error}); run the pipeline again"
+            f"{validator}'s output {path} is corrupt ({error}); run the pipeline again"
         ) from error

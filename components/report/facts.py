@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -97,16 +98,26 @@ class CheckedFeature:
 
 
 @dataclass(frozen=True)
+class ContactSheet:
+    """A PNG file with a row of images, the worst first. `title` is the start of the anomaly."""
+
+    title: str
+    file: Path
+
+
+@dataclass(frozen=True)
 class DataChecks:
     """The comparison of the data with the schema.
 
     Attributes:
       features: the features, in the schema's order.
-      anomalies: each as "split: feature: reason"; empty if the data satisfies the schema.
+      anomalies: each as "split: subject: reason"; empty if the data satisfies the schema.
+      sheets: pictures of the worst images of some anomalies.
     """
 
     features: tuple[CheckedFeature, ...]
     anomalies: tuple[str, ...]
+    sheets: tuple[ContactSheet, ...] = ()
 
 
 @dataclass(frozen=True)

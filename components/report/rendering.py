@@ -37,6 +37,7 @@ def render_template(name: str, **variables: Any) -> str:
         duration=duration,
         short_uri=short_uri,
         words=words,
+        data_uri=data_uri,
     )
     # Only the project's style sheet is exempt from escaping.
     css = Markup((_HERE / _CSS).read_text(encoding="utf-8"))  # noqa: S704

@@ -86,5 +86,5 @@ def _propose(settings: Settings) -> str:
         run_console.began("loading TFX")
         from pipeline.runs.measure import measure
 
-        measured, data = measure(with_data(settings, source, run_console), run_console)
-    return propose_schema(measured, data)
+        measured, reference, data = measure(with_data(settings, source, run_console), run_console)
+    return propose_schema(measured, reference, data)

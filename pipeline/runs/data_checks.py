@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,9 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_p
 
 from components.data_gate.anomalies import list_reasons
 from components.example_gen.splits import SPLITS
-from components.report.facts import CheckedFeature, DataChecks
-from pipeline.stages import EXAMPLE_VALIDATOR, SCHEMA_GEN, STATISTICS_GEN
+from components.image_validator.files import sheet_name
+from components.report.facts import CheckedFeature, ContactSheet, DataChecks
+from pipeline.stages import EXAMPLE_VALIDATOR, IMAGE_VALIDATOR, SCHEMA_GEN, STATISTICS_GEN
 
 if TYPE_CHECKING:
     from pipeline.runs.metadata import Stage
@@ -39,6 +40,11 @@ def _read(stages: Mapping[str, Stage]) -> DataChecks | None:
     schema_dir, statistics_dir, anomalies_dir = (
         Path(stages[name].outputs[key][0].uri) for name, key in needed.items()
     )
+    # Runs of older versions have no ImageValidator.
+    validator = stages.get(IMAGE_VALIDATOR)
+    images_dir = (
+        Path(validator.outputs["anomalies"][0].uri) if validator and validator.succeeded else None
+    )
     schema = text_format.Parse(
         (schema_dir / _SCHEMA_FILE).read_text(encoding="utf-8"), schema_pb2.Schema()
     )
@@ -56,8 +62,11 @@ def _read(stages: Mapping[str, Stage]) -> DataChecks | None:
         anomalies=tuple(
             f"{split}: {reason}"
             for split in SPLITS
-            for reason in _read_reasons(anomalies_dir / f"Split-{split}")
+            for directory in (anomalies_dir, images_dir)
+            if directory
+            for reason in list_reasons(_read_anomalies(directory / f"Split-{split}"))
         ),
+        sheets=tuple(_find_sheets(images_dir)) if images_dir else (),
     )
 
 
@@ -67,9 +76,17 @@ def _read_statistics(directory: Path) -> dict[str, Any]:
     return {".".join(feature.path.step): feature for feature in of_split.features}
 
 
-def _read_reasons(directory: Path) -> list[str]:
-    content = (directory / _ANOMALIES_FILE).read_bytes()
-    return list_reasons(anomalies_pb2.Anomalies.FromString(content))
+def _read_anomalies(directory: Path) -> anomalies_pb2.Anomalies:
+    return anomalies_pb2.Anomalies.FromString((directory / _ANOMALIES_FILE).read_bytes())
+
+
+def _find_sheets(images_dir: Path) -> Iterator[ContactSheet]:
+    for split in SPLITS:
+        directory = images_dir / f"Split-{split}"
+        for subject in sorted(_read_anomalies(directory).anomaly_info):
+            file = directory / sheet_name(subject)
+            if file.is_file():
+                yield ContactSheet(f"{split}: {subject}", file)
 
 
 def _rule(feature: schema_pb2.Feature) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apache_beam as beam
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
@@ -13,22 +14,24 @@ from tfx.orchestration.pipeline import Pipeline
 from components.data_gate.schema import Measured, facts_schema
 from components.example_gen.component import ImageExampleGen
 from components.example_gen.splits import SPLITS
+from components.image_validator.measure import measure_reference
+from components.image_validator.reference import Reference
 from models.definition import DATASET
 from pipeline.runs.local_runner import Observer, run_locally
 from pipeline.settings import Settings
 from pipeline.stages import EXAMPLE_GEN, STATISTICS_GEN
 
 
-def measure(settings: Settings, observer: Observer) -> tuple[dict[str, Measured], str]:
-    """Runs ExampleGen and StatisticsGen in the settings' pipeline root.
+def measure(settings: Settings, observer: Observer) -> tuple[dict[str, Measured], Reference, str]:
+    """Runs ExampleGen and StatisticsGen in the settings' pipeline root, then scans the images.
 
     Args:
       settings: settings with the data source `tfds` or `bundled`, not `auto`.
       observer: called at the start and end of each stage.
 
     Returns:
-      The values of each statistic, and a description of the data: the arguments of
-      `propose_schema`.
+      The values of each statistic, the reference of the images, and a description of the data: the
+      arguments of `propose_schema`.
 
     Raises:
       Exception: any error that ended a stage, such as DataRejectedError.
@@ -61,7 +64,12 @@ def measure(settings: Settings, observer: Observer) -> tuple[dict[str, Measured]
     measured = _read(sorted(Path(statistics.uri).glob("Split-*/FeatureStats.pb")))
     (examples,) = result.stages[EXAMPLE_GEN].outputs["examples"]
     images = sum(examples.properties[f"count_{split}"] for split in SPLITS)
-    return measured, f"{images:,} images of {examples.properties['source']}"
+    reference = measure_reference(
+        lambda: beam.Pipeline(argv=list(settings.beam_args)),
+        {split: f"{examples.uri}/Split-{split}" for split in SPLITS},
+        root,
+    )
+    return measured, reference, f"{images:,} images of {examples.properties['source']}"
 
 
 def _read(files: list[Path]) -> dict[str, Measured]:

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 import psutil
 from benchmarks import process_tree
+from support.tfds_directory import any_images
 
 from components.data_gate.schema import Measured, propose_schema
 from components.example_gen import sources
@@ -121,7 +122,7 @@ def _measure_here(data_dir: Path, options: argparse.Namespace) -> None:
     # Accepts all values of the statistics, because shifted images violate the bound of the border.
     names: tuple[str, ...] = DATASET.image_statistics
     anything = dict.fromkeys(names, Measured(minimum=0, maximum=1, mean=0.5))
-    schema.write_text(propose_schema(anything))
+    schema.write_text(propose_schema(anything, any_images()))
     fit = keras.Model.fit
 
     def fit_few_steps(model: Any, data: Any, *, steps_per_epoch: int, **arguments: Any) -> Any:

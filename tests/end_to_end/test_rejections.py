@@ -11,8 +11,10 @@ import pytest
 from support.pipeline_runs import Workspace
 from support.tfds_directory import (
     Examples,
+    any_images,
     records_path,
     synthetic_examples,
+    synthetic_schema,
     write_tfds_dataset,
 )
 
@@ -39,6 +41,11 @@ def _with_a_blank_image(images: np.ndarray, labels: np.ndarray) -> Examples:
     return np.concatenate([np.zeros_like(images[:1]), images[1:]]), labels
 
 
+def _with_a_test_image(images: np.ndarray, labels: np.ndarray) -> Examples:
+    _, (leaked, of_leaked) = _examples()
+    return np.concatenate([leaked[:1], images]), np.concatenate([of_leaked[:1], labels])
+
+
 def _inverted(images: np.ndarray, labels: np.ndarray) -> Examples:
     return 255 - images, labels
 
@@ -54,6 +61,7 @@ def _without_a_class(images: np.ndarray, labels: np.ndarray) -> Examples:
         (_with_a_label_out_of_range, "train: label: "),
         (_without_a_class, "train: label: "),
         (_with_a_blank_image, f"train: {DATASET.image_statistics[0]}: "),
+        (_with_a_test_image, f"test: overlap with train: 1 of {20 * NUM_CLASSES} images "),
         pytest.param(_inverted, "train: mean_intensity: ", marks=about_mnist),
     ],
 )
@@ -111,7 +119,13 @@ def test_model_trained_on_wrong_labels_is_rejected_and_the_served_model_kept(
 
     (images, labels), test = _examples()
     write_tfds_dataset(tmp_path / "data", (images, (labels + 1) % NUM_CLASSES), test)
-    assert workspace.run(data_dir=tmp_path / "data") == ExitStatus.MODEL_REJECTED
+    assert workspace.run(data_dir=tmp_path / "data") == ExitStatus.DATA_REJECTED
+    capfd.readouterr()
+
+    schema_file = tmp_path / "tolerant.pbtxt"
+    schema_file.write_text(synthetic_schema(any_images()))
+    status = workspace.run(data_dir=tmp_path / "data", schema_file=schema_file)
+    assert status == ExitStatus.MODEL_REJECTED
     *_, error, title, report, advice = capfd.readouterr().out.splitlines()
     assert error.startswith("Model rejected: ")
     assert " is below the 70% gate" in error

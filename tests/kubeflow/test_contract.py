@@ -16,7 +16,12 @@ import yaml
 from support.kfp_backend import LOGS, KfpBackend, Run
 from support.kfp_object_store import MemoryStore, ObjectStore, S3Store
 from support.pipeline_runs import LOOSE_GATES
-from support.tfds_directory import synthetic_examples, synthetic_schema, write_tfds_dataset
+from support.tfds_directory import (
+    any_images,
+    synthetic_examples,
+    synthetic_schema,
+    write_tfds_dataset,
+)
 
 from mnist_kubeflow.compiler.compile import compile_pipeline
 from mnist_kubeflow.compiler.settings import KubeflowSettings
@@ -81,7 +86,7 @@ def write_data(directory: Path) -> None:
     wrong = np.arange(TEST) < TEST // 10
     labels = np.where(wrong, (labels + 1) % NUM_CLASSES, labels)
     write_tfds_dataset(directory, synthetic_examples(TRAIN // NUM_CLASSES), (images, labels))
-    (directory / SCHEMA_FILE.name).write_text(synthetic_schema())
+    (directory / SCHEMA_FILE.name).write_text(synthetic_schema(any_images()))
 
 
 def make_cluster(

@@ -135,11 +135,11 @@ class MadeUpRuns:
         self._write_splits(id_, "FeatureStats.pb", dict.fromkeys(SPLITS, message))
         return id_
 
-    def anomalies(self, **descriptions: str) -> int:
-        """Creates anomalies of the label in the given splits, and returns their id."""
+    def anomalies(self, subject: str = LABEL, **descriptions: str) -> int:
+        """Creates anomalies of a feature in the given splits, and returns their id."""
         messages = {split: anomalies_pb2.Anomalies() for split in SPLITS}
         for split, description in descriptions.items():
-            messages[split].anomaly_info[LABEL].description = description
+            messages[split].anomaly_info[subject].description = description
         id_ = self.artifact("ExampleAnomalies")
         self._write_splits(id_, "SchemaDiff.pb", messages)
         return id_

@@ -15,13 +15,17 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.definition import DATASET
 from models.features import CLASS_NAMES, IMAGE_SHAPE, NUM_CLASSES
+
+if TYPE_CHECKING:
+    from components.image_validator.reference import Reference
 
 Examples = tuple[np.ndarray, np.ndarray]
 """uint8 images of shape (n, height, width, channels) and int64 labels of shape (n,)."""
@@ -92,8 +96,12 @@ def _distinct_codes(count: int, bits: int) -> np.ndarray:
     return every[np.resize(chosen, count)]
 
 
-def synthetic_schema() -> str:
-    """Returns the proposed schema for synthetic examples, marked as reviewed."""
+def synthetic_schema(reference: Reference | None = None) -> str:
+    """Returns the proposed schema for synthetic examples, marked as reviewed.
+
+    Args:
+      reference: None selects that of splits made of 60 and 20 images of each class.
+    """
     from components.data_gate.schema import Measured, propose_schema
     from models.image_statistics import describe_images
 
@@ -102,7 +110,63 @@ def synthetic_schema() -> str:
         name: Measured(float(values.min()), float(values.max()), float(values.mean()))
         for name, values in statistics.items()
     }
-    return propose_schema(measured).split("\n", 1)[1]
+    if reference is None:
+        splits = {
+            "train": synthetic_examples(54),
+            "validation": synthetic_examples(6, seed=2),
+            "test": synthetic_examples(20, seed=1),
+        }
+        reference = measure_in_memory(splits)
+    return propose_schema(measured, reference).split("\n", 1)[1]
+
+
+def any_images() -> Reference:
+    """Returns a reference whose bounds no image exceeds, for data that training must notice."""
+    from components.image_validator.reference import (
+        CELLS,
+        ClassReference,
+        Limits,
+        Reference,
+        Spread,
+    )
+
+    anything = Spread(mean=0, deviation=1e9)
+    return Reference(
+        limits=Limits(
+            duplicates=10**9,
+            overlaps=10**9,
+            shares={"train": 0.771, "validation": 0.086, "test": 0.143},
+        ),
+        classes=tuple(
+            ClassReference(
+                label=label,
+                images=1000,
+                gradient=anything,
+                curvature=anything,
+                distance=anything,
+                largest_distance=1e9,
+                mean=(0.5,) * CELLS,
+                deviation=(1e3,) * CELLS,
+            )
+            for label in range(NUM_CLASSES)
+        ),
+    )
+
+
+def measure_in_memory(splits: Mapping[str, Examples]) -> Reference:
+    """Measures the reference of a few examples, like `measure_reference` without its files."""
+    from components.image_validator.evidence import describe_batch, merge
+    from components.image_validator.measure import to_reference
+
+    reference = None
+    for _ in range(2):
+        parts = [
+            describe_batch(*examples, (split, ""), 0, reference)
+            for split, examples in splits.items()
+        ]
+        reference = to_reference(merge(parts))
+    assert reference is not None
+    return reference
 
 
 def real_digits(per_class: int = 500) -> Examples:

@@ -32,14 +32,16 @@ def ingest(tmp_path: Path) -> Callable[[Examples, Examples], Artifact]:
 
 
 @pytest.fixture
-def validate(tmp_path: Path) -> Callable[[Artifact], Artifact]:
-    """Runs the executors of StatisticsGen and ExampleValidator; returns the anomalies."""
+def validate(tmp_path: Path) -> Callable[[Artifact], tuple[Artifact, Artifact]]:
+    """Runs StatisticsGen, ExampleValidator and ImageValidator; returns both kinds of anomalies."""
     from support.tfx_executors import run_executor
     from tfx.components.example_validator.executor import Executor as ExampleValidator
     from tfx.components.statistics_gen.executor import Executor as StatisticsGen
     from tfx.types import standard_artifacts
 
-    def run(examples: Artifact) -> Artifact:
+    from components.image_validator.executor import Executor as ImageValidator
+
+    def run(examples: Artifact) -> tuple[Artifact, Artifact]:
         schema = standard_artifacts.Schema()
         schema.uri = str(tmp_path / "schema")
         Path(schema.uri).mkdir()
@@ -52,25 +54,28 @@ def validate(tmp_path: Path) -> Callable[[Artifact], Artifact]:
         inputs = {"statistics": statistics, "schema": schema}
         directory = tmp_path / "example_validator"
         run_executor(ExampleValidator, directory, inputs, {"anomalies": anomalies}, {})
-        return anomalies
+        image_anomalies = standard_artifacts.ExampleAnomalies()
+        inputs = {"examples": examples, "schema": schema}
+        directory = tmp_path / "image_validator"
+        run_executor(ImageValidator, directory, inputs, {"anomalies": image_anomalies}, {})
+        return anomalies, image_anomalies
 
     return run
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Callable[[Artifact], Artifact]:
-    """Runs DataGate's executor on anomalies; returns the verdict."""
+def gate(tmp_path: Path) -> Callable[[Artifact, Artifact], Artifact]:
+    """Runs DataGate's executor on both kinds of anomalies; returns the verdict."""
     from support.tfx_executors import run_executor
     from tfx.types import standard_artifacts
 
     from components.data_gate.executor import Executor
 
-    def run(anomalies: Artifact) -> Artifact:
+    def run(anomalies: Artifact, image_anomalies: Artifact) -> Artifact:
         verdict = standard_artifacts.JsonValue()
         (tmp_path / "data_gate").mkdir()
-        run_executor(
-            Executor, tmp_path / "data_gate", {"anomalies": anomalies}, {"verdict": verdict}, {}
-        )
+        inputs = {"anomalies": anomalies, "image_anomalies": image_anomalies}
+        run_executor(Executor, tmp_path / "data_gate", inputs, {"verdict": verdict}, {})
         return verdict
 
     return run

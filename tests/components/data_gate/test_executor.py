@@ -19,16 +19,23 @@ if TYPE_CHECKING:
 STATISTIC = DATASET.image_statistics[0]
 
 Ingest = Callable[[Examples, Examples], "Artifact"]
-Step = Callable[["Artifact"], "Artifact"]
+Validate = Callable[["Artifact"], tuple["Artifact", "Artifact"]]
+Clean = tuple["Artifact", "Artifact"]
+Gate = Callable[["Artifact", "Artifact"], "Artifact"]
 
+VALIDATORS = ["ExampleValidator", "ImageValidator"]
 SPLITS = '["train", "validation", "test"]'
 
 
 @pytest.fixture
-def clean(tmp_path: Path) -> "Artifact":
-    """ExampleValidator's output for splits without anomalies."""
+def clean(tmp_path: Path) -> Clean:
+    """Outputs of ExampleValidator and ImageValidator for splits without anomalies."""
+    return make_clean(tmp_path / "anomalies"), make_clean(tmp_path / "image_anomalies")
+
+
+def make_clean(directory: Path) -> "Artifact":
     artifact = standard_artifacts.ExampleAnomalies()
-    artifact.uri = str(tmp_path / "anomalies")
+    artifact.uri = str(directory)
     artifact.split_names = SPLITS
     for split in ("train", "validation", "test"):
         write(artifact, split, anomalies_pb2.Anomalies().SerializeToString())
@@ -48,50 +55,60 @@ def anomaly(feature: str, reason: str) -> bytes:
     return anomalies.SerializeToString()
 
 
-def test_clean_splits_pass(clean: "Artifact", gate: Step) -> None:
-    verdict = gate(clean)
+def test_clean_splits_pass(clean: Clean, gate: Gate) -> None:
+    verdict = gate(*clean)
     assert verdict.read() == {"blessed": True, "splits": ["train", "validation", "test"]}
 
 
+@pytest.mark.parametrize("validator", [0, 1])
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_an_anomaly_in_any_split_rejects_the_data(
-    split: str, clean: "Artifact", gate: Step
+    split: str, validator: int, clean: Clean, gate: Gate
 ) -> None:
-    write(clean, split, anomaly("label", f"Unexpectedly large value: {NUM_CLASSES + 1}."))
+    write(
+        clean[validator], split, anomaly("label", f"Unexpectedly large value: {NUM_CLASSES + 1}.")
+    )
     with pytest.raises(
         DataRejectedError,
         match=f"does not satisfy the reviewed schema: {split}: label: Unexpectedly large value",
     ) as caught:
-        gate(clean)
+        gate(*clean)
     assert "correct the data, or update the schema" in str(caught.value)
 
 
-def test_all_anomalies_are_listed(clean: "Artifact", gate: Step) -> None:
-    write(clean, "train", anomaly("bright_fraction", "too low"))
-    write(clean, "test", anomaly("label", "too large"))
-    with pytest.raises(
-        DataRejectedError, match="train: bright_fraction: too low; test: label: too large; "
-    ):
-        gate(clean)
-
-
-def test_a_missing_anomalies_file_rejects_the_data(clean: "Artifact", gate: Step) -> None:
-    write(clean, "validation", b"").unlink()
+def test_all_anomalies_are_listed(clean: Clean, gate: Gate) -> None:
+    schema, images = clean
+    write(schema, "train", anomaly("bright_fraction", "too low"))
+    write(images, "train", anomaly("duplicates", "7 images"))
+    write(schema, "test", anomaly("label", "too large"))
     with pytest.raises(
         DataRejectedError,
-        match=r"ExampleValidator's output .*Split-validation.* is missing; run the pipeline again",
+        match="train: bright_fraction: too low; train: duplicates: 7 images; test: label: too",
     ):
-        gate(clean)
+        gate(*clean)
 
 
-def test_a_corrupt_anomalies_file_rejects_the_data(clean: "Artifact", gate: Step) -> None:
-    write(clean, "test", b"\xff not a proto")
+@pytest.mark.parametrize("validator", VALIDATORS)
+def test_a_missing_anomalies_file_rejects_the_data(
+    validator: str, clean: Clean, gate: Gate
+) -> None:
+    write(clean[VALIDATORS.index(validator)], "validation", b"").unlink()
     with pytest.raises(
-        DataRejectedError, match=r"ExampleValidator's output .*Split-test.* is corrupt"
+        DataRejectedError,
+        match=validator + r"'s output .*Split-validation.* is missing; run the pipeline again",
     ):
-        gate(clean)
+        gate(*clean)
 
 
+def test_a_corrupt_anomalies_file_rejects_the_data(clean: Clean, gate: Gate) -> None:
+    write(clean[1], "test", b"\xff not a proto")
+    with pytest.raises(
+        DataRejectedError, match=r"ImageValidator's output .*Split-test.* is corrupt"
+    ):
+        gate(*clean)
+
+
+@pytest.mark.parametrize("validator", VALIDATORS)
 @pytest.mark.parametrize(
     ("names", "missing"),
     [
@@ -101,17 +118,19 @@ def test_a_corrupt_anomalies_file_rejects_the_data(clean: "Artifact", gate: Step
     ],
 )
 def test_a_split_that_was_not_validated_rejects_the_data(
-    names: str, missing: str, clean: "Artifact", gate: Step
+    names: str, missing: str, validator: str, clean: Clean, gate: Gate
 ) -> None:
-    clean.split_names = names
+    clean[VALIDATORS.index(validator)].split_names = names
     with pytest.raises(
-        DataRejectedError, match=f"must all be validated, but no .* for {missing}; clear"
+        DataRejectedError,
+        match=f"must all be validated, but {validator} skipped {missing}; clear",
     ):
-        gate(clean)
+        gate(*clean)
 
 
 def test_the_component_outputs_a_verdict() -> None:
-    component = DataGate(anomalies=Channel(type=standard_artifacts.ExampleAnomalies))
+    anomalies = Channel(type=standard_artifacts.ExampleAnomalies)
+    component = DataGate(anomalies=anomalies, image_anomalies=anomalies)
     assert {name: output.type for name, output in component.outputs.items()} == {
         "verdict": standard_artifacts.JsonValue
     }
@@ -120,20 +139,20 @@ def test_the_component_outputs_a_verdict() -> None:
 # The remaining tests run the real StatisticsGen and ExampleValidator.
 
 
-def test_valid_data_passes(ingest: Ingest, validate: Step, gate: Step) -> None:
+def test_valid_data_passes(ingest: Ingest, validate: Validate, gate: Gate) -> None:
     examples = ingest(synthetic_examples(60), synthetic_examples(20, seed=1))
-    assert gate(validate(examples)).read()["blessed"] is True
+    assert gate(*validate(examples)).read()["blessed"] is True
 
 
 def test_one_blank_image_or_one_label_out_of_range_rejects_the_data(
-    ingest: Ingest, validate: Step, gate: Step
+    ingest: Ingest, validate: Validate, gate: Gate
 ) -> None:
     images, labels = synthetic_examples(60)
     labels[2] = NUM_CLASSES + 1
     test_images, test_labels = synthetic_examples(20, seed=1)
     test_images[0] = 0
     with pytest.raises(DataRejectedError) as caught:
-        gate(validate(ingest((images, labels), (test_images, test_labels))))
+        gate(*validate(ingest((images, labels), (test_images, test_labels))))
     message = str(caught.value)
     assert f"train: label: Unexpectedly large value: {NUM_CLASSES + 1}." in message
     assert f"test: {STATISTIC}: Unexpectedly low values: 0<" in message
@@ -141,13 +160,13 @@ def test_one_blank_image_or_one_label_out_of_range_rejects_the_data(
 
 
 def test_a_class_missing_from_training_rejects_the_data(
-    ingest: Ingest, validate: Step, gate: Step
+    ingest: Ingest, validate: Validate, gate: Gate
 ) -> None:
     images, labels = synthetic_examples(60)
     others = labels != 1
     examples = ingest((images[others], labels[others]), synthetic_examples(20, seed=1))
     with pytest.raises(DataRejectedError) as caught:
-        gate(validate(examples))
+        gate(*validate(examples))
     message = str(caught.value)
     for split in ("train", "validation"):
         expected = f"at least {NUM_CLASSES} unique values but found only {NUM_CLASSES - 1}."
@@ -155,7 +174,7 @@ def test_a_class_missing_from_training_rejects_the_data(
     assert "test:" not in message
 
 
-def test_a_nan_statistic_rejects_the_data(ingest: Ingest, validate: Step, gate: Step) -> None:
+def test_a_nan_statistic_rejects_the_data(ingest: Ingest, validate: Validate, gate: Gate) -> None:
     examples = ingest(synthetic_examples(60), synthetic_examples(20, seed=1))
     (path,) = Path(examples.uri, "Split-validation").iterdir()
     records = list(tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator())
@@ -165,4 +184,4 @@ def test_a_nan_statistic_rejects_the_data(ingest: Ingest, validate: Step, gate: 
         for record in (example.SerializeToString(), *records[1:]):
             writer.write(record)
     with pytest.raises(DataRejectedError, match=rf"validation: {STATISTIC}: .* NaN values"):
-        gate(validate(examples))
+        gate(*validate(examples))

@@ -9,12 +9,13 @@ import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
-from support.tfds_directory import real_digits
+from support.tfds_directory import measure_in_memory, real_digits
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 
 from components.data_gate.anomalies import list_reasons
 from components.data_gate.schema import Measured, propose_schema
+from components.example_gen.splits import SPLITS
 from models import features
 from models.definition import DATASET
 from models.image_statistics import describe_images
@@ -30,12 +31,14 @@ pytestmark = pytest.mark.skipif(DATASET.name != "mnist", reason="about MNIST")
 def schema(request: pytest.FixtureRequest) -> schema_pb2.Schema:
     if request.param == "reviewed":
         return tfdv.load_schema_text(str(SCHEMA_FILE))
-    statistics = describe_images(real_digits(500)[0])
+    digits = real_digits(500)
+    statistics = describe_images(digits[0])
     measured = {
         name: Measured(float(values.min()), float(values.max()), float(values.mean()))
         for name, values in statistics.items()
     }
-    return text_format.Parse(propose_schema(measured), schema_pb2.Schema())
+    reference = measure_in_memory(dict.fromkeys(SPLITS, digits))
+    return text_format.Parse(propose_schema(measured, reference), schema_pb2.Schema())
 
 
 @pytest.fixture

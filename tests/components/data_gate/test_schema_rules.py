@@ -1,12 +1,16 @@
 """Schemas are checked against the data definition, and proposed from it."""
 
+import functools
 import re
 
 import pytest
 from google.protobuf import text_format
+from support.tfds_directory import measure_in_memory, synthetic_examples
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.data_gate.schema import Measured, propose_schema, schema_problems
+from components.example_gen.splits import SPLITS
+from components.image_validator.reference import Reference
 from models.definition import DATASET
 from models.features import IMAGE_BYTES, NUM_CLASSES
 
@@ -16,7 +20,13 @@ LAST = NUM_CLASSES - 1
 
 def proposed(**measured: Measured) -> str:
     default = Measured(0.2, 0.6, 0.4)
-    return propose_schema({name: measured.get(name, default) for name in DATASET.image_statistics})
+    names: tuple[str, ...] = DATASET.image_statistics
+    return propose_schema({name: measured.get(name, default) for name in names}, reference())
+
+
+@functools.cache
+def reference() -> Reference:
+    return measure_in_memory(dict.fromkeys(SPLITS, synthetic_examples(2)))
 
 
 def reviewed() -> str:
@@ -78,6 +88,11 @@ def test_a_proposal_shows_the_measured_values() -> None:
         (("type: FLOAT", "type: INT"), f"{STATISTIC}: type must be FLOAT, received INT"),
         (("presence { min_fraction: 1 }", ""), "image: must have `presence .* and `shape {}`"),
         (("shape {}", ""), "image: must have `presence .* and `shape {}`"),
+        (('tag: "reference"', ""), "annotation: must have the tag 'reference' and its statistics"),
+        (('{"label": 0', '{"label": 1'), f"annotation: labels must be 0 to {LAST}, received "),
+        (('"images": ', '"images": -'), "annotation: images: Input should be greater than 0"),
+        (('"train": ', '"training": '), "annotation: shares must be of train, validation, test"),
+        (('"mean": [', '"mean": [0.5, '), "annotation: class 0: mean and deviation must have"),
         (("disallow_nan: true", ""), "float_domain must have min, max and disallow_nan"),
     ],
 )

@@ -28,6 +28,7 @@ from components.report.content import (
 from components.report.facts import (
     BlessedModel,
     CheckedFeature,
+    ContactSheet,
     DataChecks,
     Lineage,
     LineageEdge,
@@ -43,7 +44,7 @@ from components.report.page import (
     render_rejection,
     shade,
 )
-from components.report.rendering import duration, short_uri
+from components.report.rendering import data_uri, duration, short_uri
 from models.definition import DATASET
 from models.features import CLASS_NAMES
 from models.hyperparameters import Hyperparameters
@@ -258,6 +259,17 @@ def test_anomalies_are_listed() -> None:
     for text in ("✗ data rejected", *anomalies, "1,234 train", "Nothing was trained"):
         assert text in page.text
     assert "found no anomalies" not in page.text
+
+
+def test_contact_sheets_are_embedded_below_the_anomalies(tmp_path: Path) -> None:
+    file = tmp_path / "class-3.png"
+    Image.new("L", (20, 10)).save(file)
+    checks = DataChecks((), ("train: class 3: odd",), (ContactSheet("train: class <3>", file),))
+    data = Data(source="tfds", fingerprint=None, counts={})
+    html = render_rejection(data, make_facts(data_checks=checks))
+    assert "<h4>Worst images</h4>" in html
+    assert f'src="{data_uri(file)}"' in html
+    assert "<span>train: class &lt;3&gt;</span>" in html
 
 
 def test_frequent_mistakes_have_a_stronger_color(tmp_path: Path) -> None:

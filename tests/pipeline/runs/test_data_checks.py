@@ -7,7 +7,7 @@ from typing import Any
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.data_gate.schema import facts_schema
-from components.report.facts import CheckedFeature
+from components.report.facts import CheckedFeature, ContactSheet
 from models.features import IMAGE, IMAGE_BYTES, LABEL, NUM_CLASSES
 from pipeline.runs import metadata
 from pipeline.runs.data_checks import read_data_checks
@@ -49,6 +49,22 @@ def test_anomalies_name_their_split_and_feature(runs: Any) -> None:
     assert checks
     assert checks.anomalies == ("train: label: too few", "test: label: too many")
     assert [item.observed for item in checks.features] == ["", ""]
+
+
+def test_anomalies_of_images_follow_with_their_contact_sheets(runs: Any) -> None:
+    runs.checked_data("2026-11-22T10:00:00", test="too many")
+    anomalies = runs.anomalies("class red fox", train="3 images", test="4 images")
+    sheet = runs.uri(anomalies) / "Split-test" / "class-red-fox.png"
+    sheet.write_bytes(b"")
+    runs.execution("ImageValidator", {}, {"anomalies": anomalies})
+    checks = read_data_checks(newest_stages(runs))
+    assert checks
+    assert checks.anomalies == (
+        "train: class red fox: 3 images",
+        "test: label: too many",
+        "test: class red fox: 4 images",
+    )
+    assert checks.sheets == (ContactSheet("test: class red fox", sheet),)
 
 
 def test_missing_file_means_no_checks(runs: Any) -> None:

@@ -1,0 +1,1 @@
+"""ImageValidator: compares images with the reviewed reference, and the splits with each other."""
