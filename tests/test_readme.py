@@ -185,7 +185,6 @@ def test_shell_completion_works(shell: str, line: str) -> None:
 
 SOURCES = ("models", "components", "pipeline", "kubeflow", "stacks")
 MESSAGE_TABLES = [
-    ("README.md", "Troubleshooting"),
     ("docs/operations.md", "Troubleshooting"),
     ("docs/serving.md", "Classify pictures"),
 ]
