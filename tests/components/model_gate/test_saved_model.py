@@ -12,6 +12,7 @@ from components.model_gate import saved_model
 from models.architectures import ARCHITECTURES
 from models.hyperparameters import Hyperparameters
 
+
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
     return Workbench(tmp_path_factory.mktemp("models"))
