@@ -1,6 +1,6 @@
 # Each target runs the set-up if needed. STACK=compat or STACK=current overrides the chosen stack.
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test test-all test-current lint format golden screenshots bench bench-full \
+.PHONY: help setup browser run test test-all test-gates test-current lint format golden screenshots bench bench-full \
 	bench-tables lock image clean
 MAKEFLAGS += --no-print-directory
 
@@ -27,6 +27,9 @@ test: setup browser ## Run all tests except the slow ones; takes ARGS= for pytes
 
 test-all: setup browser ## Run all tests
 	@$(PYTHON) -m pytest $(ARGS)
+
+test-gates: setup ## Try bad and honest models and data sets on the gates; one line per case
+	@$(PYTHON) -m pytest tests/gates -v $(ARGS)
 
 test-current: ## Run `make test` on stack current in Debian 13 (needs root and debootstrap)
 	@sh stacks/test_current.sh make test ARGS='$(ARGS)'
