@@ -48,7 +48,7 @@ def test_every_command_is_in_the_help() -> None:
     [
         (["reprot"], "No such command 'reprot'. Did you mean 'report'?"),
         (["releases", "rolback"], "No such command 'rolback'. Did you mean 'rollback'?"),
-        (["run", "--epoch=3"], "No such option '--epoch'. Did you mean '--epochs'?"),
+        (["run", "--epocs=3"], "No such option '--epocs'. Did you mean '--epochs'?"),
     ],
 )
 def test_mistyped_name_gets_a_suggestion(words: list[str], suggestion: str) -> None:
