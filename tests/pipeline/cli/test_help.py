@@ -48,7 +48,7 @@ def test_every_command_is_in_the_help() -> None:
     [
         (["reprot"], "No such command 'reprot'. Did you mean 'report'?"),
         (["releases", "rolback"], "No such command 'rolback'. Did you mean 'rollback'?"),
-        (["run", "--epocs=3"], "No such option '--epocs'. Did you mean '--epochs'?"),
+        (["run", "--rotate=3"], "No such option '--rotate'. Did you mean '--rotation'?"),
     ],
 )
 def test_mistyped_name_gets_a_suggestion(words: list[str], suggestion: str) -> None:
