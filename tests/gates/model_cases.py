@@ -387,7 +387,7 @@ CALIBRATION_CASES = [
     Case("always certain", ("overconfidence",), answer=_one_hot, **_ERRORS),
     Case("far too certain", ("overconfidence",), answer=_powered(30), **_ERRORS),
     Case("too uncertain", ("calibration",), answer=_flattened(0.2), **_ERRORS),
-    Case("slightly uncertain", answer=_flattened(0.02), **_ERRORS),
+    Case("slightly uncertain", answer=_flattened(0.02)),
     Case("always certain and always right", answer=_one_hot),
 ]
 
