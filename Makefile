@@ -29,7 +29,7 @@ test-all: setup browser ## Run all tests
 	@$(PYTHON) -m pytest $(ARGS)
 
 test-gates: setup ## Try bad and honest models and data sets on the gates; one line per case
-	@$(PYTHON) -m pytest tests/gates -v $(ARGS)
+	@$(PYTHON) -m pytest tests/gates -q -rA $(ARGS)
 
 test-current: ## Run `make test` on stack current in Debian 13 (needs root and debootstrap)
 	@sh stacks/test_current.sh make test ARGS='$(ARGS)'
