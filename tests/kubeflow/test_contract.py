@@ -50,7 +50,7 @@ EMPTY_OUTPUTS = {
     (EVALUATOR, "blessing"),
     (PUSHER, "pushed_model"),
 }
-TRAIN, TEST = 60 * NUM_CLASSES, 30 * NUM_CLASSES
+TRAIN, TEST = 60 * NUM_CLASSES, 20 * NUM_CLASSES
 
 
 @dataclass(frozen=True)

@@ -202,8 +202,8 @@ class VertexAI:
         monkeypatch.setitem(contract._STAGING, "gs://", f"{bucket.parent}/")
 
     def artifact(self, key: str, title: str, **metadata: Any) -> dict[str, Any]:
-        """Returns an artifact with an empty directory in the bucket."""
-        (self.bucket / key).mkdir(parents=True)
+        """Returns an artifact with a directory in the bucket."""
+        (self.bucket / key).mkdir(parents=True, exist_ok=True)
         return {
             "name": f"{self.NAMES}/{key}",
             "uri": f"gs://{self.bucket.name}/{key}",

@@ -79,7 +79,7 @@ def _complete(*words: str) -> list[str]:
     [
         (["rep"], ["plain,report"]),
         (["releases", "ro"], ["plain,rollback"]),
-        (["run", "--min"], ["plain,--min-steps", "plain,--min-test-examples"]),
+        (["run", "--min-t"], ["plain,--min-test-examples"]),
         (["run", "--data", "b"], ["plain,bundled"]),
         (["run", "--schema-file", "a"], ["file,a"]),
         (["serve", "--serving-dir", "a"], ["dir,a"]),
