@@ -8,17 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from components.common.errors import DataRejectedError
-from models.features import IMAGE, IMAGE_BYTES, IMAGE_SHAPE, LABEL
+from models.features import IMAGE_BYTES
 
-_BATCH_SIZE = max(1, min(1000, 2**24 // IMAGE_BYTES))
-"""Images per batch: at most 1,000, and at most 16 MiB."""
+_MOST_EXAMPLES = 1000
 
-Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
-"""uint8 images of shape (n, *IMAGE_SHAPE) and int64 labels of shape (n,)."""
+Images = npt.NDArray[np.uint8]
+"""uint8 of shape (n, *IMAGE_SHAPE)."""
 
 
-def read_batches(path: str) -> Iterator[Batch]:
-    """Yields the examples of a gzipped TFRecord file in batches.
+def read_batches(path: str) -> Iterator[tuple[Images, npt.NDArray[np.int64]]]:
+    """Yields the images and int64 labels of shape (n,) of a gzipped TFRecord file in batches.
 
     Raises:
       DataRejectedError: if the file is damaged, or an image or a label is missing or has another
@@ -26,18 +25,15 @@ def read_batches(path: str) -> Iterator[Batch]:
     """
     import tensorflow as tf
 
-    from models.tf_data import without_autotuning
+    from components.common import example_batches
 
-    spec = {
-        IMAGE: tf.io.FixedLenFeature([], tf.string),
-        LABEL: tf.io.FixedLenFeature([], tf.int64),
-    }
-    records = tf.data.TFRecordDataset(path, compression_type="GZIP").batch(_BATCH_SIZE)
     try:
-        for serialized in without_autotuning(records):
-            features = tf.io.parse_example(serialized, spec)
-            labels = features[LABEL].numpy()
-            yield _to_images(path, features[IMAGE].numpy()), labels
+        for batch in example_batches.read_batches([path], most=_MOST_EXAMPLES):
+            yield batch.images, batch.labels
+    except example_batches.ImageSizeError as error:
+        raise DataRejectedError(
+            f"{path}: images must have {IMAGE_BYTES} bytes, received {error.received}"
+        ) from error
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         reason = str(error).strip().splitlines()[0]
         raise DataRejectedError(
@@ -45,10 +41,10 @@ def read_batches(path: str) -> Iterator[Batch]:
         ) from error
 
 
-def read_images(path: str, rows: Iterable[int]) -> dict[int, npt.NDArray[np.uint8]]:
+def read_images(path: str, rows: Iterable[int]) -> dict[int, Images]:
     """Reads single images of a file: uint8 of shape IMAGE_SHAPE, by their positions."""
     wanted = set(rows)
-    found: dict[int, npt.NDArray[np.uint8]] = {}
+    found: dict[int, Images] = {}
     start = 0
     for images, _ in read_batches(path):
         for row in wanted & set(range(start, start + len(images))):
@@ -57,12 +53,3 @@ def read_images(path: str, rows: Iterable[int]) -> dict[int, npt.NDArray[np.uint
         if len(found) == len(wanted):
             break
     return found
-
-
-def _to_images(path: str, values: Iterable[bytes]) -> npt.NDArray[np.uint8]:
-    values = list(values)
-    if received := {len(value) for value in values} - {IMAGE_BYTES}:
-        raise DataRejectedError(
-            f"{path}: images must have {IMAGE_BYTES} bytes, received {min(received)}"
-        )
-    return np.frombuffer(b"".join(values), np.uint8).reshape(len(values), *IMAGE_SHAPE)

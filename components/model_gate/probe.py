@@ -47,7 +47,9 @@ Batches of another size are summed in another order, which changes a probability
 
 _SUM_TOLERANCE = 1e-3
 
-_BATCH = max(1, min(1000, 2**24 // IMAGE_BYTES))
+_MOST_EXAMPLES = 1000
+"""Largest number of test images in a batch."""
+
 _UNEVEN_BATCHES = (1, 2, 1, 7, 64, 3)
 _SAMPLE = 1000
 """Number of test images that all signatures classify. All are classified by the first one."""
@@ -276,19 +278,10 @@ def _serialize(image: Images, label: int) -> bytes:
 
 def _batches(files: Sequence[str]) -> Iterator[_Batch]:
     """Reads the examples in batches."""
-    import tensorflow as tf
+    from components.common.example_batches import read_batches
 
-    spec = {
-        IMAGE: tf.io.FixedLenFeature([], tf.string),
-        LABEL: tf.io.FixedLenFeature([], tf.int64),
-    }
-    records = tf.data.TFRecordDataset(list(files), compression_type="GZIP").batch(_BATCH)
-    for serialized in records:
-        parsed = tf.io.parse_example(serialized, spec)
-        pixels = tf.io.decode_raw(parsed[IMAGE], tf.uint8, fixed_length=IMAGE_BYTES).numpy()
-        yield _Batch(
-            pixels.reshape(-1, *IMAGE_SHAPE), parsed[LABEL].numpy(), serialized.numpy().tolist()
-        )
+    for batch in read_batches(files, most=_MOST_EXAMPLES):
+        yield _Batch(batch.images, batch.labels, batch.serialized.numpy().tolist())
 
 
 def _unusual_images() -> Images:

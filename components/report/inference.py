@@ -1,8 +1,7 @@
-"""Reads examples and runs a model on them, in batches."""
+"""Runs a model on the examples of a split, in batches."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,33 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from components.common.example_batches import Batch, Shape, read_batches
 from components.report.predictions import Classified, Floats, WorstMistakes, classify
-from models.features import IMAGE, LABEL, PROBABILITIES
-from models.tf_data import without_autotuning
+from models.features import PROBABILITIES
 
 SAMPLES = 5
 MISTAKES = 25
-_MOST_EXAMPLES = 512
-_BATCH_BYTES = 16 << 20
-"""Size of a batch of images. The model converts each byte to float32, which takes 64 MiB."""
 _SIGNATURE = "serving_default"
 
-Shape = tuple[int, int, int]
 Images = npt.NDArray[np.uint8]
-
-
-class Batch(NamedTuple):
-    """Serialized examples and their features.
-
-    Attributes:
-      serialized: string tensor of shape (n,).
-      images: uint8 of shape (n, height, width, channels).
-      labels: int64 of shape (n,).
-    """
-
-    serialized: tf.Tensor
-    images: Images
-    labels: npt.NDArray[np.int64]
 
 
 class Inferred(NamedTuple):
@@ -74,7 +55,7 @@ def run_inference(model_dir: Path, split_uri: str, image_shape: Shape) -> Inferr
     samples: list[Classified] = []
     labels, predicted, confidences = [], [], []
     seen = 0
-    for batch in read_batches(split_uri, image_shape):
+    for batch in _read(split_uri, image_shape):
         probabilities = signature(examples=batch.serialized)[PROBABILITIES].numpy()
         worst.add(seen, batch.labels, batch.images, probabilities)
         samples += [
@@ -100,7 +81,7 @@ def first_of_each_class(
 ) -> dict[int, list[Images]]:
     """Reads the first images of each class, omitting classes without examples."""
     found: dict[int, list[Images]] = {}
-    for batch in read_batches(split_uri, image_shape):
+    for batch in _read(split_uri, image_shape):
         for label, image in zip(batch.labels.tolist(), batch.images, strict=True):
             images = found.setdefault(label, [])
             if len(images) < count:
@@ -110,27 +91,9 @@ def first_of_each_class(
     return dict(sorted(found.items()))
 
 
-def batch_size(image_shape: Shape) -> int:
-    """Returns the number of examples per batch, whose images take at most 16 MiB."""
-    return max(1, min(_MOST_EXAMPLES, _BATCH_BYTES // math.prod(image_shape)))
-
-
-def read_batches(split_uri: str, image_shape: Shape) -> Iterator[Batch]:
-    """Reads raw tf.Examples from gzipped TFRecord files, sorted by file name.
-
-    Raises:
-      ValueError: if there are no files, or an image has another size.
-    """
-    spec = {
-        IMAGE: tf.io.FixedLenFeature([], tf.string),
-        LABEL: tf.io.FixedLenFeature([], tf.int64),
-    }
+def _read(split_uri: str, image_shape: Shape) -> Iterator[Batch]:
+    """Reads the examples of a split, sorted by file name."""
     files = sorted(tf.io.gfile.glob(f"{split_uri}/*"))
     if not files:
         raise ValueError(f"expected examples in {split_uri}, found no files")
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    for serialized in without_autotuning(records.batch(batch_size(image_shape))):
-        features = tf.io.parse_example(serialized, spec)
-        labels = features[LABEL].numpy()
-        pixels = np.frombuffer(b"".join(features[IMAGE].numpy()), np.uint8)
-        yield Batch(serialized, pixels.reshape(len(labels), *image_shape), labels)
+    yield from read_batches(files, image_shape)
