@@ -17,9 +17,8 @@ from components.common.artifacts import saved_model_path, saved_model_sha256
 from components.common.properties import ABSENT, BEST_RELEASE
 from components.common.roles import ByRole
 from components.common.smoke_check import UnusableModelError, check_predictions, read_examples
+from components.example_gen.splits import TEST_SPLIT
 from components.releases.manifest import RELEASE_FILE
-
-TEST_SPLIT = "test"
 
 _log = logging.getLogger(__name__)
 

@@ -72,8 +72,8 @@ def select(store: ReleaseStore, candidate_sha256: str, fingerprint: str | None) 
         ((best, release) for release in others if (best := _counts(release, fingerprint))),
         key=lambda pair: (-pair[0].correct, pair[1].version),
     )
-    best = next((best for best, release in ranked if _is_intact(store, release)), None)
-    return Selection(version=live.version, model_sha256=live.model_sha256, best=best)
+    intact = (best for best, release in ranked if release is live or _is_intact(store, release))
+    return Selection(version=live.version, model_sha256=live.model_sha256, best=next(intact, None))
 
 
 def _others(store: ReleaseStore, candidate_sha256: str) -> Iterator[Release]:

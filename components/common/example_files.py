@@ -32,9 +32,15 @@ def unchanged(examples: Artifact, splits: Iterable[str], error: type[Exception])
     _verify(examples, splits, error)
 
 
+def is_unchanged(examples: Artifact, split: str) -> bool | None:
+    """Returns whether the files of a split have the recorded checksum; None if there is none."""
+    recorded = examples.get_string_custom_property(_property(split))
+    return _split_sha256(examples, split) == recorded if recorded else None
+
+
 def _verify(examples: Artifact, splits: Iterable[str], error: type[Exception]) -> None:
     for split in splits:
-        if _split_sha256(examples, split) != examples.get_string_custom_property(_property(split)):
+        if not is_unchanged(examples, split):
             raise error(
                 f"the files of split {split} differ from those that ExampleGen wrote. Delete "
                 f"{examples.uri} and run the pipeline again."

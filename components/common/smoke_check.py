@@ -21,6 +21,7 @@ SMOKE_EXAMPLES = 16
 _DEFAULT = "serving_default"
 _TOLERANCE = 1e-3
 _REASON_CHARACTERS = 400
+_BATCH_SIZE = 500
 
 
 class UnusableModelError(Exception):
@@ -35,7 +36,7 @@ def read_examples(split_uri: str, count: int = SMOKE_EXAMPLES) -> list[bytes]:
 
 
 def check_predictions(model_dir: Path, examples: Sequence[bytes]) -> None:
-    """Loads a SavedModel and runs its default signature.
+    """Loads a SavedModel and runs its default signature, in batches.
 
     Args:
       model_dir: directory of the SavedModel.
@@ -45,7 +46,9 @@ def check_predictions(model_dir: Path, examples: Sequence[bytes]) -> None:
       UnusableModelError: if the model fails to load or run, or doesn't return NUM_CLASSES finite
         probabilities that sum to 1 for each example.
     """
-    _predict(_load(model_dir).signatures, examples)
+    signatures = _load(model_dir).signatures
+    for start in range(0, len(examples), _BATCH_SIZE):
+        _predict(signatures, examples[start : start + _BATCH_SIZE])
 
 
 def check_model(model_dir: Path, examples: Sequence[bytes]) -> None:

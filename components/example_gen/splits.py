@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeVar
 
-SPLITS = ("train", "validation", "test")
+TEST_SPLIT = "test"
+SPLITS = ("train", "validation", TEST_SPLIT)
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -16,8 +16,10 @@ from tfx.types import Artifact, artifact_utils
 from components.common.artifacts import saved_model_path
 from components.common.checksums import directory_sha256, model_sha256
 from components.common.errors import describe_os_error
+from components.common.example_files import is_unchanged
 from components.common.properties import BEST_RELEASE
 from components.common.roles import ByRole
+from components.example_gen.splits import TEST_SPLIT
 from components.model_gate import measuring
 from components.model_gate.behavior import Behavior
 from components.model_gate.best_release import BestRelease
@@ -27,8 +29,6 @@ from components.model_gate.rules import VERDICT_FILE, Verdict, decide, reject
 from components.model_gate.saved_model import size_in_bytes
 from components.model_gate.thresholds import Thresholds
 from models.features import CLASS_NAMES
-
-TEST_SPLIT = "test"
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def _decide(
         best_release=_best_release(baselines),
         **measuring.measure(findings, run, candidate, baseline, _label_counts(examples)),
     )
-    if not _unchanged(examples):
+    if is_unchanged(examples, TEST_SPLIT) is False:
         changed = ("the files differ from those that ExampleGen wrote",)
         behavior = behavior.with_problems("test_data", changed)
     return decide(candidate, behavior, thresholds, checksum)
@@ -107,13 +107,6 @@ def _probe(
     )
     directory.mkdir()
     return run_probe(request, directory), read_run(directory)
-
-
-def _unchanged(examples: Artifact) -> bool:
-    """Compares the files of the test images with ExampleGen's checksum, if it recorded one."""
-    recorded = examples.get_string_custom_property(f"sha256_{TEST_SPLIT}")
-    split = Path(artifact_utils.get_split_uri([examples], TEST_SPLIT))
-    return not recorded or recorded == model_sha256(directory_sha256(split))
 
 
 def _label_counts(examples: Artifact) -> dict[int, int]:

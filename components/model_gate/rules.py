@@ -201,12 +201,7 @@ class Verdict(Frozen):
             self.metrics.get("loss"),
             self.metrics.get("top_2_accuracy"),
         )
-        return decide(
-            evaluated,
-            self.behavior,
-            self.thresholds,
-            self.model_sha256,
-        )
+        return decide(evaluated, self.behavior, self.thresholds, self.model_sha256)
 
     def _differences(self, other: Verdict) -> list[str]:
         """Names the fields and checks that differ. The text of a check doesn't matter."""
@@ -424,8 +419,7 @@ def _loss_problem(loss: float | None) -> str:
 
 
 def _baseline_accuracy(behavior: Behavior, examples: int) -> float | None:
-    correct = behavior.baseline.correct if behavior.baseline else 0
-    return _number(_ratio(correct, examples)) if behavior.baseline else None
+    return _number(_ratio(behavior.baseline.correct, examples)) if behavior.baseline else None
 
 
 def _class_metrics(confusion: Confusion, label: int) -> ClassMetrics:

@@ -17,6 +17,7 @@ from components.common.artifacts import artifact_record, data_record, saved_mode
 from components.common.errors import ModelRejectedError, describe_os_error
 from components.common.roles import ByRole
 from components.common.smoke_check import UnusableModelError, check_model, read_examples
+from components.example_gen.splits import TEST_SPLIT
 from components.model_gate.rules import VERDICT_FILE, Verdict, VerdictError, read_verdict
 from components.releases.manifest import ReleaseFacts, Training
 from components.releases.store import ReleaseStore, model_directory
@@ -24,8 +25,6 @@ from components.releases.writing import Pushed, PushError, RefusedModelError
 from models.definition import DATASET
 from models.pictures import check_preprocessing
 from models.progress import HISTORY_FILE
-
-TEST_SPLIT = "test"
 
 _log = logging.getLogger(__name__)
 

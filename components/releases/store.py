@@ -156,8 +156,11 @@ class ReleaseStore:
                 )
             versions = self.versions()
             newest = max(versions, default=None)
-            unchanged = checksums.model_sha256(checksums.directory_sha256(source)) == model_sha256
-            if unchanged and newest is not None and _holds(versions[newest], model_sha256):
+            if (
+                newest is not None
+                and _holds(versions[newest], model_sha256)
+                and checksums.model_sha256(checksums.directory_sha256(source)) == model_sha256
+            ):
                 return Pushed(newest, versions[newest], up_to_date=True)
             self._check_not_rolled_back(model_sha256)
             return add_version(

@@ -16,6 +16,7 @@ from components.common import provenance
 from components.common.artifacts import artifact_record, data_record, saved_model_path
 from components.common.provenance import Data
 from components.common.roles import ByRole
+from components.example_gen.splits import TEST_SPLIT
 from components.model_gate.rules import Verdict, read_verdict
 from components.report.content import (
     REPORT_CONTENT,
@@ -32,7 +33,6 @@ from components.report.predictions import calibration
 from models.progress import AUGMENTED_FILE, HISTORY_FILE
 
 TRAIN_SPLIT = "train"
-TEST_SPLIT = "test"
 CLASS_SAMPLES = 10
 
 _log = logging.getLogger(__name__)

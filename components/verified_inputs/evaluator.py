@@ -17,7 +17,6 @@ from components.common.roles import ByRole
 from components.common.smoke_check import UnusableModelError, check_predictions, read_examples
 
 _ALL = -1
-_BATCH_SIZE = 500
 
 
 class Executor(stock_executor.Executor):
@@ -46,8 +45,7 @@ def _check_candidate(model: Artifact, examples: Artifact, splits: list[str]) -> 
     try:
         for split in splits:
             records = read_examples(artifact_utils.get_split_uri([examples], split), _ALL)
-            for start in range(0, len(records), _BATCH_SIZE):
-                check_predictions(saved_model_path(model), records[start : start + _BATCH_SIZE])
+            check_predictions(saved_model_path(model), records)
     except UnusableModelError as error:
         raise ModelRejectedError(
             f"the model can't be evaluated: {error}. Nothing was pushed."

@@ -24,7 +24,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import Artifact, standard_artifacts
 from tfx.utils import path_utils, proto_utils
 
-from components.common.checksums import directory_sha256, model_sha256
+from components.common.example_files import record_checksums
 from components.model_gate import executor as gate
 from components.model_gate.eval_config import make_eval_config
 from components.model_gate.rules import Verdict, read_verdict
@@ -168,8 +168,7 @@ class Workbench:
         split = Path(artifact.uri, "Split-test")
         split.mkdir(parents=True)
         write_examples(split / "data_tfrecord-00000-of-00001.gz", *given)
-        checksum = model_sha256(directory_sha256(split))
-        artifact.set_string_custom_property("sha256_test", checksum)
+        record_checksums(artifact)
         return artifact
 
     def evaluate(self, name: str, examples: Artifact, *models: Artifact) -> Artifact:
