@@ -228,7 +228,10 @@ def _step_column(facts: dict[str, Any]) -> dict[str, str]:
     parts = [*steps.values(), *([] if "Trainer" in steps else [fit])]
     total = [facts["seconds"], facts["cpu_seconds"]]
     rest = [max(0.0, total[i] - sum(values[i] for values in parts)) for i in (0, 1)]
-    rows = {re.sub("^(Import|Image)", "", name): values for name, values in steps.items()}
+    rows = {
+        re.sub("^(Import|Image)(?=ExampleGen|SchemaGen)", "", name): values
+        for name, values in steps.items()
+    }
     rows |= zip(_TOTALS, (rest, total, fit), strict=True)
     return {name: f"{wall:.1f} / {cpu:.1f}" for name, (wall, cpu) in rows.items()}
 

@@ -122,34 +122,20 @@ def synthetic_schema(reference: Reference | None = None) -> str:
 
 def any_images() -> Reference:
     """Returns a reference whose bounds no image exceeds, for data that training must notice."""
-    from components.image_validator.reference import (
-        CELLS,
-        ClassReference,
-        Limits,
-        Reference,
-        Spread,
-    )
+    from components.image_validator.reference import Limits, Spread
+    from support.references import uniform_reference
 
-    anything = Spread(mean=0, deviation=1e9)
-    return Reference(
-        limits=Limits(
-            duplicates=10**9,
-            overlaps=10**9,
-            shares={"train": 0.771, "validation": 0.086, "test": 0.143},
-        ),
-        classes=tuple(
-            ClassReference(
-                label=label,
-                images=1000,
-                gradient=anything,
-                curvature=anything,
-                distance=anything,
-                largest_distance=1e9,
-                mean=(0.5,) * CELLS,
-                deviation=(1e3,) * CELLS,
-            )
-            for label in range(NUM_CLASSES)
-        ),
+    limits = Limits(
+        duplicates=10**9,
+        overlaps=10**9,
+        shares={"train": 0.771, "validation": 0.086, "test": 0.143},
+    )
+    return uniform_reference(
+        limits,
+        Spread(mean=0, deviation=1e9),
+        images=1000,
+        largest_distance=1e9,
+        deviation=1e3,
     )
 
 

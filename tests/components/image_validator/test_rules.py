@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.references import uniform_reference
 
 from components.example_gen.splits import SPLITS
 from components.image_validator.evidence import ClassEvidence, Evidence, Located, Repeats
 from components.image_validator.reference import (
     CELLS,
-    ClassReference,
     Limits,
     Reference,
     Spread,
@@ -24,26 +24,13 @@ WORST = (Located(score=3, path="a.gz", row=7),)
 
 
 def reference(duplicates: int = 0, overlaps: int = 0) -> Reference:
-    spread = Spread(mean=0.5, deviation=0.1)
-    return Reference(
-        limits=Limits(
-            duplicates=duplicates,
-            overlaps=overlaps,
-            shares={split: size / 1000 for split, size in SIZES.items()},
-        ),
-        classes=tuple(
-            ClassReference(
-                label=label,
-                images=MEASURED,
-                gradient=spread,
-                curvature=spread,
-                distance=spread,
-                largest_distance=2,
-                mean=(0.5,) * CELLS,
-                deviation=(0.1,) * CELLS,
-            )
-            for label in range(NUM_CLASSES)
-        ),
+    limits = Limits(
+        duplicates=duplicates,
+        overlaps=overlaps,
+        shares={split: size / 1000 for split, size in SIZES.items()},
+    )
+    return uniform_reference(
+        limits, Spread(mean=0.5, deviation=0.1), images=MEASURED, largest_distance=2, deviation=0.1
     )
 
 
